@@ -1,0 +1,3 @@
+from .shapes import ShapesDataset
+
+__all__ = ['ShapesDataset']

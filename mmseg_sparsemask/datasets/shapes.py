@@ -1,0 +1,170 @@
+"""The embedded data set: scenes drawn from a seed, read through the toolbox's usual pipeline.
+
+There are no files. A scene has an address such as ``shapes://64x64/0/train/image/000012.png``, and a file
+backend registered for the prefix ``shapes`` draws what stands behind it. So ``LoadImageFromFile`` and
+``LoadAnnotations`` work unchanged, as does whatever else in the toolbox opens an image by its path.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+from mmengine.fileio import BaseStorageBackend, register_backend
+from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATASETS
+
+from .scene import CLASSES, PALETTE, Scene, draw_scene
+
+SPLITS = ('train', 'val', 'test')
+
+#: What of a scene has an address: the image and two maps of the same size.
+PARTS = ('image', 'labels', 'instances')
+
+_ADDRESS = re.compile(
+    r'shapes://(?P<height>\d+)x(?P<width>\d+)/(?P<seed>\d+)/(?P<split>\w+)/(?P<part>\w+)/(?P<index>\d+)\.png'
+)
+
+
+@functools.lru_cache(maxsize=2048)
+def shapes_scene(size: tuple[int, int], seed: int, split: str, index: int) -> Scene:
+    """Draw one scene of the embedded data set, or take it from the cache.
+
+    Args:
+        size: Height and width in pixels.
+        seed: Seed of the data set, not negative.
+        split: One of :data:`SPLITS`; the splits share no image.
+        index: Number of the image in its split, not negative.
+
+    Returns:
+        The scene, its arrays read-only because they are shared.
+
+    Raises:
+        ValueError: When ``split`` is unknown or ``size`` is too small.
+    """
+    if split not in SPLITS:
+        raise ValueError(f'split must be one of {SPLITS}, got {split!r}')
+    scene = draw_scene(np.random.default_rng([seed, SPLITS.index(split), index]), size)
+    for array in scene[:3]:
+        array.setflags(write=False)
+    return scene
+
+
+def shapes_address(
+    size: tuple[int, int], seed: int, split: str, index: int, part: str = 'image'
+) -> str:
+    """Address under which :class:`ShapesBackend` serves a part (see :data:`PARTS`) of a scene."""
+    return f'shapes://{size[0]}x{size[1]}/{seed}/{split}/{part}/{index:06d}.png'
+
+
+class ShapesBackend(BaseStorageBackend):
+    """File backend behind ``shapes://`` addresses: draws the scene and encodes the part as PNG."""
+
+    def get(self, filepath: str) -> bytes:
+        """PNG bytes of the image or map at an address.
+
+        Raises:
+            FileNotFoundError: When the address is not one of :func:`shapes_address`.
+        """
+        match = _ADDRESS.fullmatch(str(filepath))
+        if match is None or match['split'] not in SPLITS or match['part'] not in PARTS:
+            raise FileNotFoundError(
+                f'{filepath} is no scene; expected an address such as '
+                f'{shapes_address((64, 64), 0, "train", 12)} with a split of {SPLITS} '
+                f'and a part of {PARTS}'
+            )
+        scene = shapes_scene(
+            (int(match['height']), int(match['width'])),
+            int(match['seed']),
+            match['split'],
+            int(match['index']),
+        )
+        _, data = cv2.imencode(
+            '.png', getattr(scene, match['part']), [cv2.IMWRITE_PNG_COMPRESSION, 1]
+        )
+        return data.tobytes()
+
+    def get_text(self, filepath: str, encoding: str = 'utf-8') -> str:
+        """Refuse: scenes are images.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(f'{filepath} is an image and cannot be read as text')
+
+
+register_backend('shapes', ShapesBackend, prefixes='shapes', force=True)
+
+
+@DATASETS.register_module()
+class ShapesDataset(BaseSegDataset):
+    """Semantic segmentation of drawn scenes; see :func:`~.scene.draw_scene` for what is in them.
+
+    Image ``index`` of a split depends on nothing but ``seed``, ``split``, ``index`` and ``size``.
+
+    Args:
+        length: Number of images.
+        size: Height and width of the images in pixels.
+        seed: Seed, not negative.
+        split: ``'train'``, ``'val'`` or ``'test'``.
+        pipeline: The toolbox's transforms, starting with ``LoadImageFromFile``.
+        metainfo: As in ``BaseSegDataset``; other classes here must be a subset.
+        indices: As in ``BaseSegDataset``: use only these images, or so many of the first.
+        serialize_data: As in ``BaseSegDataset``.
+        test_mode: As in ``BaseSegDataset``.
+        lazy_init: As in ``BaseSegDataset``.
+
+    Raises:
+        ValueError: When ``length`` is not positive, ``seed`` is negative, or ``split`` is unknown.
+    """
+
+    METAINFO = dict(classes=CLASSES, palette=[list(colour) for colour in PALETTE])
+
+    def __init__(
+        self,
+        length: int,
+        size: tuple[int, int] = (64, 64),
+        seed: int = 0,
+        split: str = 'train',
+        pipeline: Sequence[dict | Callable] = (),
+        metainfo: dict | None = None,
+        indices: int | Sequence[int] | None = None,
+        serialize_data: bool = True,
+        test_mode: bool = False,
+        lazy_init: bool = False,
+    ) -> None:
+        if length < 1:
+            raise ValueError(f'length must be at least 1 image, got {length}')
+        if seed < 0:
+            raise ValueError(f'seed must not be negative, got {seed}')
+        if split not in SPLITS:
+            raise ValueError(f'split must be one of {SPLITS}, got {split!r}')
+        self.length = length
+        self.size = (int(size[0]), int(size[1]))
+        self.seed = seed
+        self.split = split
+        super().__init__(
+            img_suffix='.png',
+            metainfo=metainfo,
+            pipeline=list(pipeline),
+            indices=indices,
+            serialize_data=serialize_data,
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+        )
+
+    def load_data_list(self) -> list[dict]:
+        """Addresses of the images and label maps; nothing is drawn yet."""
+        return [
+            dict(
+                img_path=shapes_address(self.size, self.seed, self.split, index),
+                seg_map_path=shapes_address(self.size, self.seed, self.split, index, 'labels'),
+                label_map=self.label_map,
+                reduce_zero_label=self.reduce_zero_label,
+                seg_fields=[],
+            )
+            for index in range(self.length)
+        ]
