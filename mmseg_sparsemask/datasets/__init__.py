@@ -1,3 +1,4 @@
+from .camvid import CamVidDataset
 from .shapes import ShapesDataset
 
-__all__ = ['ShapesDataset']
+__all__ = ['CamVidDataset', 'ShapesDataset']

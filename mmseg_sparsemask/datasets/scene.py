@@ -1,7 +1,7 @@
 """Scenes drawn from a random generator: the images behind the embedded data sets.
 
-Everything here is NumPy on integers: the same generator state gives the same bytes on every platform,
-with no file, no image library and no rounding that a compiler could change.
+Everything here is NumPy on integers: the same generator state gives the same bytes on every
+platform, with no file, no image library and no rounding that a compiler could change.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ class Scene(NamedTuple):
     Attributes:
         image: (H, W, 3) uint8, BGR.
         labels: (H, W) uint8, an index into :data:`CLASSES` for every pixel.
-        instances: (H, W) uint8; 0 is background, the k-th shape painted has the value k. A later shape
-            covers an earlier one, so a value can be missing.
-        context: ``'warm'`` or ``'cold'``, the colour of the marker, which decides the class of every
-            plain shape.
+        instances: (H, W) uint8; 0 is background, the k-th shape painted has the value k. A later
+            shape covers an earlier one, so a value can be missing.
+        context: ``'warm'`` or ``'cold'``, the colour of the marker, which decides the class of
+            every plain shape.
     """
 
     image: np.ndarray
@@ -57,19 +57,19 @@ class Scene(NamedTuple):
 def draw_scene(rng: np.random.Generator, size: tuple[int, int] = (64, 64)) -> Scene:
     """Draw one scene.
 
-    On a textured background lie shapes (ellipses, rectangles, triangles, diamonds) of random colour; form
-    and colour say nothing about the class. What does:
+    On a textured background lie shapes (ellipses, rectangles, triangles, diamonds) of random
+    colour; form and colour say nothing about the class. What does:
 
-    * ``horizontal``, ``vertical``, ``checker``, ``speckle`` differ only in fine texture. All four are a mean
-      colour plus or minus one amplitude on cells of two pixels: rows, columns, a checkerboard, or random
-      signs. Features of stride 8 or more see little of it.
-    * ``warm`` and ``cold`` differ only in context. Both are plain shapes; which of the two they are depends on
-      the colour, orange or blue, of the single ``marker`` somewhere else in the image.
+    * ``horizontal``, ``vertical``, ``checker``, ``speckle`` differ only in fine texture. All four
+      are a mean colour plus or minus one amplitude on cells of two pixels: rows, columns, a
+      checkerboard, or random signs. Features of stride 8 or more see little of it.
+    * ``warm`` and ``cold`` differ only in context. Both are plain shapes; which of the two they are
+      depends on the colour, orange or blue, of the single ``marker`` somewhere else in the image.
 
     Args:
         rng: The only source of randomness.
-        size: Height and width in pixels, each at least :data:`MIN_SIZE`. Shapes grow with the smaller one,
-            textures do not.
+        size: Height and width in pixels, each at least :data:`MIN_SIZE`. Shapes grow with the
+            smaller one, textures do not.
 
     Returns:
         The scene.
@@ -80,8 +80,8 @@ def draw_scene(rng: np.random.Generator, size: tuple[int, int] = (64, 64)) -> Sc
     height, width = size
     if min(height, width) < MIN_SIZE:
         raise ValueError(
-            f'a scene needs a height and a width of at least {MIN_SIZE} pixels, got {height}x{width}; '
-            'choose a larger size'
+            f'a scene needs a height and a width of at least {MIN_SIZE} pixels, '
+            f'got {height}x{width}; choose a larger size'
         )
     ground = rng.integers(60, 196, size=3)
     image = _background(rng, height, width, ground)

