@@ -1,0 +1,325 @@
+"""The dense prediction cell as plain data.
+
+A cell has branches. Branch i takes one input, the backbone's feature (-1) or the output of an
+earlier branch (0 .. i-1), and applies one operation to it; the cell's output is the concatenation
+of all branches (Chen et al., "Searching for Efficient Multi-Scale Architectures for Dense Image
+Prediction", NeurIPS 2018, section 3.2). Nothing here needs a deep learning framework.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+FORMAT = 'sparsemask.dpc'
+VERSION = 1
+FEATURE = -1
+"""The input index that means the backbone's feature."""
+
+CONV1X1 = 'conv1x1'
+SEP3X3 = 'sep3x3'
+POOL = 'pool'
+KINDS = (CONV1X1, SEP3X3, POOL)
+
+_NAME = re.compile(r'^(conv1x1|(sep3x3|pool)_(\d+)x(\d+))$')
+
+
+def _pair(value: Any, what: str) -> tuple[int, int]:
+    """Check that ``value`` is two positive integers, height first."""
+    ok = isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 2
+    if not ok or not all(isinstance(v, int) and not isinstance(v, bool) and v > 0 for v in value):
+        raise ValueError(f'{what} must be two positive integers [height, width], got {value!r}')
+    return (int(value[0]), int(value[1]))
+
+
+def _only(data: Mapping[str, Any], allowed: set[str], where: str) -> None:
+    unknown = set(data) - allowed
+    if unknown:
+        raise ValueError(f'{where}: unknown key(s) {sorted(unknown)}; known are {sorted(allowed)}')
+
+
+@dataclass(frozen=True, order=True)
+class Operation:
+    """What a branch does to its input.
+
+    Args:
+        kind: ``conv1x1`` (1x1 convolution), ``sep3x3`` (3x3 atrous separable convolution) or
+            ``pool`` (average spatial pyramid pooling).
+        size: (rate_h, rate_w) of ``sep3x3``, (grid_h, grid_w) of ``pool``, (1, 1) of ``conv1x1``.
+
+    Raises:
+        ValueError: unknown kind, or a size that is not two positive integers.
+    """
+
+    kind: str
+    size: tuple[int, int] = (1, 1)
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f'unknown operation {self.kind!r}; known are {", ".join(KINDS)}')
+        object.__setattr__(self, 'size', _pair(self.size, f'the size of {self.kind!r}'))
+        if self.kind == CONV1X1 and self.size != (1, 1):
+            raise ValueError(f'conv1x1 has no size, got {self.size}')
+
+    @property
+    def name(self) -> str:
+        """A short name that :meth:`from_name` reads: ``conv1x1``, ``sep3x3_1x6``, ``pool_2x4``."""
+        return CONV1X1 if self.kind == CONV1X1 else f'{self.kind}_{self.size[0]}x{self.size[1]}'
+
+    @classmethod
+    def from_name(cls, name: str) -> Operation:
+        """Read what :attr:`name` wrote."""
+        match = _NAME.match(name)
+        if match is None:
+            raise ValueError(
+                f'unknown operation {name!r}; expected conv1x1, sep3x3_<h>x<w> or pool_<h>x<w>'
+            )
+        if match[2] is None:
+            return cls(CONV1X1)
+        return cls(match[2], (int(match[3]), int(match[4])))
+
+
+@dataclass(frozen=True, order=True)
+class Branch:
+    """One branch: where it reads and what it does.
+
+    Args:
+        input: -1 for the backbone's feature, else the index of an earlier branch.
+        op: the operation.
+    """
+
+    input: int
+    op: Operation
+
+
+@dataclass(frozen=True)
+class Cell:
+    """An immutable dense prediction cell.
+
+    Args:
+        branches: in an order in which every branch reads an earlier one.
+        meta: free notes that travel with the JSON; not part of equality or of the hash.
+
+    Raises:
+        ValueError: no branches, or an input that refers forward or does not exist.
+    """
+
+    branches: tuple[Branch, ...]
+    meta: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, 'branches', tuple(self.branches))
+        object.__setattr__(self, 'meta', dict(self.meta))
+        if not self.branches:
+            raise ValueError('a cell needs at least one branch, got none')
+        for index, branch in enumerate(self.branches):
+            if not isinstance(branch.input, int) or isinstance(branch.input, bool):
+                raise ValueError(f'branch {index}: input must be an integer, got {branch.input!r}')
+            if not FEATURE <= branch.input < index:
+                raise ValueError(
+                    f'branch {index} reads branch {branch.input}; it may read -1 (the feature) '
+                    f'or an earlier branch (0 to {index - 1}): reorder the branches'
+                    if index
+                    else f'branch 0 reads {branch.input}; the first branch must read -1'
+                )
+
+    def __len__(self) -> int:
+        return len(self.branches)
+
+    # ---------------------------------------------------------------- identity
+
+    def canonical(self) -> Cell:
+        """The same cell with its branches in one fixed order.
+
+        A cell is a rooted tree (root: the feature; a branch hangs below what it reads), and the
+        order of independent branches, or of equal ones, changes nothing but the order of channels
+        in the concatenation. Trees are compared by their codes, children sorted (Aho, Hopcroft and
+        Ullman), and written out depth first.
+        """
+        children: list[list[int]] = [[] for _ in range(len(self.branches) + 1)]
+        for index, branch in enumerate(self.branches):
+            children[branch.input + 1].append(index)
+        codes = [''] * len(self.branches)
+        for index in reversed(range(len(self.branches))):
+            below = sorted(children[index + 1], key=lambda i: codes[i])
+            children[index + 1] = below
+            codes[index] = f'{self.branches[index].op.name}({"".join(codes[i] for i in below)})'
+        children[0].sort(key=lambda i: codes[i])
+
+        ordered: list[Branch] = []
+
+        def visit(index: int, parent: int) -> None:
+            ordered.append(Branch(parent, self.branches[index].op))
+            position = len(ordered) - 1
+            for child in children[index + 1]:
+                visit(child, position)
+
+        for top in children[0]:
+            visit(top, FEATURE)
+        return Cell(tuple(ordered), self.meta)
+
+    @property
+    def hash(self) -> str:
+        """Sixteen hex digits, equal exactly for cells of equal canonical form."""
+        return hashlib.sha256(self.canonical().to_string().encode()).hexdigest()[:16]
+
+    # ------------------------------------------------------------ plain forms
+
+    def to_string(self) -> str:
+        """One line, e.g. ``-1:sep3x3_1x6 0:conv1x1``; :meth:`from_string` reads it."""
+        return ' '.join(f'{branch.input}:{branch.op.name}' for branch in self.branches)
+
+    @classmethod
+    def from_string(cls, text: str) -> Cell:
+        """Read what :meth:`to_string` wrote."""
+        branches = []
+        for part in text.split():
+            source, separator, name = part.partition(':')
+            if not separator or not re.fullmatch(r'-?\d+', source):
+                raise ValueError(f'expected <input>:<operation>, got {part!r} in {text!r}')
+            branches.append(Branch(int(source), Operation.from_name(name)))
+        return cls(tuple(branches))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The versioned form, ready for JSON."""
+        branches: list[dict[str, Any]] = []
+        for branch in self.branches:
+            item: dict[str, Any] = {'input': branch.input, 'op': branch.op.kind}
+            if branch.op.kind == SEP3X3:
+                item['rate'] = list(branch.op.size)
+            elif branch.op.kind == POOL:
+                item['grid'] = list(branch.op.size)
+            branches.append(item)
+        return {
+            'format': FORMAT,
+            'version': VERSION,
+            'branches': branches,
+            'meta': dict(self.meta),
+        }
+
+    def to_published(self) -> list[dict[str, Any]]:
+        """The list form of the published code (see :meth:`from_published`)."""
+        result: list[dict[str, Any]] = []
+        for branch in self.branches:
+            item: dict[str, Any]
+            if branch.op.kind == POOL:
+                item = {'op': 'pyramid_pooling', 'grid_size': list(branch.op.size)}
+            elif branch.op.kind == SEP3X3:
+                item = {'kernel': 3, 'rate': list(branch.op.size), 'op': 'conv'}
+            else:
+                item = {'kernel': 1, 'op': 'conv'}
+            result.append({**item, 'input': branch.input})
+        return result
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], where: str = 'cell') -> Cell:
+        """Read the versioned form.
+
+        Raises:
+            ValueError: unknown format, version, key or operation, or an input that refers forward.
+        """
+        _only(data, {'format', 'version', 'branches', 'meta'}, where)
+        if data.get('format') != FORMAT:
+            raise ValueError(f'{where}: format must be {FORMAT!r}, got {data.get("format")!r}')
+        if data.get('version') != VERSION:
+            raise ValueError(
+                f'{where}: version {data.get("version")!r} is not readable, this release reads '
+                f'version {VERSION}; use the release that wrote it'
+            )
+        items = data.get('branches')
+        if not isinstance(items, Sequence) or isinstance(items, str):
+            raise ValueError(f'{where}: branches must be a list, got {items!r}')
+        branches = []
+        for index, item in enumerate(items):
+            here = f'{where}, branch {index}'
+            if not isinstance(item, Mapping) or 'input' not in item or 'op' not in item:
+                raise ValueError(f'{here}: expected a dict with input and op, got {item!r}')
+            key = {SEP3X3: 'rate', POOL: 'grid'}.get(item['op'])
+            if item['op'] not in KINDS:
+                raise ValueError(
+                    f'{here}: unknown operation {item["op"]!r}; known are {", ".join(KINDS)}'
+                )
+            _only(item, {'input', 'op'} | ({key} if key else set()), here)
+            if key is None:
+                op = Operation(CONV1X1)
+            else:
+                op = Operation(item['op'], _pair(item.get(key), f'{here}: {key}'))
+            branches.append(Branch(item['input'], op))
+        try:
+            return cls(tuple(branches), dict(data.get('meta') or {}))
+        except ValueError as error:
+            raise ValueError(f'{where}: {error}') from None
+
+    @classmethod
+    def from_published(cls, items: Sequence[Mapping[str, Any]], where: str = 'cell') -> Cell:
+        """Read the list form of the published code.
+
+        ``{"kernel": 3, "rate": [h, w], "op": "conv", "input": i}`` is a separable convolution,
+        ``{"kernel": 1, "op": "conv", "input": i}`` a 1x1 one (a rate is then without meaning and
+        must be 1), ``{"op": "pyramid_pooling", "grid_size": [h, w], "input": i}`` pooling (a
+        kernel, if given, must be 1).
+
+        Raises:
+            ValueError: another operation, kernel or key, or an input that refers forward.
+        """
+        branches = []
+        for index, item in enumerate(items):
+            here = f'{where}, branch {index}'
+            if not isinstance(item, Mapping):
+                raise ValueError(f'{here}: expected a dict, got {item!r}')
+            _only(item, {'op', 'kernel', 'rate', 'grid_size', 'input'}, here)
+            if 'input' not in item:
+                raise ValueError(f'{here}: no input')
+            kernel = item.get('kernel', 1 if item.get('op') == 'pyramid_pooling' else None)
+            if item.get('op') == 'pyramid_pooling' and kernel == 1 and 'rate' not in item:
+                op = Operation(POOL, _pair(item.get('grid_size'), f'{here}: grid_size'))
+            elif item.get('op') == 'conv' and kernel == 3 and 'grid_size' not in item:
+                op = Operation(SEP3X3, _pair(item.get('rate', [1, 1]), f'{here}: rate'))
+            elif (
+                item.get('op') == 'conv'
+                and kernel == 1
+                and 'grid_size' not in item
+                and list(item.get('rate', [1, 1])) == [1, 1]
+            ):
+                op = Operation(CONV1X1)
+            else:
+                raise ValueError(
+                    f'{here}: expected op "conv" with kernel 1 or 3 (and a rate), or '
+                    f'"pyramid_pooling" with a grid_size, got {dict(item)!r}'
+                )
+            branches.append(Branch(item['input'], op))
+        try:
+            return cls(tuple(branches))
+        except ValueError as error:
+            raise ValueError(f'{where}: {error}') from None
+
+    # ----------------------------------------------------------------- files
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the versioned form; the file appears whole or not at all."""
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f'.{target.name}.{os.getpid()}.tmp')
+        temporary.write_text(json.dumps(self.to_dict(), indent=2) + '\n')
+        os.replace(temporary, target)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Cell:
+        """Read either form from a JSON file."""
+        try:
+            data = json.loads(Path(path).read_text())
+        except FileNotFoundError:
+            raise ValueError(f'no cell file {path}; give a path, a preset name or a dict') from None
+        except json.JSONDecodeError as error:
+            raise ValueError(f'{path} is not JSON: {error}') from None
+        if isinstance(data, Mapping):
+            return cls.from_dict(data, str(path))
+        if isinstance(data, list):
+            return cls.from_published(data, str(path))
+        raise ValueError(f'{path}: expected a cell (a dict) or the published list, got {data!r}')

@@ -1,0 +1,111 @@
+"""Parameters and multiply-adds of a cell, in the paper's convention and in full.
+
+The paper counts convolution weights alone: no batch normalisation, no biases, no projection after
+the concatenation. Its figures for multiply-adds of the published cell agree with one more operation
+per output channel of a branch and position (the normalisation's scale). Each number here says which
+of the two it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mmseg_sparsemask.dpc.cell import CONV1X1, FEATURE, POOL, SEP3X3, Cell
+
+POOLING_MODES = ('grid', 'window')
+
+
+@dataclass(frozen=True)
+class CellCost:
+    """What a cell costs. Counts of single numbers; one multiply-add counts once.
+
+    Args:
+        params: convolution weights of the branches (the paper's count).
+        params_projected: the same with the 1x1 projection after the concatenation.
+        macs: multiply-adds of those branch convolutions.
+        macs_normed: ``macs`` with one more operation per branch output channel and position
+            (the paper's count of the published cell).
+        macs_projected: ``macs`` with the projection's.
+    """
+
+    params: int
+    params_projected: int
+    macs: int
+    macs_normed: int
+    macs_projected: int
+
+    def lines(self) -> list[str]:
+        """The numbers with their conventions in words, for printing."""
+        return [
+            f'weights of the branches (paper):          {self.params:,}',
+            f'weights with projection:                  {self.params_projected:,}',
+            f'multiply-adds of the branches:            {self.macs / 1e9:.3f} G',
+            f'... + 1 per output and position (paper):  {self.macs_normed / 1e9:.3f} G',
+            f'multiply-adds with projection:            {self.macs_projected / 1e9:.3f} G',
+        ]
+
+
+def window_size(feature: tuple[int, int], grid: tuple[int, int]) -> tuple[int, int]:
+    """The pooling window of the published code: the feature's size over the grid, at least 1."""
+    return max(1, feature[0] // grid[0]), max(1, feature[1] // grid[1])
+
+
+def cell_cost(
+    cell: Cell,
+    in_channels: int,
+    size: tuple[int, int],
+    filters: int = 256,
+    channels: int = 256,
+    pooling: str = 'grid',
+) -> CellCost:
+    """Count a cell.
+
+    Args:
+        cell: the cell.
+        in_channels: channels of the backbone's feature.
+        size: (height, width) of that feature.
+        filters: output channels of every branch.
+        channels: output channels of the projection.
+        pooling: ``grid`` or ``window``, see :class:`DensePredictionCell`; the 1x1 convolution
+            after a pooling runs on as many positions as the pooling leaves.
+
+    Returns:
+        The counts.
+
+    Raises:
+        ValueError: a size or a number of channels below 1, or an unknown pooling.
+    """
+    if min(in_channels, filters, channels, *size) < 1:
+        raise ValueError(
+            f'channels and sizes must be at least 1, got in_channels={in_channels}, '
+            f'filters={filters}, channels={channels}, size={size}'
+        )
+    if pooling not in POOLING_MODES:
+        raise ValueError(f'pooling must be one of {POOLING_MODES}, got {pooling!r}')
+    positions = size[0] * size[1]
+    params = macs = normed = 0
+    for branch in cell.branches:
+        source = in_channels if branch.input == FEATURE else filters
+        weights = source * filters
+        at = positions
+        if branch.op.kind == SEP3X3:
+            weights += 9 * source
+        elif branch.op.kind == POOL:
+            if pooling == 'grid':
+                at = branch.op.size[0] * branch.op.size[1]
+            else:
+                window = window_size(size, branch.op.size)
+                at = (size[0] - window[0] + 1) * (size[1] - window[1] + 1)
+        else:
+            assert branch.op.kind == CONV1X1
+        params += weights
+        macs += weights * at
+        normed += filters * at
+    projection = len(cell) * filters * channels
+    return CellCost(
+        params=params,
+        params_projected=params + projection,
+        macs=macs,
+        macs_normed=macs + normed,
+        macs_projected=macs + projection * positions,
+    )

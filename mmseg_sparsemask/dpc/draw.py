@@ -1,0 +1,105 @@
+"""Pictures of a cell."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from mmseg_sparsemask.dpc.cell import CONV1X1, FEATURE, POOL, SEP3X3, Cell, Operation
+
+_COLOURS = {CONV1X1: '#f2d18b', SEP3X3: '#a8c8e8', POOL: '#b5dcb0'}
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a figure; the ending names the format, and the file appears whole or not at all."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f'.{os.getpid()}.{target.name}')
+    FigureCanvasAgg(figure)
+    figure.savefig(temporary, bbox_inches='tight', dpi=120)
+    os.replace(temporary, target)
+
+
+def _label(op: Operation) -> str:
+    height, width = op.size
+    if op.kind == CONV1X1:
+        return '1x1 conv'
+    if op.kind == SEP3X3:
+        return f'3x3 separable\nrate {height}x{width}'
+    return f'pooling\ngrid {height}x{width}'
+
+
+def draw_cell(cell: Cell, title: str = '') -> Figure:
+    """The graph of a cell: the feature at the top, the concatenation at the bottom.
+
+    Args:
+        cell: drawn as it is; pass ``cell.canonical()`` so that equal cells look equal.
+        title: a line above.
+
+    Returns:
+        A figure to give to :func:`save_figure`.
+    """
+    depth: list[int] = []
+    for branch in cell.branches:
+        depth.append(1 if branch.input == FEATURE else depth[branch.input] + 1)
+    rows: dict[int, list[int]] = {}
+    for index, level in enumerate(depth):
+        rows.setdefault(level, []).append(index)
+    widest = max(len(row) for row in rows.values())
+    bottom = max(depth) + 1
+
+    place: dict[int, tuple[float, float]] = {FEATURE: (0.0, 0.0)}
+    for level, row in rows.items():
+        # Below what they read as far as the row has room, so that lines cross less.
+        row.sort(key=lambda i: (place[cell.branches[i].input][0], i))
+        # Odd rows are shifted a little, else the lines to the concatenation run through boxes.
+        shift = 0.25 if level % 2 else -0.25
+        for position, index in enumerate(row):
+            place[index] = ((position - (len(row) - 1) / 2) * 1.5 + shift, -float(level))
+
+    figure = Figure(figsize=(2.1 * max(widest, 2) + 1, 1.05 * (bottom + 1)))
+    axes = figure.add_subplot()
+    axes.set_axis_off()
+    end = (0.0, -float(bottom))
+
+    def line(start: tuple[float, float], stop: tuple[float, float], style: str) -> None:
+        axes.annotate(
+            '',
+            xy=(stop[0], stop[1] + 0.24),
+            xytext=(start[0], start[1] - 0.24),
+            arrowprops={
+                'arrowstyle': '->',
+                'linestyle': style,
+                'color': '#333333' if style == '-' else '#999999',
+                'shrinkA': 0,
+                'shrinkB': 0,
+            },
+        )
+
+    def box(at: tuple[float, float], text: str, colour: str) -> None:
+        axes.text(
+            *at,
+            text,
+            ha='center',
+            va='center',
+            fontsize=9,
+            zorder=3,
+            bbox={'boxstyle': 'round', 'facecolor': colour, 'edgecolor': '#555555'},
+        )
+
+    for index, branch in enumerate(cell.branches):
+        line(place[branch.input], place[index], '-')
+        line(place[index], end, '--')
+    box(place[FEATURE], 'feature', '#dddddd')
+    box(end, 'concatenation', '#dddddd')
+    for index, branch in enumerate(cell.branches):
+        box(place[index], f'{index}: {_label(branch.op)}', _COLOURS[branch.op.kind])
+    reach = widest * 0.75 + 0.6
+    axes.set_xlim(-reach, reach)
+    axes.set_ylim(-bottom - 0.5, 0.5)
+    if title:
+        axes.set_title(title, fontsize=10)
+    return figure
