@@ -1,0 +1,134 @@
+"""NMS against hand-made ridges and, where opencv-contrib is installed, against its edgesNms."""
+
+import cv2
+import numpy as np
+import pytest
+
+from mmseg_sparsemask.evaluation.nms import edge_nms, edge_orientation, suppress_non_maxima
+
+
+def _ridge(angle, size=61, width=2.0):
+    """A soft line through the centre whose normal has the given angle to the x axis."""
+    y, x = np.mgrid[:size, :size] - size // 2
+    across = x * np.cos(angle) + y * np.sin(angle)
+    return np.exp(-((across / width) ** 2) / 2).astype(np.float32)
+
+
+@pytest.mark.parametrize('degrees', [0, 45, 90, 135])
+def test_orientation_points_across_a_ridge(degrees):
+    angle = edge_orientation(_ridge(np.deg2rad(degrees)))[30, 30]
+    off = (np.rad2deg(angle) - degrees + 90) % 180 - 90
+    assert abs(off) < 1
+
+
+@pytest.mark.parametrize('degrees', range(0, 180, 10))
+def test_orientation_is_near_between(degrees):
+    angle = edge_orientation(_ridge(np.deg2rad(degrees)))[30, 30]
+    off = (np.rad2deg(angle) - degrees + 90) % 180 - 90
+    assert abs(off) < 20
+
+
+@pytest.mark.parametrize('degrees', [0, 30, 45, 90, 120])
+def test_thinned_ridge_keeps_its_crest(degrees):
+    angle = np.deg2rad(degrees)
+    ridge = _ridge(angle)
+    thinned = edge_nms(ridge, border=0)
+    y, x = np.nonzero(thinned[10:-10, 10:-10])
+    across = (x - 20) * np.cos(angle) + (y - 20) * np.sin(angle)
+    assert np.abs(across).max() < 1.01
+    assert len(y) >= 40
+    kept = thinned > 0
+    np.testing.assert_array_equal(thinned[kept], ridge[kept])
+
+
+def test_multiplier_keeps_near_ties():
+    edges = np.zeros((5, 7), np.float32)
+    edges[:, 3], edges[:, 4] = 0.5, 0.503
+    across = np.zeros_like(edges)
+    assert suppress_non_maxima(edges, across, border=0)[2, 3] == np.float32(0.5)
+    assert suppress_non_maxima(edges, across, border=0, multiplier=1.0)[2, 3] == 0
+
+
+def test_border_fades():
+    edges, across = np.ones((20, 30), np.float32), np.zeros((20, 30), np.float32)
+    out = suppress_non_maxima(edges, across, border=5)
+    np.testing.assert_allclose(out[10, :6], [0, 0.2, 0.4, 0.6, 0.8, 1])
+    np.testing.assert_allclose(out[10, -6:], [1, 0.8, 0.6, 0.4, 0.2, 0])
+    np.testing.assert_allclose(out[:6, 15], [0, 0.2, 0.4, 0.6, 0.8, 1])
+
+
+def test_empty_map_stays_empty():
+    assert not edge_nms(np.zeros((9, 9))).any()
+
+
+def test_wrong_inputs():
+    with pytest.raises(ValueError, match=r'\(H, W\)'):
+        edge_nms(np.zeros((3, 3, 1)))
+    with pytest.raises(ValueError, match='finite'):
+        edge_nms(np.full((3, 3), np.nan))
+    with pytest.raises(ValueError, match='one size'):
+        suppress_non_maxima(np.zeros((3, 4)), np.zeros((4, 3)))
+    with pytest.raises(ValueError, match='radius'):
+        suppress_non_maxima(np.zeros((3, 4)), np.zeros((3, 4)), radius=0)
+
+
+# A forest of one tree that is a single leaf: createStructuredEdgeDetection wants a model file, but
+# neither computeOrientation nor edgesNms uses more of it than the smoothing radius 4.
+MODEL = """%YAML:1.0
+---
+options:
+   stride: 2
+   shrinkNumber: 2
+   patchSize: 32
+   patchInnerSize: 16
+   numberOfGradientOrientations: 4
+   gradientSmoothingRadius: 0
+   regFeatureSmoothingRadius: 2
+   ssFeatureSmoothingRadius: 8
+   gradientNormalizationRadius: 4
+   selfsimilarityGridSize: 5
+   numberOfTrees: 1
+   numberOfTreesToEvaluate: 1
+childs:
+   - [0]
+featureIds:
+   - [0]
+thresholds:
+   - [0.]
+edgeBoundaries:
+   - [0, 0]
+edgeBins:
+   - [0]
+"""
+
+
+@pytest.fixture(scope='module')
+def opencv_detector(tmp_path_factory):
+    if not hasattr(cv2, 'ximgproc'):
+        pytest.skip('cv2.ximgproc is missing; pip install opencv-contrib-python-headless')
+    path = tmp_path_factory.mktemp('model') / 'leaf.yml'
+    path.write_text(MODEL)
+    return cv2.ximgproc.createStructuredEdgeDetection(str(path))
+
+
+@pytest.mark.parametrize('seed', range(4))
+@pytest.mark.parametrize('radius, border', [(1, 5), (1, 0), (2, 3), (3, 30)])
+def test_equals_opencv(opencv_detector, seed, radius, border):
+    rng = np.random.default_rng(seed)
+    edges = cv2.GaussianBlur(rng.random((50, 71)).astype(np.float32), (0, 0), 1 + seed / 2)
+    edges = np.clip((edges - edges.mean()) / (edges.max() - edges.mean()), 0, 1)
+    if seed == 3:  # plateaus, as a sigmoid saturates to
+        edges = np.round(edges * 4) / 4
+    orientation = opencv_detector.computeOrientation(edges)
+    ours = edge_orientation(edges)
+    off = np.abs((ours - orientation + np.pi / 2) % np.pi - np.pi / 2)
+    assert np.quantile(off, 0.99) < 1e-5
+
+    want = opencv_detector.edgesNms(edges, orientation, r=radius, s=border, m=1.01)
+    got = suppress_non_maxima(edges, orientation, radius, border, 1.01)
+    differ = ~np.isclose(got, want, atol=1e-6)
+    # Only a comparison that is a tie to rounding may fall the other way.
+    assert differ.mean() < 1e-3
+    assert (got > 0).sum() > 50
+    differ = ~np.isclose(edge_nms(edges, radius=radius, border=border), want, atol=1e-6)
+    assert differ.mean() < 2e-3
