@@ -76,14 +76,14 @@ class SearchSpace:
     def operations(self) -> tuple[Operation, ...]:
         """Every operation, in a fixed order: 1x1, separable by rate, pooling by grid."""
         found = [Operation(CONV1X1)] if self.conv1x1 else []
-        found += [Operation(SEP3X3, size) for size in itertools.product(self.rates, repeat=2)]
-        found += [Operation(POOL, size) for size in itertools.product(self.grids, repeat=2)]
+        found += [Operation(SEP3X3, size) for size in itertools.product(self.rates, self.rates)]
+        found += [Operation(POOL, size) for size in itertools.product(self.grids, self.grids)]
         return tuple(found)
 
     @property
     def count(self) -> int:
         """How many cells there are, the order of branches told apart: B! * n**B."""
-        return factorial(self.branches) * len(self.operations) ** self.branches
+        return factorial(self.branches) * int(len(self.operations) ** self.branches)
 
     @property
     def count_distinct(self) -> int:
@@ -134,7 +134,8 @@ class SearchSpace:
     def mutate(self, cell: Cell, rng: random.Random) -> Cell:
         """A neighbour of ``cell``: one decision, the input or the operation of one branch, differs.
 
-        The input or the operation, each half of the time where both can change. In a space of one cell the cell itself comes back.
+        It is an input or an operation, each half of the time where both can change. In a space of
+        one cell the cell itself comes back.
         """
         self.check(cell)
         neighbours = [
