@@ -1,9 +1,9 @@
 """Scores of boundary detection: ODS, OIS, AP and R50 from per-image match counts.
 
 The protocol is that of the Berkeley benchmark (Arbelaez et al., "Contour Detection and
-Hierarchical Image Segmentation", PAMI 2011, section 3): a soft map is cut at each threshold and thinned; a
-predicted pixel is right if it matches a pixel of any annotator, and recall sums matched annotated
-pixels over all annotators.
+Hierarchical Image Segmentation", PAMI 2011, section 3): a soft map is cut at each threshold and
+thinned; a predicted pixel is right if it matches a pixel of any annotator, and recall sums matched
+annotated pixels over all annotators.
 """
 
 from __future__ import annotations

@@ -34,8 +34,8 @@ def edge_orientation(edges: np.ndarray, smooth_radius: int = 4) -> np.ndarray:
     On a ridge with normal angle ``t`` the second derivatives are ``Exx = c cos^2 t``,
     ``Exy = c sin t cos t`` and ``Eyy = c sin^2 t`` with c < 0. The field takes
     ``atan(sign(-Exy) Eyy / Exx)``, that is the arc tangent of the signed *square* of ``tan t``:
-    exact at multiples of 45 degrees, up to about 10 degrees off between. It is kept because published
-    numbers rest on it.
+    exact at multiples of 45 degrees, up to about 10 degrees off between. It is kept because
+    published numbers rest on it.
 
     Args:
         edges: boundary strength, (H, W).
@@ -54,8 +54,8 @@ def edge_orientation(edges: np.ndarray, smooth_radius: int = 4) -> np.ndarray:
     exx = cv2.Sobel(smooth, -1, 2, 0)
     exy = cv2.Sobel(smooth, -1, 1, 1)
     eyy = cv2.Sobel(smooth, -1, 0, 2)
-    # Where Exy is exactly 0 (a drawn horizontal line) the sign must not erase the quotient; OpenCV's
-    # does, and leaves such lines thick.
+    # Where Exy is exactly 0 (a drawn horizontal line) the sign must not erase the quotient;
+    # OpenCV's does, and leaves such lines thick.
     sign = np.where(exy > 0, -1.0, 1.0)
     angle = np.arctan(sign * eyy / (exx.astype(np.float64) + 1e-5))
     return np.where(angle > 0, angle, angle + np.pi).astype(np.float32)
