@@ -1,0 +1,219 @@
+"""Pictures: the graph of a Connectivity, and the heat maps of connection weights."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from numpy.typing import NDArray
+
+from mmseg_sparsemask.connectivity.graph import (
+    GLOBAL,
+    Connection,
+    Connectivity,
+    encoder_name,
+    level_of,
+    stage_name,
+)
+from mmseg_sparsemask.connectivity.io import write_atomically
+
+ENCODER_COLOUR = '#3b6ea5'
+DECODER_COLOUR = '#c8553d'
+GLOBAL_COLOUR = '#6a994e'
+UNUSED_COLOUR = '#e4e4e4'
+
+NODE_WIDTH = 0.34
+NODE_HEIGHT = 0.4
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure outside pyplot's global state, in inches."""
+    figure = Figure(figsize=(width, height), layout='constrained')
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a figure in the format of the path's suffix; whole or not at all.
+
+    Raises:
+        ValueError: No format has this suffix, or the file cannot be written.
+    """
+    suffix = Path(path).suffix.lstrip('.').lower()
+    if suffix not in figure.canvas.get_supported_filetypes():
+        raise ValueError(
+            f'{path}: expected a name that ends in .svg, .png or .pdf, got the suffix {suffix!r}'
+        )
+    buffer = io.BytesIO()
+    # Without a fixed salt and date every run would give other bytes for the same picture; text
+    # that stays text can be searched and copied.
+    with matplotlib.rc_context({'svg.hashsalt': 'sparsemask', 'svg.fonttype': 'none'}):
+        metadata: dict[str, Any] | None = {'Date': None} if suffix == 'svg' else None
+        figure.savefig(buffer, format=suffix, metadata=metadata, dpi=150)
+    write_atomically(path, buffer.getvalue())
+
+
+def figure_to_array(figure: Figure) -> NDArray[np.uint8]:
+    """RGB image (H, W, 3) of a figure."""
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    image: NDArray[np.uint8] = np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return image
+
+
+def draw_graph(connectivity: Connectivity, title: str = '') -> Figure:
+    """Draw a Connectivity: encoder on the left, decoder on the right, fine at the top.
+
+    Beside each encoder feature stands its stride. A feature that nobody uses and a stage that is
+    not there are grey. A stage's output leaves at its upper right, its decoder inputs arrive at
+    its lower right.
+    """
+    num_levels = connectivity.num_levels
+    figure = new_figure(7.0, 0.62 * (num_levels + 1) + 1.0)
+    axes = figure.add_subplot()
+    used = {*connectivity.sources(), *connectivity.stages}
+    place: dict[str, tuple[float, float]] = {GLOBAL: (0.0, -num_levels - 1.0)}
+    for level in range(1, num_levels + 1):
+        place[encoder_name(level)] = (0.0, -float(level))
+        place[stage_name(level)] = (3.0, -float(level))
+    for source, stage in connectivity:
+        (start_x, start_y), (end_x, end_y) = place[source], place[stage]
+        if source.startswith('D'):
+            start = (start_x + NODE_WIDTH / 2, start_y + NODE_HEIGHT / 4)
+            end = (end_x + NODE_WIDTH / 2, end_y - NODE_HEIGHT / 4)
+            bend = 0.12 + 0.05 * abs(start_y - end_y)
+        else:
+            start = (start_x + NODE_WIDTH / 2, start_y)
+            end = (end_x - NODE_WIDTH / 2, end_y)
+            bend = 0.0
+        _draw_arrow(axes, start, end, _colour(source), bend)
+    right = place['D1'][0] + NODE_WIDTH / 2
+    top = place['D1'][1] + NODE_HEIGHT / 4
+    _draw_arrow(axes, (right, top), (right + 0.7, top), DECODER_COLOUR)
+    axes.text(right + 0.75, top, 'classifier', va='center', fontsize=9)
+    for name, (x, y) in place.items():
+        _draw_node(axes, name, x, y, alive=name in used)
+        if name.startswith('E'):
+            stride = f'1/{connectivity.stride_of(name)}'
+            axes.text(x - 0.3, y, stride, ha='right', va='center', fontsize=8, color='0.3')
+    axes.set_xlim(-0.8, 4.7)
+    axes.set_ylim(-num_levels - 1.5, -0.5)
+    axes.set_axis_off()
+    axes.set_title(title or f'{len(connectivity)} connections', fontsize=11)
+    return figure
+
+
+def _colour(name: str) -> str:
+    return {'E': ENCODER_COLOUR, 'D': DECODER_COLOUR}.get(name[0], GLOBAL_COLOUR)
+
+
+def _draw_arrow(
+    axes: Axes, start: tuple[float, float], end: tuple[float, float], colour: str, bend: float = 0.0
+) -> None:
+    axes.add_patch(
+        FancyArrowPatch(
+            start,
+            end,
+            connectionstyle=f'arc3,rad={bend}',
+            arrowstyle='-|>',
+            mutation_scale=10,
+            shrinkA=0,
+            shrinkB=0,
+            linewidth=1.2,
+            color=colour,
+            alpha=0.8,
+        )
+    )
+
+
+def _draw_node(axes: Axes, name: str, x: float, y: float, alive: bool) -> None:
+    axes.add_patch(
+        FancyBboxPatch(
+            (x - NODE_WIDTH / 2, y - NODE_HEIGHT / 2),
+            NODE_WIDTH,
+            NODE_HEIGHT,
+            boxstyle='round,pad=0,rounding_size=0.05',
+            facecolor=_colour(name) if alive else UNUSED_COLOUR,
+            edgecolor='none',
+        )
+    )
+    axes.text(x, y, name, ha='center', va='center', fontsize=10, color='white' if alive else '0.45')
+
+
+def draw_weights(weights: Mapping[Connection, float], title: str = '') -> Figure:
+    """Heat map of the connection weights at one moment: stages against sources.
+
+    Args:
+        weights: Weight in [0, 1] of every connection. Places without a connection stay white.
+        title: Title of the figure.
+
+    Raises:
+        ValueError: No weights.
+    """
+    if not weights:
+        raise ValueError('weights: expected the weight of at least one connection, got none')
+    stages = sorted({c.stage for c in weights}, key=level_of)
+    num_levels = max(level_of(stage) for stage in stages)
+    levels = range(1, num_levels + 1)
+    sources = [*map(encoder_name, levels), GLOBAL, *map(stage_name, range(2, num_levels + 1))]
+    grid = np.full((len(stages), len(sources)), np.nan)
+    for connection, weight in weights.items():
+        grid[stages.index(connection.stage), sources.index(connection.source)] = weight
+    figure = new_figure(0.36 * len(sources) + 1.8, 0.36 * len(stages) + 1.2)
+    axes = figure.add_subplot()
+    image = axes.imshow(grid, vmin=0, vmax=1, cmap='viridis')
+    axes.set_xticks(range(len(sources)), sources, fontsize=8)
+    axes.set_yticks(range(len(stages)), stages, fontsize=8)
+    axes.set_xlabel('source')
+    axes.set_ylabel('stage')
+    axes.set_title(title or 'connection weights', fontsize=10)
+    figure.colorbar(image, ax=axes, shrink=0.8)
+    return figure
+
+
+def draw_weight_history(
+    steps: Sequence[int], history: Sequence[Sequence[float]], connections: Sequence[Connection]
+) -> Figure:
+    """Heat map of the connection weights over time: a row for each connection.
+
+    Args:
+        steps: Training iteration of each record, ascending.
+        history: Weights in [0, 1], item i is those of `connections` at ``steps[i]``.
+        connections: What the columns of `history` are.
+
+    Raises:
+        ValueError: The three do not fit together, or there is no record.
+    """
+    grid = np.asarray(history, dtype=float)
+    if not len(steps) or grid.shape != (len(steps), len(connections)):
+        raise ValueError(
+            f'history: expected a record of {len(connections)} weights for each of {len(steps)} '
+            f'(at least one) steps, got an array of shape {grid.shape}'
+        )
+    figure = new_figure(8.0, 0.105 * len(connections) + 1.4)
+    axes = figure.add_subplot()
+    edges = np.asarray([*steps, steps[-1] + (steps[-1] - steps[-2] if len(steps) > 1 else 1)])
+    mesh = axes.pcolormesh(
+        edges, np.arange(len(connections) + 1), grid.T, vmin=0, vmax=1, cmap='viridis'
+    )
+    axes.set_yticks(
+        np.arange(len(connections)) + 0.5, [f'{c.source} → {c.stage}' for c in connections]
+    )
+    axes.tick_params(axis='y', labelsize=5, length=0)
+    for row in range(1, len(connections)):
+        if connections[row].stage != connections[row - 1].stage:
+            axes.axhline(row, color='white', linewidth=0.8)
+    axes.invert_yaxis()
+    axes.set_xlabel('iteration')
+    axes.set_title('connection weights over the search', fontsize=10)
+    figure.colorbar(mesh, ax=axes, shrink=0.6)
+    return figure

@@ -1,0 +1,291 @@
+"""connectivity.json, connectivity in a config, and the masks of the authors' implementation."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmseg_sparsemask.connectivity.graph import (
+    GLOBAL,
+    Connection,
+    Connectivity,
+    check_strides,
+    encoder_name,
+    stage_name,
+)
+from mmseg_sparsemask.connectivity.presets import ARCHITECTURES, PRESETS, preset
+from mmseg_sparsemask.connectivity.prune import drop_unreachable, is_allowed
+from mmseg_sparsemask.connectivity.transfer import transfer
+
+FORMAT = 'sparsemask.connectivity'
+VERSION = 1
+
+#: What stands for a connectivity in a config: see `resolve`.
+ConnectivityLike = str | Path | Mapping[str, Any] | Connectivity
+
+
+def to_dict(connectivity: Connectivity) -> dict[str, Any]:
+    """The content of connectivity.json, in plain Python types."""
+    return {
+        'format': FORMAT,
+        'version': VERSION,
+        'strides': list(connectivity.strides),
+        'stages': {stage: list(sources) for stage, sources in connectivity.stages.items()},
+        'meta': dict(connectivity.meta),
+    }
+
+
+def from_dict(data: Mapping[str, Any], where: str = 'connectivity') -> Connectivity:
+    """Read the content of connectivity.json.
+
+    Args:
+        data: As `to_dict` writes it. ``format``, ``version`` and ``meta`` may be missing, so that
+            strides and stages can be written inline in a config.
+        where: Put at the start of error messages.
+
+    Raises:
+        ValueError: Unknown or missing keys, another format or version, or not a valid
+            Connectivity.
+    """
+    if not isinstance(data, Mapping):
+        raise ValueError(f'{where}: expected a JSON object, got {type(data).__name__}')
+    expected = ('format', 'version', 'strides', 'stages', 'meta')
+    unknown = sorted(set(data) - set(expected))
+    if unknown:
+        raise ValueError(f'{where}: unknown keys {unknown}; expected {list(expected)}')
+    if data.get('format', FORMAT) != FORMAT:
+        raise ValueError(f'{where}: expected format {FORMAT!r}, got {data["format"]!r}')
+    if data.get('version', VERSION) != VERSION:
+        raise ValueError(
+            f'{where}: expected version {VERSION}, got {data["version"]!r}; update '
+            'mmseg-sparsemask to read files of later versions'
+        )
+    for key in ('strides', 'stages'):
+        if key not in data:
+            raise ValueError(f'{where}: {key!r} is missing')
+    if not isinstance(data['stages'], Mapping):
+        raise ValueError(
+            f"{where}: stages: expected an object such as {{'D1': ['E1', 'G']}}, "
+            f'got {data["stages"]!r}'
+        )
+    meta = data.get('meta', {})
+    if not isinstance(meta, Mapping):
+        raise ValueError(f'{where}: meta: expected an object, got {meta!r}')
+    try:
+        return Connectivity(data['strides'], data['stages'], meta)
+    except ValueError as error:
+        raise ValueError(f'{where}: {error}') from None
+
+
+def save(connectivity: Connectivity, path: str | os.PathLike[str]) -> None:
+    """Write connectivity.json; the file appears whole or not at all.
+
+    Raises:
+        ValueError: `meta` holds what JSON cannot, or the file cannot be written.
+    """
+    data = to_dict(connectivity)
+    try:
+        meta = json.dumps(data['meta'], allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f'meta: expected plain JSON values (strings, finite numbers, lists, dicts): {error}'
+        ) from None
+    stages = ',\n'.join(
+        f'    {json.dumps(stage)}: {json.dumps(sources)}'
+        for stage, sources in data['stages'].items()
+    )
+    text = (
+        f'{{\n  "format": {json.dumps(FORMAT)},\n  "version": {VERSION},\n'
+        f'  "strides": {json.dumps(data["strides"])},\n  "stages": {{\n{stages}\n  }},\n'
+        f'  "meta": {meta}\n}}\n'
+    )
+    write_atomically(path, text.encode())
+
+
+def load(path: str | os.PathLike[str]) -> Connectivity:
+    """Read connectivity.json.
+
+    Raises:
+        ValueError: Missing, unreadable, not JSON, not a valid Connectivity; or an ``.npy`` mask,
+            which says nothing of strides (see `from_npy`).
+    """
+    path = Path(path)
+    if path.suffix == '.npy':
+        raise ValueError(
+            f"{path}: the authors' masks hold no strides; convert it with "
+            'tools/import_mask.py, which writes a connectivity.json'
+        )
+    try:
+        data = json.loads(path.read_text(encoding='utf-8'), object_pairs_hook=_unique_keys)
+    except OSError as error:
+        raise ValueError(
+            f'{path}: cannot be read ({error.strerror}); expected a connectivity.json or the name '
+            f'of a preset: {", ".join([*PRESETS, *ARCHITECTURES])}'
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f'{path}: not a JSON file ({error})') from None
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from None
+    return from_dict(data, str(path))
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # json keeps the last of two equal keys; a stage listed twice would lose its first half.
+    data = dict(pairs)
+    if len(data) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise ValueError(f'the keys {twice} stand there twice; join them into one')
+    return data
+
+
+def resolve(spec: ConnectivityLike, strides: Sequence[int] | None = None) -> Connectivity:
+    """Whatever a config may say of a connectivity, as a Connectivity.
+
+    Args:
+        spec: One of
+
+            * a preset's name (`presets.PRESETS`, `presets.ARCHITECTURES`);
+            * the path of a connectivity.json (in a config: ``'{{ fileDirname }}/x.json'``, so that
+              it is relative to the config);
+            * the content of such a file, inline;
+            * ``dict(source=<any of these>, strides=[...])``: transferred to those strides.
+        strides: Strides of the features it will meet, if known.
+
+    Raises:
+        ValueError: None of these; or its strides differ from `strides`.
+    """
+    if isinstance(spec, Mapping) and 'source' in spec:
+        unknown = sorted(set(spec) - {'source', 'strides'})
+        if unknown or 'strides' not in spec:
+            raise ValueError(
+                'connectivity: expected dict(source=..., strides=[...]) for a transfer, '
+                f'got the keys {sorted(spec)}'
+            )
+        target = check_strides(spec['strides'])
+        connectivity = transfer(resolve(spec['source'], _if_preset(spec['source'], target)), target)
+    elif isinstance(spec, Connectivity):
+        connectivity = spec
+    elif isinstance(spec, Mapping):
+        connectivity = from_dict(spec)
+    elif isinstance(spec, Path) or (isinstance(spec, str) and spec.endswith(('.json', '.npy'))):
+        connectivity = load(spec)
+    elif isinstance(spec, str):
+        connectivity = preset(spec, strides)
+    else:
+        raise ValueError(
+            "connectivity: expected a preset's name, a path, a dict or a Connectivity, "
+            f'got {spec!r}'
+        )
+    if strides is not None and tuple(strides) != connectivity.strides:
+        raise ValueError(
+            f'connectivity needs strides {list(connectivity.strides)}, the backbone gives '
+            f'{list(strides)}; transfer it with connectivity=dict(source=..., '
+            f'strides={list(strides)}), and look at the result with tools/transfer.py'
+        )
+    return connectivity
+
+
+def _if_preset(source: ConnectivityLike, strides: tuple[int, ...]) -> tuple[int, ...] | None:
+    return strides if isinstance(source, str) and source in PRESETS else None
+
+
+def from_npy(
+    mask: NDArray[np.bool_] | str | os.PathLike[str], strides: Sequence[int]
+) -> Connectivity:
+    """Read a mask of the authors' implementation.
+
+    Args:
+        mask: Boolean array (L, L, 2), or the path of an ``.npy`` file that holds one. Row k is
+            stage ``D(L-k)``. Column j is ``E(L-j)`` in the last axis's 0; in its 1 it is ``G`` for
+            j = 0 and ``D(L-j+1)`` for j >= 1.
+        strides: Stride of ``E1`` .. ``EL``, which the mask does not hold.
+
+    Returns:
+        What remains after stages without input or user are dropped.
+
+    Raises:
+        ValueError: Wrong shape or type, an entry that stands for no connection, or nothing left.
+    """
+    if isinstance(mask, (str, os.PathLike)):
+        return from_npy(_load_array(mask), strides)
+    strides = check_strides(strides)
+    num_levels = len(strides)
+    if mask.shape != (num_levels, num_levels, 2) or mask.dtype != np.bool_:
+        raise ValueError(
+            f'mask: expected a boolean array of shape {(num_levels, num_levels, 2)} for '
+            f'{num_levels} strides, got {mask.dtype} {mask.shape}'
+        )
+    connections = set()
+    for row, column, kind in np.argwhere(mask).tolist():
+        if kind == 0:
+            source = encoder_name(num_levels - column)
+        else:
+            source = GLOBAL if column == 0 else stage_name(num_levels - column + 1)
+        connection = Connection(source, stage_name(num_levels - row))
+        if not is_allowed(connection, num_levels):
+            raise ValueError(
+                f'mask[{row}, {column}, {kind}] stands for {source} -> {connection.stage}, which '
+                'is no connection of the Fully Dense Network'
+            )
+        connections.add(connection)
+    kept = drop_unreachable(connections)
+    if not kept:
+        raise ValueError('mask: no connection reaches D1')
+    return Connectivity.from_connections(strides, kept, {'source': 'imported .npy mask'})
+
+
+def _load_array(path: str | os.PathLike[str]) -> NDArray[Any]:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(f'{path}: not a readable .npy file ({error})') from None
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f'{path}: expected one array in an .npy file, got an .npz archive')
+    return array
+
+
+def to_npy(connectivity: Connectivity) -> NDArray[np.bool_]:
+    """The authors' form of a Connectivity; the inverse of `from_npy`."""
+    num_levels = connectivity.num_levels
+    mask = np.zeros((num_levels, num_levels, 2), dtype=np.bool_)
+    for source, stage in connectivity:
+        row = num_levels - int(stage[1:])
+        if source == GLOBAL:
+            mask[row, 0, 1] = True
+        elif source.startswith('E'):
+            mask[row, num_levels - int(source[1:]), 0] = True
+        else:
+            mask[row, num_levels - int(source[1:]) + 1, 1] = True
+    return mask
+
+
+def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file under a temporary name in its folder, then rename it.
+
+    Raises:
+        ValueError: The folder does not exist or cannot be written to.
+    """
+    path = Path(path)
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+    except OSError as error:
+        raise ValueError(
+            f'{path}: cannot be written ({error.strerror}); expected an existing folder with '
+            'write permission'
+        ) from None
+    try:
+        with os.fdopen(handle, 'wb') as file:
+            file.write(content)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

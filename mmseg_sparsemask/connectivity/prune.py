@@ -1,0 +1,174 @@
+"""From connection weights to a Connectivity (SparseMask, Section 3.3).
+
+Each pass takes connections and returns connections, so passes compose::
+
+    drop_unreachable(threshold(weights, 1e-3))
+
+`prune` is the whole of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from mmseg_sparsemask.connectivity.graph import (
+    Connection,
+    Connectivity,
+    allowed_sources,
+    check_strides,
+    level_of,
+    stages_from,
+)
+
+DEFAULT_THRESHOLD = 1e-3  # sigma of Section 4.1
+
+Connections = frozenset[Connection]
+
+
+def threshold(weights: Mapping[Connection, float], value: float = DEFAULT_THRESHOLD) -> Connections:
+    """Keep the connections whose weight is at least `value`.
+
+    Args:
+        weights: Connection weights in [0, 1].
+        value: sigma of the paper, in (0, 1).
+
+    Raises:
+        ValueError: `value` is not in (0, 1); a weight is not a number in [0, 1].
+    """
+    if not 0 < value < 1:
+        raise ValueError(f'threshold: expected a number in (0, 1), got {value}')
+    for connection, weight in weights.items():
+        if not math.isfinite(weight) or not 0 <= weight <= 1:
+            raise ValueError(
+                f'weight of {connection.source} -> {connection.stage}: expected a number in '
+                f'[0, 1], got {weight}; the search diverged: lower the learning rate or start '
+                'from pretrained weights'
+            )
+    return frozenset(c for c, weight in weights.items() if weight >= value)
+
+
+def drop_unreachable(connections: Iterable[Connection]) -> Connections:
+    """Drop stages without inputs and stages nobody uses, until nothing changes.
+
+    ``D1`` counts as used. The result may be empty.
+    """
+    kept = frozenset(connections)
+    while True:
+        with_input = {stage for _, stage in kept}
+        used = {source for source, _ in kept} | {'D1'}
+        smaller = frozenset(
+            (source, stage)
+            for source, stage in kept
+            if stage in used and (source in with_input or not source.startswith('D'))
+        )
+        if len(smaller) == len(kept):
+            return kept
+        kept = frozenset(Connection(*c) for c in smaller)
+
+
+def merge_duplicates(connections: Iterable[Connection]) -> Connections:
+    """Replace stages with equal inputs by the coarsest of them.
+
+    The coarsest is the cheapest, and the only one that every user of the others may take.
+    ``D1`` is never replaced. Merging can make further stages equal: see `prune`.
+    """
+    stages = {stage: frozenset(sources) for stage, sources in stages_from(connections).items()}
+    keeper: dict[frozenset[str], str] = {}
+    for stage in sorted(stages, key=level_of, reverse=True):
+        keeper.setdefault(stages[stage], stage)
+    rename = {
+        stage: keeper[sources]
+        for stage, sources in stages.items()
+        if stage != 'D1' and keeper[sources] != stage
+    }
+    return frozenset(
+        Connection(rename.get(source, source), stage)
+        for stage, sources in stages.items()
+        if stage not in rename
+        for source in sources
+    )
+
+
+def drop_subsumed(connections: Iterable[Connection]) -> Connections:
+    """Drop a stage when another takes all its inputs and more, and is used wherever it is.
+
+    Stage A is subsumed by B when A's inputs are a proper subset of B's and every stage that takes
+    A also takes B. One stage is dropped at a time, the finest first.
+    """
+    kept = frozenset(connections)
+    while True:
+        inputs = {stage: set(sources) for stage, sources in stages_from(kept).items()}
+        users: dict[str, set[str]] = {stage: set() for stage in inputs}
+        for source, stage in kept:
+            if source in users:
+                users[source].add(stage)
+        subsumed = [
+            a
+            for a in sorted(inputs, key=level_of)
+            if a != 'D1'
+            and any(inputs[a] < inputs[b] and users[a] <= users[b] for b in inputs if b != a)
+        ]
+        if not subsumed:
+            return kept
+        kept = frozenset(c for c in kept if subsumed[0] not in c)
+
+
+def prune(
+    weights: Mapping[Connection, float],
+    strides: Sequence[int],
+    value: float = DEFAULT_THRESHOLD,
+    merge: bool = False,
+    meta: Mapping[str, Any] | None = None,
+) -> Connectivity:
+    """Prune a supernet: threshold, then drop what is unreachable, to a fixed point.
+
+    Args:
+        weights: Weight in [0, 1] of every connection of the supernet.
+        strides: Stride of ``E1`` .. ``EL``.
+        value: sigma of the paper, in (0, 1).
+        merge: Also merge stages with equal inputs and drop subsumed stages, as the published
+            implementation does after the paper's rules.
+        meta: Passed on to the result.
+
+    Raises:
+        ValueError: See `threshold`; or nothing that reaches ``D1`` is left.
+    """
+    strides = check_strides(strides)
+    kept = drop_unreachable(threshold(weights, value))
+    if merge:
+        while True:
+            merged = drop_unreachable(drop_subsumed(merge_duplicates(kept)))
+            if merged == kept:
+                break
+            kept = merged
+    if not kept:
+        into_last = {c: w for c, w in weights.items() if c.stage == 'D1'}
+        largest = max(into_last.values(), default=0.0)
+        raise ValueError(
+            f'everything is pruned: with threshold {value} no connection reaches D1 (largest '
+            f'weight into D1: {largest:.3g}); lower the threshold, or search again with a '
+            'smaller loss_weight of the connectivity loss'
+        )
+    return Connectivity.from_connections(strides, kept, meta)
+
+
+def separation(
+    weights: Mapping[Connection, float], value: float = DEFAULT_THRESHOLD
+) -> tuple[float, float]:
+    """Largest weight that would be dropped and smallest that would be kept.
+
+    A search has converged when the two are far apart. (0.0, x) when nothing would be dropped,
+    (x, inf) when nothing would be kept.
+    """
+    kept = threshold(weights, value)
+    dropped = max((w for c, w in weights.items() if c not in kept), default=0.0)
+    smallest = min((weights[c] for c in kept), default=math.inf)
+    return dropped, smallest
+
+
+def is_allowed(connection: Connection, num_levels: int) -> bool:
+    """Whether a connection exists in the Fully Dense Network of that many levels."""
+    level = level_of(connection.stage)
+    return 1 <= level <= num_levels and connection.source in allowed_sources(level, num_levels)
