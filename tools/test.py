@@ -1,0 +1,81 @@
+"""Test a segmentor and evaluate its predictions."""
+
+import argparse
+import os
+
+from mmengine.config import DictAction
+from mmengine.runner import Runner
+from mmseg.registry import RUNNERS
+
+from mmseg_sparsemask.engine.launch import (
+    check_checkpoint,
+    check_data_roots,
+    check_work_dir,
+    enable_drawing,
+    enable_tta,
+    load_config,
+    process_group,
+    save_predictions,
+)
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description='Test (and evaluate) a segmentor')
+    parser.add_argument('config', help='train config file path')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--work-dir', help='the dir to save the evaluation results as json')
+    parser.add_argument('--out', help='the dir to save predicted label maps for offline evaluation')
+    parser.add_argument('--show', action='store_true', help='show prediction results')
+    parser.add_argument(
+        '--show-dir',
+        help='the dir to save painted images (in its vis_data/vis_image)',
+    )
+    parser.add_argument('--wait-time', type=float, default=2, help='the interval of show (s)')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override settings of the config, as key=value pairs; a list is key="[a,b]" or '
+        'key=a,b, nested ones as key="[(a,b),(c,d)]", without white space',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher',
+    )
+    parser.add_argument('--tta', action='store_true', help='test with several scales and flipped')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def prepare(args):
+    cfg = load_config(args.config, args.work_dir, args.cfg_options, args.launcher)
+    cfg.load_from = args.checkpoint
+    check_checkpoint(args.checkpoint)
+    if args.show or args.show_dir:
+        enable_drawing(cfg, args.show, args.show_dir, args.wait_time)
+    if args.tta:
+        enable_tta(cfg)
+    if args.out is not None:
+        save_predictions(cfg, args.out)
+    check_data_roots(cfg, ('test_dataloader',))
+    check_work_dir(cfg.work_dir)
+    return cfg
+
+
+def main():
+    args = parse_args()
+    try:
+        cfg = prepare(args)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f'error: {error}') from error
+    with process_group(cfg):
+        runner = Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
+        runner.test()
+
+
+if __name__ == '__main__':
+    main()
