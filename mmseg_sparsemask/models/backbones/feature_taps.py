@@ -1,0 +1,184 @@
+"""Features of any backbone, by module name."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from mmseg_sparsemask.connectivity import Feature
+from mmseg_sparsemask.connectivity.graph import encoder_name
+
+
+@MODELS.register_module()
+class FeatureTaps(BaseModule):
+    """A backbone that gives the outputs of named modules.
+
+    Any registered backbone will do: its modules are tapped as they run, finest feature first, and
+    what it returns itself is ignored. To get a feature before its activation, name the module
+    before it: ``'conv1.bn'`` instead of ``'conv1'``.
+
+    Args:
+        backbone: Config of the backbone.
+        features: Names of modules inside it, as ``named_modules()`` has them.
+        image_size: (height, width) in pixels of the image it is run on once, on the meta device,
+            to find channels and strides.
+
+    Attributes:
+        feature_info: What the features are: name, channels, stride, module.
+
+    Raises:
+        ValueError: A name is unknown (the message lists close ones), repeated, or its module gives
+            no feature map.
+    """
+
+    def __init__(
+        self,
+        backbone: dict[str, Any],
+        features: Sequence[str],
+        image_size: tuple[int, int] = (256, 256),
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.backbone = MODELS.build(copy.deepcopy(backbone))
+        self.features = _check_names(self.backbone, features)
+        self._taps: dict[str, Tensor] = {}
+        modules = dict(self.backbone.named_modules())
+        for name in self.features:
+            modules[name].register_forward_hook(_Tap(self._taps, name))
+        self.feature_info = self._probe(tuple(image_size))
+
+    @property
+    def channels(self) -> list[int]:
+        """Channels of the features."""
+        return [feature.channels for feature in self.feature_info]
+
+    @property
+    def strides(self) -> list[int]:
+        """Strides of the features, in input pixels."""
+        return [feature.stride for feature in self.feature_info]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Features of images (N, 3, H, W); item i is (N, C_i, H/s_i, W/s_i)."""
+        self._taps.clear()
+        self.backbone(x)
+        try:
+            return tuple(self._taps[name] for name in self.features)
+        except KeyError as error:
+            raise ValueError(
+                f'module {error} of {type(self.backbone).__name__} did not run; tap another one'
+            ) from None
+        finally:
+            self._taps.clear()
+
+    def _probe(self, image_size: tuple[int, int]) -> tuple[Feature, ...]:
+        shapes = probe_shapes(self, image_size)
+        if _taps_are_overwritten(self, image_size):
+            # An in-place activation behind a tapped module would change the feature.
+            for module in self.backbone.modules():
+                if getattr(module, 'inplace', False) is True:
+                    module.inplace = False
+        return describe(shapes, image_size, self.features)
+
+
+class _Tap:
+    """Forward hook that keeps a module's output. A class, so that models can be copied."""
+
+    def __init__(self, taps: dict[str, Tensor], name: str) -> None:
+        self.taps = taps
+        self.name = name
+
+    def __call__(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        if not isinstance(output, Tensor) or output.dim() != 4:
+            kind = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+            raise ValueError(
+                f'features: module {self.name!r} gives {kind}, expected a map (N, C, h, w); '
+                'tap another module'
+            )
+        self.taps[self.name] = output
+
+
+def probe_shapes(backbone: nn.Module, image_size: tuple[int, int]) -> list[tuple[int, ...]]:
+    """Shapes of a backbone's outputs for one image of that size, without computing anything.
+
+    Runs a copy on the meta device; a backbone that cannot run there is run as it is.
+    """
+    outputs = _run(_on_meta(backbone), image_size, 'meta')
+    if outputs is None:
+        outputs = _run(backbone, image_size, next(backbone.parameters()).device)
+    return [tuple(output.shape) for output in outputs]
+
+
+def describe(
+    shapes: Sequence[Sequence[int]], image_size: tuple[int, int], modules: Sequence[str] = ()
+) -> tuple[Feature, ...]:
+    """Names, channels and strides of features from their shapes (N, C, h, w)."""
+    return tuple(
+        Feature(
+            encoder_name(level),
+            shape[1],
+            max(1, round(image_size[0] / shape[2])),
+            modules[level - 1] if modules else '',
+        )
+        for level, shape in enumerate(shapes, 1)
+    )
+
+
+def _on_meta(module: nn.Module) -> nn.Module:
+    module = copy.deepcopy(module)
+    return module.to('meta')
+
+
+def _run(backbone: nn.Module, image_size: tuple[int, int], device: Any) -> Any:
+    training = {name: module.training for name, module in backbone.named_modules()}
+    backbone.eval()
+    try:
+        with torch.no_grad():
+            return backbone(torch.zeros(1, 3, *image_size, device=device))
+    except NotImplementedError:
+        if str(device) == 'meta':
+            return None
+        raise
+    finally:
+        for name, module in backbone.named_modules():
+            module.training = training[name]
+
+
+def _taps_are_overwritten(taps: FeatureTaps, image_size: tuple[int, int]) -> bool:
+    probe = _on_meta(taps)
+    versions: dict[str, int] = {}
+    modules = dict(probe.backbone.named_modules())
+    for name in probe.features:
+        modules[name].register_forward_hook(
+            lambda module, inputs, output, name=name: versions.update({name: output._version})
+        )
+    outputs = _run(probe, image_size, 'meta')
+    if outputs is None:
+        return True  # cannot tell; the safe answer
+    return any(out._version != versions[name] for name, out in zip(probe.features, outputs))
+
+
+def _check_names(backbone: nn.Module, features: Sequence[str]) -> tuple[str, ...]:
+    known = [name for name, _ in backbone.named_modules() if name]
+    for name in features:
+        if name in known:
+            continue
+        depth = name.count('.')
+        stem = re.split(r'[.\d]', name)[0]
+        near = [k for k in known if k.startswith(stem) and k.count('.') <= depth]
+        near = near or [k for k in known if '.' not in k]
+        raise ValueError(
+            f'features: {type(backbone).__name__} has no module {name!r}; there are '
+            f'{", ".join(near[:20])}'
+        )
+    if not features or len(set(features)) != len(features):
+        raise ValueError(
+            f'features: expected distinct module names, at least one, got {list(features)}'
+        )
+    return tuple(features)

@@ -1,0 +1,194 @@
+"""The supernet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from mmengine.structures import BaseDataElement
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from mmseg_sparsemask.connectivity import GLOBAL, Connection
+from mmseg_sparsemask.connectivity.io import ConnectivityLike, resolve
+from mmseg_sparsemask.connectivity.cost import source_channels
+from mmseg_sparsemask.connectivity.graph import level_of
+from mmseg_sparsemask.models.decode_heads.fusion import (
+    as_map,
+    as_rows,
+    fold_norm,
+    moments_are_cheaper,
+    statistics_from_moments,
+    statistics_of,
+)
+from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
+
+_NORMS = ('BN', 'BN2d', 'SyncBN', 'MMSyncBN')
+
+
+@MODELS.register_module()
+class FDNHead(FusionHead):
+    """Fully Dense Network: every allowed connection, each with a learnable weight.
+
+    ``D_l = BN( sum_t w_t * up( bn_t( conv1x1_t( act(t) ) ) ) )`` (SparseMask, Equation 1). ``bn_t``
+    has no scale and shift: they would hide w. `connections` holds and learns the weights; the
+    `loss_connectivity` drives them to 0 or 1, most to 0. `PruneHook` makes a connectivity of them.
+
+    Args:
+        in_channels: Channels of ``E1`` .. ``EL``.
+        in_index: Their places in the tuple that the backbone gives.
+        strides: Their strides, for the result: connectivity.json names them.
+        connections: Config of the module with the connection weights: ``RelaxedConnections``
+            (SparseMask) or ``TopKConnections`` (MaskConnect).
+        loss_connectivity: Config of the loss on the connection weights; None for none.
+        connectivity: The search space; the full network by default.
+        **kwargs: See `FusionHead`.
+
+    Raises:
+        ValueError: Inputs do not fit together; a norm_cfg without batch statistics.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        in_index: Sequence[int],
+        strides: Sequence[int],
+        *,
+        connections: dict[str, Any] | None = None,
+        loss_connectivity: dict[str, Any] | None = None,
+        connectivity: ConnectivityLike = 'fdn',
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(resolve(connectivity, strides), in_channels, in_index, **kwargs)
+        norm_type = self.norm_cfg.get('type')
+        if norm_type not in _NORMS:
+            raise ValueError(
+                f'norm_cfg: the supernet normalises each connection by batch statistics; expected '
+                f'one of {list(_NORMS)}, got {norm_type!r}'
+            )
+        self.sync_statistics = norm_type.endswith('SyncBN')
+        norm_args = {key: self.norm_cfg[key] for key in ('eps', 'momentum') if key in self.norm_cfg}
+        # Running statistics by source, stacked over its users from coarse to fine.
+        self.connection_norms = nn.ModuleDict(
+            {
+                source: nn.BatchNorm1d(self._outputs(source), affine=False, **norm_args)
+                for source in self.connectivity.sources()
+            }
+        )
+        self.connections = MODELS.build(
+            {'type': 'RelaxedConnections', **(connections or {}), 'connectivity': self.connectivity}
+        )
+        self.loss_connectivity = (
+            MODELS.build(loss_connectivity) if loss_connectivity is not None else None
+        )
+        self._drawn: dict[str, Tensor] = {}
+
+    def connection_weights(self) -> dict[Connection, float]:
+        """Weight in [0, 1] of every connection, as pruning sees it."""
+        return {
+            Connection(source, stage): weight
+            for stage, weights in self.connections.weights().items()
+            for source, weight in zip(
+                self.connectivity.stages[stage], weights.detach().double().tolist()
+            )
+        }
+
+    def decode(self, features: Sequence[Tensor]) -> Tensor:
+        """Activated ``D1``; draws the connection weights of this pass first."""
+        batch = len(features[-1])
+        if self.training and batch == 1 and not self._syncs():
+            if any(source == GLOBAL for source in self.connection_norms):
+                raise ValueError(
+                    'the supernet normalises G over the batch: expected a batch of at least 2 '
+                    'images in training, got 1; raise batch_size or use SyncBN'
+                )
+        drawn = self.connections()
+        by_source: dict[str, list[Tensor]] = {}
+        for stage, sources in self.connectivity.stages.items():
+            for source, weight in zip(sources, drawn[stage].unbind()):
+                by_source.setdefault(source, []).append(weight)
+        self._drawn = {
+            source: torch.stack(weights).repeat_interleave(self.channels)
+            for source, weights in by_source.items()
+        }
+        try:
+            return super().decode(features)
+        finally:
+            self._drawn = {}
+
+    def loss_by_feat(
+        self, seg_logits: Tensor, batch_data_samples: list[BaseDataElement]
+    ) -> dict[str, Tensor]:
+        """Losses of the task, and ``loss_connectivity`` on the connection weights."""
+        losses = super().loss_by_feat(seg_logits, batch_data_samples)
+        if self.loss_connectivity is not None:
+            with torch.autocast(seg_logits.device.type, enabled=False):
+                losses['loss_connectivity'] = self.loss_connectivity(self.connections.weights())
+        return losses
+
+    def sources_alone(self, features: Sequence[Tensor]) -> frozenset[str]:
+        """In training, sources with more channels than positions (nearly) stand alone."""
+        alone = super().sources_alone(features)
+        if not self.training:
+            return alone
+        positions = {}
+        for source in self.connectivity.sources():
+            if source != GLOBAL:
+                feature = features[level_of(source) - 1]
+                positions[source] = feature.shape[0] * feature.shape[-2] * feature.shape[-1]
+        return alone | {
+            source
+            for source, count in positions.items()
+            if not moments_are_cheaper(
+                count,
+                source_channels(source, self.in_channels, self.channels),
+                self._outputs(source),
+            )
+        }
+
+    def folded_weight(self, source: str, activated: Tensor) -> tuple[Tensor, Tensor]:
+        """``w * bn(conv(.))`` as one weight (n K, C) and bias (n K,)."""
+        weight = self.stacked_weight(source)
+        norm = self.connection_norms[source]
+        if norm.training:
+            rows = as_rows(activated)
+            mean, variance = statistics_from_moments(rows, weight, self._syncs())
+            self._update(norm, mean, variance, len(rows))
+        else:
+            mean, variance = norm.running_mean, norm.running_var
+        scale, shift = fold_norm(mean, variance, norm.eps, self._drawn[source])
+        return weight.to(scale.dtype) * scale[:, None], shift
+
+    def weighted_product(self, source: str, activated: Tensor) -> Tensor:
+        """``w * bn(conv(source))`` (N, n K, h, w)."""
+        norm = self.connection_norms[source]
+        rows = as_rows(activated)
+        product = F.linear(rows, self.stacked_weight(source))
+        if norm.training:
+            mean, variance = statistics_of(product, self._syncs())
+            self._update(norm, mean, variance, len(rows))
+        else:
+            mean, variance = norm.running_mean, norm.running_var
+        scale, shift = fold_norm(mean, variance, norm.eps, self._drawn[source])
+        return as_map(product * scale.to(product.dtype) + shift.to(product.dtype), activated)
+
+    def _outputs(self, source: str) -> int:
+        return self.channels * len(self.connectivity.consumers(source))
+
+    def _syncs(self) -> bool:
+        return self.sync_statistics and dist.is_available() and dist.is_initialized()
+
+    @torch.no_grad()
+    def _update(self, norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor, count: int) -> None:
+        """Running statistics as nn.BatchNorm keeps them."""
+        count *= dist.get_world_size() if self._syncs() else 1
+        norm.num_batches_tracked += 1
+        rate = norm.momentum
+        if rate is None:
+            rate = 1.0 / float(norm.num_batches_tracked)
+        norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), rate)
+        unbiased = variance * (count / max(count - 1, 1))
+        norm.running_var.lerp_(unbiased.to(norm.running_var.dtype), rate)

@@ -1,0 +1,217 @@
+"""The arithmetic both heads share: Equations 1 and 4 of SparseMask, regrouped.
+
+The paper writes a stage connection by connection (arXiv 1904.07642, Equations 1 and 4)::
+
+    search:   D_l = BN( sum_t w_t * up( bn_t( conv_t( act(t) ) ) ) )
+    retrain:  D_l = BN( sum_t up( conv_t( act(t) ) ) )
+
+Everything under the sum is linear once the statistics of ``bn_t`` are known, so it is computed as
+
+1. each source activated once;
+2. ``w_t * bn_t(conv_t(.))`` folded into one 1x1 convolution with bias (`fold_norm`). In training the
+   batch statistics of ``conv_t(act(t))`` follow from the mean and covariance of ``act(t)``
+   (`moments`), so the map of a single connection never exists;
+3. sources of equal resolution concatenated into one convolution, shared by the stages that take
+   the same ones (`plan_blocks`);
+4. sums taken at the sources' resolution, one upsampling for each (stage, resolution);
+5. ``G`` and the folded biases are one vector a stage, added before the upsampling, which keeps
+   constants.
+
+Outputs equal the equations to rounding; ``tests/reference/naive.py`` has them as written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from mmseg_sparsemask.connectivity import Connectivity
+
+
+@dataclass(frozen=True)
+class Block:
+    """One convolution: sources of one resolution, for the stages that take exactly those.
+
+    Attributes:
+        stride: The resolution.
+        sources: Concatenated along the input channels, in this order.
+        stages: Stacked along the output channels, in this order (coarse to fine).
+    """
+
+    stride: int
+    sources: tuple[str, ...]
+    stages: tuple[str, ...]
+
+
+def plan_blocks(connectivity: Connectivity, alone: frozenset[str]) -> tuple[Block, ...]:
+    """Group a decoder's connections into convolutions.
+
+    Args:
+        connectivity: The decoder.
+        alone: Sources that are multiplied on their own and belong to no block: ``G`` at least.
+
+    Returns:
+        Blocks in an order in which they can be computed: by their first (coarsest) stage.
+    """
+    stages: dict[tuple[int, tuple[str, ...]], list[str]] = {}
+    for stage, sources in connectivity.stages.items():
+        by_stride: dict[int, list[str]] = {}
+        for source in sources:
+            if source not in alone:
+                by_stride.setdefault(connectivity.stride_of(source), []).append(source)
+        for stride, group in by_stride.items():
+            stages.setdefault((stride, tuple(group)), []).append(stage)
+    return tuple(Block(stride, group, tuple(users)) for (stride, group), users in stages.items())
+
+
+class _Moments(torch.autograd.Function):
+    """Mean and covariance over the rows of a matrix; keeps the matrix itself and nothing else."""
+
+    @staticmethod
+    def forward(ctx, rows: Tensor) -> tuple[Tensor, Tensor]:
+        # Half precision has too few digits for second moments.
+        exact = rows if rows.dtype == torch.float64 else rows.float()
+        mean = exact.mean(0)
+        # Centred first: E[xx'] - E[x]E[x]' would lose the variance of nearly constant channels.
+        centred = exact - mean
+        covariance = centred.t() @ centred / len(rows)
+        ctx.save_for_backward(rows, mean)
+        return mean, covariance
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_mean: Tensor, grad_covariance: Tensor) -> Tensor:
+        rows, mean = ctx.saved_tensors
+        # d cov / d mean vanishes, because the centred rows sum to zero.
+        mix = (grad_covariance + grad_covariance.t()) / len(rows)
+        offset = grad_mean / len(rows) - mean @ mix
+        return torch.addmm(offset, rows.to(mix.dtype), mix).to(rows.dtype)
+
+
+def moments(rows: Tensor, sync: bool = False) -> tuple[Tensor, Tensor]:
+    """Mean (C,) and biased covariance (C, C) over rows (P, C), in float32 or better.
+
+    Args:
+        rows: Activated positions of a source.
+        sync: Average over all processes, as SyncBN does. Each must hold equally many rows.
+    """
+    with torch.autocast(rows.device.type, enabled=False):
+        mean, covariance = _Moments.apply(rows)
+        if sync:
+            shared = _average(mean)
+            apart = mean - shared
+            covariance = _average(covariance + torch.outer(apart, apart))
+            mean = shared
+    return mean, covariance
+
+
+def _average(tensor: Tensor) -> Tensor:
+    from torch.distributed.nn.functional import all_reduce
+
+    return all_reduce(tensor.contiguous()) / dist.get_world_size()
+
+
+def moments_are_cheaper(positions: int, channels: int, outputs: int) -> bool:
+    """Whether to get batch statistics from the source's covariance rather than from its product.
+
+    Args:
+        positions: P = N h w of the source.
+        channels: C of the source.
+        outputs: K, channels of all its stacked convolutions.
+
+    The covariance costs C^2 (P + K) multiply-adds against P C K for the product; the factor 2 is
+    what not writing, keeping and reading the product is worth.
+    """
+    return channels * (positions + outputs) <= 2 * positions * outputs
+
+
+def statistics_from_moments(
+    rows: Tensor, weight: Tensor, sync: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance (K,) of ``rows @ weight.T`` over the rows, without computing it.
+
+    Args:
+        rows: (P, C), the activated positions of a source.
+        weight: (K, C), its stacked convolutions.
+        sync: Over all processes.
+    """
+    mean, covariance = moments(rows, sync)
+    with torch.autocast(rows.device.type, enabled=False):
+        weight = weight.to(mean.dtype)
+        return weight @ mean, ((weight @ covariance) * weight).sum(1).clamp_min(0)
+
+
+def statistics_of(product: Tensor, sync: bool = False) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance (K,) over the rows of a product (P, K), in float32 or better."""
+    exact = product if product.dtype == torch.float64 else product.float()
+    variance, mean = torch.var_mean(exact, 0, correction=0)
+    if sync:
+        shared = _average(mean)
+        variance = _average(variance + (mean - shared).square())
+        mean = shared
+    return mean, variance
+
+
+def fold_norm(mean: Tensor, variance: Tensor, eps: float, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Scale and shift of ``w * bn(.)`` for a normalisation without affine part.
+
+    Args:
+        mean: (K,).
+        variance: (K,), biased.
+        eps: Of the normalisation.
+        weight: (K,), the connection weight of each output channel.
+
+    Returns:
+        ``scale`` and ``shift`` (K,) such that ``w * bn(y) = scale * y + shift``.
+    """
+    scale = weight.to(mean.dtype) * torch.rsqrt(variance + eps)
+    return scale, -mean * scale
+
+
+def as_rows(feature: Tensor) -> Tensor:
+    """(N, C, h, w) as (N h w, C); no copy when the layout is channels_last."""
+    return feature.permute(0, 2, 3, 1).flatten(0, 2)
+
+
+def as_map(rows: Tensor, like: Tensor) -> Tensor:
+    """(N h w, K) as (N, K, h, w) in channels_last, with the size of another map."""
+    batch, _, height, width = like.shape
+    return rows.view(batch, height, width, -1).permute(0, 3, 1, 2)
+
+
+def upsample(feature: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:
+    """Bilinear resize to a size (height, width), not by a factor; nothing to do if it has it."""
+    if tuple(feature.shape[-2:]) == tuple(size):
+        return feature
+    return F.interpolate(feature, size=tuple(size), mode='bilinear', align_corners=align_corners)
+
+
+def fuse(
+    maps: dict[int, Tensor], vector: Tensor | None, size: tuple[int, int], align_corners: bool
+) -> Tensor:
+    """Sum of a stage's maps at its own size.
+
+    Args:
+        maps: Map (N, K, h, w) of each resolution (key: stride), already summed over sources.
+        vector: (N or 1, K, 1, 1): the contribution of ``G`` and of folded biases.
+        size: (height, width) of the stage.
+        align_corners: Of the upsampling.
+    """
+    if not maps:
+        assert vector is not None  # a stage has at least one source
+        return vector.expand(-1, -1, *size)
+    # Coarsest last in size: there the vector is cheapest to add.
+    ordered = sorted(maps.items(), reverse=True)
+    total = None
+    for _, feature in ordered:
+        if vector is not None:
+            feature, vector = feature + vector.to(feature.dtype), None
+        resized = upsample(feature, size, align_corners)
+        total = resized if total is None else total + resized
+    return total

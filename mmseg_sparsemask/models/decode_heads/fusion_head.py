@@ -1,0 +1,274 @@
+"""What the supernet and the pruned decoder have in common."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn import build_activation_layer, build_norm_layer
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from torch import Tensor, nn
+
+from mmseg_sparsemask.connectivity import GLOBAL, Connectivity
+from mmseg_sparsemask.connectivity.cost import source_channels
+from mmseg_sparsemask.connectivity.graph import level_of, stage_name
+from mmseg_sparsemask.models.decode_heads.fusion import (
+    Block,
+    as_map,
+    as_rows,
+    fuse,
+    plan_blocks,
+)
+
+
+class FusionHead(BaseDecodeHead):
+    """Decoder that fuses encoder features along a Connectivity.
+
+    A stage is ``BN(sum of its sources' 1x1 convolutions, resized)``; the activation is applied
+    to each source, and to ``D1`` before the classifier. A subclass says with which weights
+    (`folded_weight`, `weighted_product`).
+
+    Parameters are named by stage and source: ``convs.D1.E3`` is the convolution of the connection
+    ``E3 -> D1``, shape (channels, C, 1, 1); ``norms.D1`` is the normalisation of the stage.
+
+    Args:
+        connectivity: The decoder's graph.
+        in_channels: Channels of ``E1`` .. ``EL``.
+        in_index: Their places in the tuple that the backbone gives.
+        channels: Channels of every stage.
+        norm_cfg: Normalisation of the stages.
+        act_cfg: Activation.
+        align_corners: Of the upsampling inside the decoder, and of the logits to the label.
+        dropout_ratio: Before the classifier.
+        **kwargs: As of any mmseg decode head: num_classes, loss_decode, ignore_index, ...
+
+    Raises:
+        ValueError: Numbers of channels, indices and strides differ.
+    """
+
+    def __init__(
+        self,
+        connectivity: Connectivity,
+        in_channels: Sequence[int],
+        in_index: Sequence[int],
+        channels: int = 64,
+        *,
+        norm_cfg: dict[str, Any] | None = None,
+        act_cfg: dict[str, Any] | None = None,
+        align_corners: bool = True,
+        dropout_ratio: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        in_channels, in_index = _check_inputs(in_channels, in_index, connectivity)
+        norm_cfg = dict(norm_cfg or {'type': 'BN'})
+        act_cfg = dict(act_cfg or {'type': 'ReLU6'})
+        super().__init__(
+            in_channels=in_channels,
+            channels=channels,
+            in_index=in_index,
+            input_transform='multiple_select',
+            norm_cfg=norm_cfg,
+            act_cfg=act_cfg,
+            align_corners=align_corners,
+            dropout_ratio=dropout_ratio,
+            **kwargs,
+        )
+        self.connectivity = connectivity
+        self.convs = nn.ModuleDict(
+            {
+                stage: nn.ParameterDict(
+                    {source: self._new_weight(source) for source in connectivity.stages[stage]}
+                )
+                for stage in connectivity.stages
+            }
+        )
+        self.norms = nn.ModuleDict(
+            {stage: build_norm_layer(norm_cfg, channels)[1] for stage in connectivity.stages}
+        )
+        self.act = build_activation_layer({**act_cfg, 'inplace': False})
+        # A stage's output is only ever used activated, so its activation may overwrite it.
+        self.act_in_place = copy.deepcopy(self.act)
+        if hasattr(self.act_in_place, 'inplace'):
+            self.act_in_place.inplace = True
+
+    def _new_weight(self, source: str) -> nn.Parameter:
+        inputs = source_channels(source, self.in_channels, self.channels)
+        weight = nn.Parameter(torch.empty(self.channels, inputs, 1, 1))
+        # As the toolbox's ConvModule.
+        nn.init.kaiming_normal_(weight, mode='fan_out', nonlinearity='relu')
+        return weight
+
+    def stacked_weight(self, source: str) -> Tensor:
+        """Convolutions of a source, stacked over its users from coarse to fine: (n K, C)."""
+        users = self.connectivity.consumers(source)
+        return torch.cat([self.convs[stage][source].flatten(1) for stage in users])
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Logits.
+
+        Args:
+            inputs: What the backbone gives; ``in_index`` picks ``E1`` .. ``EL`` from it. Item i
+                is (N, C_i, H/s_i, W/s_i), any size.
+
+        Returns:
+            (N, num_classes, H/s_1, W/s_1), the size of ``E1``.
+
+        Raises:
+            ValueError: Number, channels or relative sizes of the features are not what the
+                head was built for.
+        """
+        features = self._select(inputs)
+        return self.cls_seg(self.decode(features))
+
+    def decode(self, features: Sequence[Tensor]) -> Tensor:
+        """Activated ``D1`` (N, channels, H/s_1, W/s_1) from ``E1`` .. ``EL``."""
+        return _Pass(self, features).run()
+
+    def sources_alone(self, features: Sequence[Tensor]) -> frozenset[str]:
+        """Sources that are multiplied on their own (`weighted_product`), not in a block."""
+        return frozenset({GLOBAL})
+
+    def weighted_product(self, source: str, activated: Tensor) -> Tensor:
+        """What the users of a source that stands alone get from it.
+
+        Args:
+            source: Its name.
+            activated: (N, C, h, w).
+
+        Returns:
+            (N, n K, h, w), stacked over the n users from coarse to fine.
+        """
+        return as_map(F.linear(as_rows(activated), self.stacked_weight(source)), activated)
+
+    def folded_weight(self, source: str, activated: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Weight (n K, C) and bias (n K,) or None that the users of a source apply to it."""
+        return self.stacked_weight(source), None
+
+    def _select(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        wanted = f'decode head expects features of {list(self.in_channels)} channels'
+        remedy = 'tools/describe_backbone.py CONFIG prints the lines to paste'
+        if max(self.in_index) >= len(inputs) or min(self.in_index) < -len(inputs):
+            raise ValueError(
+                f'{wanted} at in_index {list(self.in_index)}, the backbone gives {len(inputs)} '
+                f'features; {remedy}'
+            )
+        features = self._transform_inputs(inputs)
+        got = [feature.shape[1] for feature in features]
+        if got != list(self.in_channels):
+            raise ValueError(f'{wanted}, the backbone gives {got}; {remedy}')
+        self._check_sizes(features, remedy)
+        return [feature.contiguous(memory_format=torch.channels_last) for feature in features]
+
+    def _check_sizes(self, features: Sequence[Tensor], remedy: str) -> None:
+        strides = self.connectivity.strides
+        first: dict[int, tuple[int, int]] = {}
+        for level, (feature, stride) in enumerate(zip(features, strides), 1):
+            height, width = feature.shape[-2:]
+            reference = first.setdefault(stride, (height, width))
+            # Strided layers round up or down, so a size may be off by one position.
+            scale = strides[0] / stride
+            expected = [features[0].shape[-2] * scale, features[0].shape[-1] * scale]
+            fits = all(
+                abs(e - g) <= 1 + max(0.0, scale) for e, g in zip(expected, (height, width))
+            )
+            if reference != (height, width) or not fits:
+                sizes = [tuple(f.shape[-2:]) for f in features]
+                raise ValueError(
+                    f'decode head expects features of strides {list(strides)}, but E{level} has '
+                    f'size {height}x{width} among {sizes}; {remedy}'
+                )
+
+
+class _Pass:
+    """One forward pass of a FusionHead: what is shared between its stages."""
+
+    def __init__(self, head: FusionHead, features: Sequence[Tensor]) -> None:
+        self.head = head
+        self.connectivity = head.connectivity
+        self.features = features
+        self.alone = head.sources_alone(features)
+        self.blocks = plan_blocks(self.connectivity, self.alone)
+        self.activated: dict[str, Tensor] = {}
+        self.weights: dict[tuple[str, str], Tensor] = {}
+        self.maps: dict[str, dict[int, Tensor]] = {stage: {} for stage in self.connectivity.stages}
+        self.vectors: dict[str, Tensor] = {}
+        self.prepared: set[str] = set()
+
+    def run(self) -> Tensor:
+        """Activated ``D1``."""
+        for stage, sources in self.connectivity.stages.items():
+            for source in sources:
+                self._prepare(source)
+            for block in self.blocks:
+                if block.stages[0] == stage:
+                    self._convolve(block)
+            size = self.features[level_of(stage) - 1].shape[-2:]
+            total = fuse(
+                self.maps.pop(stage), self.vectors.pop(stage, None), size, self.head.align_corners
+            )
+            self.activated[stage] = self.head.act_in_place(self.head.norms[stage](total))
+        return self.activated[stage_name(1)]
+
+    def _prepare(self, source: str) -> None:
+        """Activate a source and get its weights or its product, once."""
+        if source in self.prepared:
+            return
+        self.prepared.add(source)
+        if source == GLOBAL:
+            self.activated[source] = self.head.act(self.features[-1].mean((2, 3), keepdim=True))
+        elif source not in self.activated:
+            self.activated[source] = self.head.act(self.features[level_of(source) - 1])
+        users = self.connectivity.consumers(source)
+        channels = self.head.channels
+        if source in self.alone:
+            product = self.head.weighted_product(source, self.activated[source])
+            for stage, part in zip(users, product.split(channels, 1)):
+                if source == GLOBAL:
+                    self._add_vector(stage, part)
+                else:
+                    self._add_map(stage, self.connectivity.stride_of(source), part)
+            return
+        weight, bias = self.head.folded_weight(source, self.activated[source])
+        for stage, part in zip(users, weight.split(channels)):
+            self.weights[source, stage] = part
+        if bias is not None:
+            for stage, part in zip(users, bias.split(channels)):
+                self._add_vector(stage, part[None, :, None, None])
+
+    def _convolve(self, block: Block) -> None:
+        weight = torch.cat(
+            [torch.cat([self.weights[s, t] for t in block.stages]) for s in block.sources], 1
+        )
+        joined = torch.cat([self.activated[source] for source in block.sources], 1)
+        product = F.conv2d(joined, weight[:, :, None, None].to(joined.dtype))
+        for stage, part in zip(block.stages, product.split(self.head.channels, 1)):
+            self._add_map(stage, block.stride, part)
+
+    def _add_map(self, stage: str, stride: int, part: Tensor) -> None:
+        maps = self.maps[stage]
+        maps[stride] = maps[stride] + part if stride in maps else part
+
+    def _add_vector(self, stage: str, part: Tensor) -> None:
+        known = self.vectors.get(stage)
+        self.vectors[stage] = part if known is None else known + part
+
+
+def _check_inputs(
+    in_channels: Sequence[int], in_index: Sequence[int], connectivity: Connectivity
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Both as tuples, one entry for each level of the connectivity."""
+    for name, value in (('in_channels', in_channels), ('in_index', in_index)):
+        if isinstance(value, (int, str)) or not all(isinstance(item, int) for item in value):
+            raise ValueError(
+                f'{name}: expected a list of integers, one for each encoder feature, got {value!r}'
+            )
+        if len(value) != connectivity.num_levels:
+            raise ValueError(
+                f'{name}: expected {connectivity.num_levels} entries, one for each of the strides '
+                f'{list(connectivity.strides)}, got {list(value)}; '
+                'tools/describe_backbone.py CONFIG prints the lines to paste'
+            )
+    return tuple(in_channels), tuple(in_index)

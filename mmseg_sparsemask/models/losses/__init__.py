@@ -1,0 +1,3 @@
+from mmseg_sparsemask.models.losses.sparse_connectivity_loss import SparseConnectivityLoss
+
+__all__ = ['SparseConnectivityLoss']

@@ -1,0 +1,65 @@
+"""The loss that makes connection weights binary and sparse."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+
+def cross_entropy(p: Tensor | float, q: Tensor) -> Tensor:
+    """``H(p, q) = -p log q - (1-p) log(1-q)``, elementwise (SparseMask, Equation 2)."""
+    return -p * torch.log(q) - (1 - p) * torch.log1p(-q)
+
+
+@MODELS.register_module()
+class SparseConnectivityLoss(nn.Module):
+    """``L_s(w, alpha) = mean(H(w, w)) + H(alpha, mean(w))``, summed over stages (Equation 2).
+
+    The first term is lowest where every weight is 0 or 1; the second pulls the mean weight of a
+    stage to alpha, the share of its connections that is wanted: ``min(expected / n, max_share)``.
+
+    Args:
+        loss_weight: lambda of the paper (0.01).
+        expected: Wanted inputs of a stage (2).
+        max_share: Upper bound of alpha (0.5).
+        eps: Weights count as in [eps, 1 - eps], where the loss and its gradient are finite.
+
+    Raises:
+        ValueError: An argument out of its range.
+    """
+
+    def __init__(
+        self,
+        loss_weight: float = 0.01,
+        expected: float = 2.0,
+        max_share: float = 0.5,
+        eps: float = 1e-6,
+    ) -> None:
+        super().__init__()
+        if not loss_weight >= 0:
+            raise ValueError(f'loss_weight: expected a number of at least 0, got {loss_weight}')
+        if not expected > 0:
+            raise ValueError(f'expected: expected a positive number of inputs, got {expected}')
+        if not 0 < max_share < 1:
+            raise ValueError(f'max_share: expected a number in (0, 1), got {max_share}')
+        self.loss_weight = loss_weight
+        self.expected = expected
+        self.max_share = max_share
+        self.eps = eps
+
+    def forward(self, weights: Mapping[str, Tensor]) -> Tensor:
+        """Scalar, in float32 or better.
+
+        Args:
+            weights: Connection weights in [0, 1] of each stage, (n_l,).
+        """
+        terms = []
+        for stage_weights in weights.values():
+            w = stage_weights if stage_weights.dtype == torch.float64 else stage_weights.float()
+            w = w.clamp(self.eps, 1 - self.eps)
+            alpha = min(self.expected / len(w), self.max_share)
+            terms.append(cross_entropy(w, w).mean() + cross_entropy(alpha, w.mean()))
+        return self.loss_weight * torch.stack(terms).sum()

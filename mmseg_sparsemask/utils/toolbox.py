@@ -1,0 +1,44 @@
+"""What the toolbox needs before it can be used."""
+
+from __future__ import annotations
+
+import importlib.util
+
+
+def check_toolbox() -> None:
+    """Raise an ImportError with the line to run when a part of the toolbox is missing.
+
+    Neither distribution is a hard requirement, because installing one over the other breaks both.
+    """
+    missing = [
+        name
+        for name in ('torch', 'mmengine', 'mmcv', 'mmseg', 'mmpretrain')
+        if importlib.util.find_spec(name) is None
+    ]
+    if missing:
+        raise ImportError(
+            f'mmseg_sparsemask needs MMSegmentation, but {", ".join(missing)} cannot be imported. '
+            "Run: pip install 'mmseg-sparsemask[onedl]' (the maintained distribution), or "
+            "'mmseg-sparsemask[openmmlab]' (the original one), in an environment that has "
+            'neither yet.'
+        )
+
+
+def allow_checkpoint_types() -> None:
+    """Let torch load what the toolbox's runner puts into checkpoints.
+
+    `save_best` stores NumPy scalars and a HistoryBuffer. torch.load(weights_only=True) refuses
+    them: the maintained toolbox then warns and loads unsafely, the original one fails.
+    """
+    import numpy as np
+    import torch
+    from mmengine.logging.history_buffer import HistoryBuffer
+
+    if not hasattr(torch.serialization, 'add_safe_globals'):
+        return  # torch < 2.4 loads everything
+    scalar = np.float64(0).__reduce__()[0]
+    reconstruct = np.zeros(0).__reduce__()[0]
+    dtypes = {type(np.dtype(kind)) for kind in ('f8', 'f4', 'i8', 'i4', 'u8', 'b1')}
+    torch.serialization.add_safe_globals(
+        [HistoryBuffer, scalar, reconstruct, np.ndarray, np.dtype, *dtypes]
+    )
