@@ -1,0 +1,90 @@
+import pytest
+from hypothesis import given
+from reference.strategies import connectivities
+
+from mmseg_sparsemask.connectivity.cost import (
+    decoder_cost,
+    feature_size,
+    source_channels,
+    supernet_parameters,
+)
+from mmseg_sparsemask.connectivity.graph import Connectivity
+from mmseg_sparsemask.connectivity.presets import MBV2_CHANNELS, MBV2_STRIDES, preset
+from mmseg_sparsemask.connectivity.transfer import transfer
+
+
+@pytest.mark.parametrize(
+    'name, parameters',
+    [
+        ('fdn', 1_934_293),
+        ('unet', 164_821),
+        ('sparse_acn', 721_877),
+        ('sparsemask_mbv2_voc', 560_981),
+    ],
+)
+def test_parameters_of_the_papers_decoders(name, parameters):
+    cost = decoder_cost(preset(name, MBV2_STRIDES), MBV2_CHANNELS)
+    assert cost.parameters == sum(cost.stage_parameters.values()) == parameters
+
+
+def test_parameters_of_the_supernet():
+    full = preset('fdn', MBV2_STRIDES)
+    assert supernet_parameters(full, MBV2_CHANNELS) == 1_934_293
+    assert supernet_parameters(full, MBV2_CHANNELS, affine_connection_norm=True) == 1_945_813
+
+
+def test_parameters_of_the_papers_resnet_101_decoder():
+    on_resnet = transfer(preset('sparsemask_mbv2_voc'), (2, 4, 8, 16, 32))
+    cost = decoder_cost(on_resnet, (64, 256, 512, 1024, 2048), channels=512)
+    assert cost.parameters == 6_862_357
+
+
+def test_small_case_by_hand():
+    c = Connectivity([2, 4], {'D2': ['E2', 'G'], 'D1': ['E1', 'D2']})
+    cost = decoder_cost(c, [3, 5], channels=4, num_classes=2, image_size=(8, 8))
+    # D2: (5 + 5) * 4 weights + 8; D1: (3 + 4) * 4 + 8; classifier: (4 + 1) * 2.
+    assert cost.stage_parameters == {'D2': 48, 'D1': 36, 'classifier': 10}
+    assert cost.parameters == 94
+    # E2: 20 at 2x2; G: 20 once; E1: 12 at 4x4; D2: 16 at 2x2; classifier: 8 at 4x4.
+    assert cost.multiply_adds == 80 + 20 + 192 + 64 + 128
+
+
+def test_multiply_adds_of_the_published_architecture():
+    # At 512x512 strides 2, 16, 32 have 65,536, 1,024 and 256 positions; 64 outputs everywhere.
+    stride_2, stride_16, stride_32 = 65_536, 1_024, 256
+    d8 = 1280 * 64 * stride_32 + 1280 * 64
+    d7 = 160 * 64 * stride_32 + 1280 * 64
+    d6 = 96 * 64 * stride_16 + 1280 * 64
+    from_encoder = 32 * stride_2 + 96 * stride_16 + (160 + 320 + 1280) * stride_32
+    from_decoder = 64 * stride_16 + 2 * 64 * stride_32
+    d1 = 64 * (from_encoder + from_decoder + 1280)
+    classifier = 64 * 21 * stride_2
+    cost = decoder_cost(preset('sparsemask_mbv2_voc'), MBV2_CHANNELS)
+    assert cost.multiply_adds == d8 + d7 + d6 + d1 + classifier == 293_928_960
+
+
+def test_odd_sizes_round_up():
+    assert feature_size((513, 417), 2) == (257, 209)
+    assert feature_size((513, 417), 32) == (17, 14)
+    assert feature_size((1, 1), 64) == (1, 1)
+
+
+def test_channels_of_sources():
+    assert [source_channels(s, [3, 5], 64) for s in ('E1', 'E2', 'D2', 'G')] == [3, 5, 64, 5]
+
+
+@given(connectivities())
+def test_more_connections_cost_more(c):
+    in_channels = range(3, 3 + c.num_levels)
+    cost = decoder_cost(c, in_channels, channels=4, num_classes=2, image_size=(32, 32))
+    full = decoder_cost(
+        preset('fdn', c.strides), in_channels, channels=4, num_classes=2, image_size=(32, 32)
+    )
+    assert 0 < cost.parameters <= full.parameters
+    assert 0 < cost.multiply_adds <= full.multiply_adds
+    assert set(cost.stage_parameters) == {*c.stages, 'classifier'}
+
+
+def test_wrong_number_of_channels():
+    with pytest.raises(ValueError, match=r'expected 9 entries.*\[2, 2, 4.*got \[3, 5\]'):
+        decoder_cost(preset('sparsemask_mbv2_voc'), [3, 5])

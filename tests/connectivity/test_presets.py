@@ -1,0 +1,63 @@
+import pytest
+
+from mmseg_sparsemask.connectivity.presets import (
+    ARCHITECTURES,
+    MBV2_CHANNELS,
+    MBV2_STRIDES,
+    PRESETS,
+    preset,
+)
+
+FIVE = (2, 4, 8, 16, 32)
+
+
+def test_features_of_mobilenet_v2():
+    assert MBV2_STRIDES == (2, 2, 4, 8, 16, 16, 32, 32, 32)
+    assert MBV2_CHANNELS == (32, 16, 24, 32, 64, 96, 160, 320, 1280)
+
+
+def test_full():
+    assert len(preset('fdn', MBV2_STRIDES)) == 90
+    assert str(preset('fdn', (2, 4))) == 'D2: E2 G · D1: E1 E2 D2 G'
+
+
+def test_unet():
+    assert str(preset('unet', FIVE)) == ('D5: E5 · D4: E4 D5 · D3: E3 D4 · D2: E2 D3 · D1: E1 D2')
+    assert len(preset('unet', MBV2_STRIDES)) == 17
+
+
+def test_sparse_acn():
+    # By hand: E1 E2 E3 E4 E5 G D5 D4 D3 D2 D1; 1, 2, 4, 8 places before, where FDN has it.
+    assert str(preset('sparse_acn', FIVE)) == (
+        'D5: E5 G · D4: E4 D5 G · D3: E5 D4 D5 · D2: E2 D3 D4 G · D1: E3 D2 D3 D5'
+    )
+
+
+def test_published_architecture():
+    found = preset('sparsemask_mbv2_voc')
+    assert len(found) == 15 and found.strides == MBV2_STRIDES
+    assert str(found) == ('D8: E9 G · D7: E7 G · D6: E6 G · D1: E1 E6 E7 E8 E9 D6 D7 D8 G')
+    # It has strides of its own; those of the data it meets are checked by io.resolve.
+    assert preset('sparsemask_mbv2_voc', FIVE) == found
+    assert set(ARCHITECTURES) == {'sparsemask_mbv2_voc'}
+
+
+@pytest.mark.parametrize('name', PRESETS)
+@pytest.mark.parametrize('strides', [(4,), (4, 2), (32, 8, 8), FIVE, tuple(range(1, 13))])
+def test_any_strides(name, strides):
+    assert preset(name, strides).strides == strides
+
+
+BAD = {
+    'unknown': (('sparsemask', FIVE), "unknown preset 'sparsemask': expected one of fdn, unet"),
+    'no strides': (('unet', None), "preset 'unet' needs strides"),
+    'strides as a number': (('fdn', 5), 'non-empty list of positive integers.*got 5'),
+    'stride of zero': (('sparse_acn', [2, 0]), 'positive integers, got 0'),
+}
+
+
+@pytest.mark.parametrize('name', BAD)
+def test_bad_input(name):
+    arguments, message = BAD[name]
+    with pytest.raises(ValueError, match=message):
+        preset(*arguments)

@@ -1,0 +1,37 @@
+"""Convert a mask of the authors' SparseMask implementation (.npy) to connectivity.json."""
+
+import argparse
+from pathlib import Path
+
+from mmseg_sparsemask.connectivity import from_npy, save
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('mask', type=Path, help='boolean array (L, L, 2) in an .npy file')
+    parser.add_argument(
+        '--strides',
+        type=int,
+        nargs='+',
+        required=True,
+        metavar='S',
+        help='strides of E1 .. EL, which the mask does not hold; MobileNet-V2 as in the paper: '
+        '2 2 4 8 16 16 32 32 32',
+    )
+    parser.add_argument('--out', type=Path, default=Path('connectivity.json'), help='file to write')
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    try:
+        connectivity = from_npy(args.mask, args.strides)
+        save(connectivity, args.out)
+    except ValueError as error:
+        raise SystemExit(f'error: {error}') from None
+    print(f'{len(connectivity)} connections: {connectivity}')
+    print(f'written: {args.out}')
+
+
+if __name__ == '__main__':
+    main()

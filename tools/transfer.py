@@ -1,0 +1,65 @@
+"""Look at a decoder on another backbone: what matches, what is dropped, the resulting graph."""
+
+import argparse
+from pathlib import Path
+
+from mmseg_sparsemask.connectivity import ARCHITECTURES, PRESETS, resolve, save, transfer_report
+from mmseg_sparsemask.connectivity.draw import draw_graph, save_figure
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        'connectivity',
+        help='a connectivity.json, or a preset: ' + ', '.join([*PRESETS, *ARCHITECTURES]),
+    )
+    parser.add_argument(
+        '--strides',
+        type=int,
+        nargs='+',
+        required=True,
+        metavar='S',
+        help="strides of the backbone's features, finest first, for example 4 8 16 32",
+    )
+    parser.add_argument(
+        '--out', type=Path, metavar='DIR', help='write connectivity.json and connectivity.svg here'
+    )
+    return parser.parse_args(argv)
+
+
+def describe(connectivity):
+    lines = [f'{len(connectivity)} connections, strides {list(connectivity.strides)}']
+    lines += [f'  {stage}: {" ".join(srcs)}' for stage, srcs in connectivity.stages.items()]
+    return '\n'.join(lines)
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    try:
+        own = args.strides if args.connectivity in PRESETS else None
+        source = resolve(args.connectivity, own)
+        report = transfer_report(source, args.strides)
+        print(f'from {args.connectivity}: {describe(source)}')
+        print('matches')
+        for level, match in enumerate(report.levels, 1):
+            found = 'no feature of this stride' if match is None else f'E{match}'
+            print(f'  E{level} (stride {source.strides[level - 1]}) -> {found}')
+        print('dropped')
+        for line in report.dropped or ['nothing']:
+            print(f'  {line}')
+        print(f'result: {describe(report.connectivity)}')
+        print(
+            f'in a config: connectivity=dict(source={args.connectivity!r}, '
+            f'strides={list(report.connectivity.strides)})'
+        )
+        if args.out:
+            args.out.mkdir(parents=True, exist_ok=True)
+            save(report.connectivity, args.out / 'connectivity.json')
+            save_figure(draw_graph(report.connectivity), args.out / 'connectivity.svg')
+            print(f'written: {args.out / "connectivity.json"}, {args.out / "connectivity.svg"}')
+    except (ValueError, OSError) as error:
+        raise SystemExit(f'error: {error}') from None
+
+
+if __name__ == '__main__':
+    main()
