@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mmseg_sparsemask.dpc.cell import CONV1X1, FEATURE, POOL, SEP3X3, Cell
+from .cell import CONV1X1, FEATURE, POOL, SEP3X3, Cell
 
 POOLING_MODES = ('grid', 'window')
 

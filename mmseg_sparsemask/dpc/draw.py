@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from mmseg_sparsemask.dpc.cell import CONV1X1, FEATURE, POOL, SEP3X3, Cell, Operation
+from .cell import CONV1X1, FEATURE, POOL, SEP3X3, Cell, Operation
 
 _COLOURS = {CONV1X1: '#f2d18b', SEP3X3: '#a8c8e8', POOL: '#b5dcb0'}
 

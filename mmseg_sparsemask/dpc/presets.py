@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmseg_sparsemask.dpc.cell import CONV1X1, FEATURE, POOL, SEP3X3, Branch, Cell, Operation
+from .cell import CONV1X1, FEATURE, POOL, SEP3X3, Branch, Cell, Operation
 
 
 def _sep(source: int, height: int, width: int) -> Branch:

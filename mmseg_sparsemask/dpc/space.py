@@ -10,7 +10,7 @@ from functools import cached_property
 from math import factorial
 from typing import Any
 
-from mmseg_sparsemask.dpc.cell import CONV1X1, FEATURE, POOL, SEP3X3, Branch, Cell, Operation
+from .cell import CONV1X1, FEATURE, POOL, SEP3X3, Branch, Cell, Operation
 
 RATES = (1, 3, 6, 9, 12, 15, 18, 21)
 GRIDS = (1, 2, 4, 8)

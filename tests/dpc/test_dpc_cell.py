@@ -170,17 +170,17 @@ def test_drawing(tmp_path, name):
     assert text.startswith('<?xml') and [p.name for p in tmp_path.iterdir()] == ['cell.svg']
 
 
-@pytest.mark.parametrize('module', ['cell', 'presets', 'space', 'cost', 'draw', ''])
+@pytest.mark.parametrize('module', ['cell', 'presets', 'space', 'cost', 'draw'])
 def test_pure_part_imports_no_framework(module):
-    name = f'mmseg_sparsemask.dpc.{module}'.rstrip('.')
-    root = str(Path(__file__).parents[2] / 'mmseg_sparsemask')
-    # The package itself registers with the toolbox; an empty stand-in keeps that out of the way.
+    root = Path(__file__).parents[2] / 'mmseg_sparsemask'
+    # The packages register with the toolbox; empty stand-ins keep that out of the way.
     code = (
         'import sys, types\n'
-        'package = types.ModuleType("mmseg_sparsemask")\n'
-        f'package.__path__ = [{root!r}]\n'
-        'sys.modules["mmseg_sparsemask"] = package\n'
-        f'import {name}\n'
+        f'for name, path in ("mmseg_sparsemask", {str(root)!r}), '
+        f'("mmseg_sparsemask.dpc", {str(root / "dpc")!r}):\n'
+        '    sys.modules[name] = types.ModuleType(name)\n'
+        '    sys.modules[name].__path__ = [path]\n'
+        f'import mmseg_sparsemask.dpc.{module}\n'
         'print([m for m in sys.modules if m.split(".")[0] in '
         '("torch", "mmengine", "mmcv", "mmseg", "mmpretrain", "optuna")])'
     )

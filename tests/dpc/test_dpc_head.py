@@ -8,13 +8,8 @@ from reference.dpc_naive import run_cell
 from torch import nn
 
 from mmseg_sparsemask.dpc.cell import Cell
-from mmseg_sparsemask.dpc.head import (
-    AtrousDepthwiseConv2d,
-    DensePredictionCell,
-    DPCHead,
-    DPCNeck,
-    scaled_rate,
-)
+from mmseg_sparsemask.dpc.head import DPCHead, DPCNeck
+from mmseg_sparsemask.dpc.modules import AtrousDepthwiseConv2d, DensePredictionCell, scaled_rate
 from mmseg_sparsemask.dpc.presets import PRESETS
 from mmseg_sparsemask.dpc.space import SearchSpace
 

@@ -1,0 +1,318 @@
+"""The feature cache: a frozen backbone's features of a data set, computed once, kept on disk.
+
+One folder per backbone, checkpoint and pipeline, named by a hash of all that goes into it. A folder
+without ``meta.json`` is unfinished; only the process that holds the folder's lock writes to it, and
+it goes on where an interrupted one stopped.
+"""
+
+from __future__ import annotations
+
+import copy
+import fcntl
+import hashlib
+import json
+import os
+import random
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.logging import print_log
+from mmseg.registry import DATASETS
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from .cached import FEATURES, LABELS, META, read_meta
+
+CHUNK = 16
+"""Images between two points from which an interrupted build can go on."""
+
+DTYPES = {'float16': 2, 'float32': 4}
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write a JSON file that appears whole or not at all."""
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    temporary.write_text(json.dumps(data, indent=2) + '\n')
+    os.replace(temporary, path)
+
+
+def weights_digest(module: nn.Module) -> str:
+    """A hash of all parameters and buffers of a module, names included."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def fingerprint_key(fingerprint: Mapping[str, Any]) -> str:
+    """The name of a cache: sixteen hex digits."""
+    text = json.dumps(fingerprint, sort_keys=True, default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@contextmanager
+def locked(path: Path, what: str) -> Iterator[None]:
+    """Hold an exclusive lock on a file; it falls free when the process ends, however it ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, 'a') as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print_log(f'{what}: another process is at it, waiting', logger='current')
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def seeded(*seeds: int) -> Iterator[None]:
+    """Draw from fixed random states inside, and leave the outer ones as they were."""
+    outer = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[]):
+        value = int(np.random.SeedSequence(list(seeds)).generate_state(1)[0])
+        random.seed(value)
+        np.random.seed(value)
+        torch.manual_seed(value)
+        yield
+    random.setstate(outer[0])
+    np.random.set_state(outer[1])
+
+
+def _resized(label: Tensor, size: tuple[int, int]) -> Tensor:
+    """Labels (1, H, W) at another size, nearest."""
+    if tuple(label.shape[1:]) == size:
+        return label
+    return F.interpolate(label[None].float(), size=size, mode='nearest-exact')[0].to(label.dtype)
+
+
+class FeatureExtractor:
+    """One feature and the labels of items of a data set, by a frozen backbone.
+
+    Args:
+        model: a segmentor with ``data_preprocessor`` and ``extract_feat``; set to evaluation.
+        dataset: config of a data set whose pipeline ends in ``PackSegInputs``.
+        in_index: which feature.
+        images: only so many of the first images; all if None.
+        passes: how often the data set is gone through, each time with other random augmentation.
+        seed: of the augmentation; an item depends on it and on its position alone.
+        label_stride: labels are kept at the image's size over this, nearest.
+        dtype: ``float16`` or ``float32``, of the kept features.
+        backbone: the backbone's config, for the fingerprint.
+
+    Raises:
+        ValueError: a number out of range.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        dataset: Mapping[str, Any],
+        in_index: int,
+        images: int | None,
+        passes: int,
+        seed: int,
+        label_stride: int,
+        dtype: str,
+        backbone: Mapping[str, Any],
+    ) -> None:
+        if dtype not in DTYPES:
+            raise ValueError(f'dtype must be one of {sorted(DTYPES)}, got {dtype!r}')
+        for name, value in dict(images=images, passes=passes, label_stride=label_stride).items():
+            if value is not None and value < 1:
+                raise ValueError(f'{name} must be at least 1, got {value}')
+        self.model = model.eval()
+        self.in_index = in_index
+        self.seed = seed
+        self.label_stride = label_stride
+        self.dtype = dtype
+        self.dataset = DATASETS.build(copy.deepcopy(dict(dataset)))
+        available = len(self.dataset)
+        if available == 0:
+            raise ValueError('the data set of the proxy task is empty; check its paths')
+        self.images = available if images is None else min(images, available)
+        self.length = self.images * passes
+        self.fingerprint: dict[str, Any] = json.loads(
+            json.dumps(
+                dict(
+                    version=1,
+                    backbone=dict(backbone),
+                    weights=weights_digest(model.backbone),
+                    preprocessor=repr(model.data_preprocessor),
+                    preprocessor_state=weights_digest(model.data_preprocessor),
+                    pad=[
+                        repr(getattr(model.data_preprocessor, name, None))
+                        for name in ('size', 'size_divisor', 'pad_val', 'seg_pad_val')
+                    ],
+                    dataset=dict(dataset),
+                    images=self.images,
+                    passes=passes,
+                    in_index=in_index,
+                    seed=seed,
+                    label_stride=label_stride,
+                    dtype=dtype,
+                ),
+                default=repr,
+            )
+        )
+        self.key = fingerprint_key(self.fingerprint)
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """Classes and palette of the data set."""
+        info = self.dataset.metainfo
+        return {k: info[k] for k in ('classes', 'palette') if info.get(k) is not None}
+
+    def batch(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        """Features (n, C, h, w) and labels (n, H, W) of items ``start`` to ``stop - 1``.
+
+        Raises:
+            ValueError: images of several sizes, labels beyond 255, or features that ``dtype``
+                cannot hold.
+        """
+        features, labels = [], []
+        for index in range(start, stop):
+            with seeded(self.seed, index):
+                item = self.dataset[index % self.images]
+            sample = item['data_samples']
+            size = tuple(item['inputs'].shape[1:])
+            sample.gt_sem_seg.data = _resized(sample.gt_sem_seg.data, size)
+            with torch.no_grad():
+                # As in training: images smaller than the crop are padded.
+                data = self.model.data_preprocessor(
+                    dict(inputs=[item['inputs']], data_samples=[sample]), training=True
+                )
+                feature = self.model.extract_feat(data['inputs'])[self.in_index]
+            label = data['data_samples'][0].gt_sem_seg.data
+            small = tuple(-(-side // self.label_stride) for side in label.shape[1:])
+            label = _resized(label, small)[0].cpu().numpy()
+            if label.min() < 0 or label.max() > 255:
+                raise ValueError(f'labels must lie in 0 to 255, got up to {label.max()}')
+            kept = feature[0].cpu().numpy().astype(self.dtype)
+            if not np.isfinite(kept).all():
+                raise ValueError(
+                    f'features of image {index} overflow {self.dtype}; set dpc_search.proxy.dtype '
+                    "to 'float32'"
+                )
+            features.append(kept)
+            labels.append(label.astype(np.uint8))
+        for kind, arrays in (('features', features), ('labels', labels)):
+            shapes = {a.shape for a in arrays}
+            if len(shapes) > 1:
+                raise ValueError(
+                    f'a cache needs {kind} of one size, got {sorted(shapes)}; let the pipeline '
+                    'resize or crop all images alike, or set data_preprocessor.size'
+                )
+        return np.stack(features), np.stack(labels)
+
+
+def readable(size: float) -> str:
+    """Bytes in words."""
+    for unit in ('B', 'kB', 'MB', 'GB', 'TB'):
+        if size < 1000 or unit == 'TB':
+            break
+        size /= 1000
+    return f'{size:.1f} {unit}'
+
+
+def build_cache(extractor: FeatureExtractor, cache_dir: str | Path, name: str) -> Path:
+    """Compute a cache, or go on with an interrupted one; nothing to do if it is finished.
+
+    Any number of processes may call this at once: one computes, the others wait.
+
+    Args:
+        extractor: what to compute.
+        cache_dir: folder of all caches; this one becomes the subfolder named by its key.
+        name: for messages, e.g. ``train``.
+
+    Returns:
+        The folder of the finished cache.
+
+    Raises:
+        ValueError: the disk is too small (nothing is written then), or what
+            :meth:`FeatureExtractor.batch` refuses.
+    """
+    folder = Path(cache_dir) / extractor.key
+    with locked(Path(cache_dir) / f'{extractor.key}.lock', f'{name} cache'):
+        if (folder / META).exists():
+            meta = read_meta(folder)
+            print_log(
+                f'{name} cache: {folder}, {meta["length"]} items, {readable(meta["bytes"])}',
+                logger='current',
+            )
+            return folder
+        first_feature, first_label = extractor.batch(0, 1)
+        files = {}
+        for file, first in ((FEATURES, first_feature), (LABELS, first_label)):
+            files[file] = ((extractor.length, *first.shape[1:]), first.dtype)
+        needed = sum(int(np.prod(shape)) * dtype.itemsize for shape, dtype in files.values())
+        present = sum(f.stat().st_blocks * 512 for f in folder.glob('*.partial') if folder.exists())
+        free = shutil.disk_usage(cache_dir).free
+        print_log(
+            f'{name} cache: {extractor.length} items, features {first_feature.shape[1:]} '
+            f'{extractor.dtype}, labels {first_label.shape[1:]}: {readable(needed)} in {folder} '
+            f'({readable(free)} free)',
+            logger='current',
+        )
+        if needed - present > free:
+            raise ValueError(
+                f'the {name} cache needs {readable(needed)}, {readable(free)} are free in '
+                f'{cache_dir}; set dpc_search.proxy.cache_dir to a larger disk, or cache fewer '
+                'images (train_images, val_images, passes)'
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        progress = folder / 'progress.json'
+        done = json.loads(progress.read_text())['done'] if progress.exists() else 0
+        arrays = {}
+        for file, (shape, dtype) in files.items():
+            partial = folder / f'{file}.partial'
+            if done and partial.exists():
+                arrays[file] = np.lib.format.open_memmap(partial, mode='r+')
+            else:
+                done = 0
+                arrays[file] = np.lib.format.open_memmap(
+                    partial, mode='w+', dtype=dtype, shape=shape
+                )
+        # disable=None: no bar where there is no terminal.
+        bar = tqdm(
+            total=extractor.length, initial=done, desc=f'{name} cache', unit='img', disable=None
+        )
+        with bar:
+            while done < extractor.length:
+                stop = min(done + CHUNK, extractor.length)
+                features, labels = extractor.batch(done, stop)
+                for file, values in ((FEATURES, features), (LABELS, labels)):
+                    if values.shape[1:] != arrays[file].shape[1:]:
+                        raise ValueError(
+                            f'a cache needs {file[:-4]} of one size, got {values.shape[1:]} '
+                            f'after {arrays[file].shape[1:]}; let the pipeline resize or crop '
+                            'all images alike, or set data_preprocessor.size'
+                        )
+                    arrays[file][done:stop] = values
+                    arrays[file].flush()
+                bar.update(stop - done)
+                done = stop
+                write_json(progress, {'done': done})
+        arrays.clear()
+        for file in files:
+            os.replace(folder / f'{file}.partial', folder / file)
+        write_json(
+            folder / META,
+            dict(
+                key=extractor.key,
+                length=extractor.length,
+                bytes=needed,
+                channels=int(first_feature.shape[1]),
+                feature_size=list(first_feature.shape[2:]),
+                label_size=list(first_label.shape[1:]),
+                metainfo=extractor.metainfo,
+                fingerprint=extractor.fingerprint,
+            ),
+        )
+        progress.unlink()
+    return folder

@@ -1,0 +1,98 @@
+"""The registered parts that let the toolbox's runner train on cached features.
+
+A data set that reads features instead of images, a preprocessor that stacks them, and a backbone
+that hands them on; the segmentor, the decode head, the loops and the metric are the usual ones.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.model import BaseDataPreprocessor, BaseModule
+from mmengine.structures import PixelData
+from mmseg.registry import DATASETS, MODELS
+from mmseg.structures import SegDataSample
+from torch import Tensor
+from torch.utils.data import Dataset
+
+META = 'meta.json'
+FEATURES = 'features.npy'
+LABELS = 'labels.npy'
+
+
+def read_meta(path: str | Path) -> dict[str, Any]:
+    """What is known of a finished cache.
+
+    Raises:
+        ValueError: there is no finished cache in ``path``.
+    """
+    file = Path(path) / META
+    if not file.exists():
+        raise ValueError(
+            f'{path} holds no finished feature cache; build it with tools/dpc_search.py, which '
+            'also goes on with an interrupted one'
+        )
+    return dict(json.loads(file.read_text()))
+
+
+@DATASETS.register_module()
+class CachedFeatureDataset(Dataset):
+    """Features and labels of a finished cache (:func:`build_cache`), memory-mapped.
+
+    Args:
+        path: folder of the cache.
+        key: the cache's key, if it must be a certain one.
+
+    Raises:
+        ValueError: no finished cache there, or one of another backbone, checkpoint or pipeline.
+    """
+
+    def __init__(self, path: str, key: str | None = None) -> None:
+        meta = read_meta(path)
+        if key is not None and meta['key'] != key:
+            raise ValueError(
+                f'{path} is the cache {meta["key"]} (backbone {meta["fingerprint"]["backbone"]}), '
+                f'wanted is {key}: another backbone, checkpoint or pipeline; use another cache_dir'
+            )
+        self.meta = meta
+        self._features = np.load(Path(path) / FEATURES, mmap_mode='r')
+        self._labels = np.load(Path(path) / LABELS, mmap_mode='r')
+        self.metainfo = meta['metainfo']
+
+    def __len__(self) -> int:
+        return len(self._features)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """``inputs`` (C, h, w) as float32, and a data sample with the labels (1, H, W)."""
+        label = torch.from_numpy(np.asarray(self._labels[index], dtype=np.int64))[None]
+        size = tuple(label.shape[1:])
+        sample = SegDataSample(
+            gt_sem_seg=PixelData(data=label),
+            metainfo=dict(img_shape=size, ori_shape=size, pad_shape=size),
+        )
+        feature = torch.from_numpy(np.asarray(self._features[index], dtype=np.float32))
+        return dict(inputs=feature, data_samples=sample)
+
+
+@MODELS.register_module()
+class CachedFeaturePreprocessor(BaseDataPreprocessor):
+    """Stack features to a batch on the device; nothing is normalised or padded."""
+
+    def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
+        """A batch with ``inputs`` (N, C, h, w)."""
+        data = self.cast_data(data)
+        return dict(inputs=torch.stack(list(data['inputs'])), data_samples=data['data_samples'])
+
+
+@MODELS.register_module()
+class CachedFeatureBackbone(BaseModule):
+    """In the place of a backbone: the cached feature is the only feature."""
+
+    def forward(self, x: Tensor) -> Sequence[Tensor]:
+        """Return ``(x,)``."""
+        return (x,)

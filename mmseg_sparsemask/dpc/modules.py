@@ -1,0 +1,276 @@
+"""The dense prediction cell as a module.
+
+Source: Chen et al., "Searching for Efficient Multi-Scale Architectures for Dense Image Prediction",
+NeurIPS 2018 (arXiv:1809.04184), sections 3.2 and 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn import ConvModule, build_activation_layer, build_norm_layer
+from mmengine.model import BaseModule, kaiming_init
+from torch import Tensor, nn
+
+from .cell import CONV1X1, FEATURE, SEP3X3
+from .cost import POOLING_MODES, CellCost, cell_cost, window_size
+from .presets import resolve_cell
+
+RATE_STRIDE = 16
+"""Rates of a cell are written for features of this output stride."""
+
+
+def scaled_rate(rate: tuple[int, int], output_stride: int) -> tuple[int, int]:
+    """Rates for another output stride: doubled at 8, halved (rounded up, at least 1) at 32.
+
+    Args:
+        rate: (height, width) at output stride 16.
+        output_stride: that of the feature, at least 1.
+
+    Returns:
+        (height, width) at ``output_stride``.
+    """
+    height, width = (
+        max(1, (2 * r * RATE_STRIDE + output_stride) // (2 * output_stride)) for r in rate
+    )
+    return height, width
+
+
+class AtrousDepthwiseConv2d(nn.Conv2d):
+    """A 3x3 depthwise convolution with 'same' padding, cheaper to train where rates are large.
+
+    Two exact rewrites, in training only, so that the graph that is exported is one convolution.
+    Where a rate reaches beyond the feature, the outer taps see nothing but padding and are left
+    out. On a CPU, where dilated depthwise kernels are slow, the pixels of equal phase (row modulo
+    rate, column modulo rate) are gathered into small images and convolved without dilation.
+
+    Args:
+        channels: input and output channels.
+        rate: (height, width) dilation.
+    """
+
+    def __init__(self, channels: int, rate: tuple[int, int]) -> None:
+        super().__init__(
+            channels, channels, 3, padding=rate, dilation=rate, groups=channels, bias=False
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to the same shape."""
+        if not self.training:
+            return super().forward(x)
+        height, width = x.shape[2:]
+        rate_h, rate_w = self.dilation
+        weight = self.weight
+        if rate_h >= height:
+            weight, rate_h = weight[:, :, 1:2], 1
+        if rate_w >= width:
+            weight, rate_w = weight[:, :, :, 1:2], 1
+        if weight.shape[2:] == (1, 1):
+            return x * weight.view(1, -1, 1, 1)
+        pad_h = rate_h if weight.shape[2] == 3 else 0
+        pad_w = rate_w if weight.shape[3] == 3 else 0
+        if x.is_cuda or (rate_h, rate_w) == (1, 1):
+            return F.conv2d(x, weight, None, 1, (pad_h, pad_w), (rate_h, rate_w), self.groups)
+        n, c = x.shape[:2]
+        rows, columns = -(-height // rate_h), -(-width // rate_w)
+        x = F.pad(x, (0, columns * rate_w - width, 0, rows * rate_h - height))
+        x = x.view(n, c, rows, rate_h, columns, rate_w).permute(0, 3, 5, 1, 2, 4)
+        x = x.reshape(n * rate_h * rate_w, c, rows, columns)
+        x = F.conv2d(x, weight, None, 1, (pad_h // rate_h, pad_w // rate_w), 1, self.groups)
+        x = x.view(n, rate_h, rate_w, c, rows, columns).permute(0, 3, 4, 1, 5, 2)
+        x = x.reshape(n, c, rows * rate_h, columns * rate_w)
+        return x[:, :, :height, :width]
+
+
+class SeparableBranch(BaseModule):
+    """Depthwise 3x3 (BN, activation), then pointwise (BN, activation).
+
+    Args:
+        in_channels: channels in.
+        filters: channels out.
+        rate: (height, width), already scaled to the output stride.
+        norm_cfg: normalisation layer.
+        act_cfg: activation layer.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        filters: int,
+        rate: tuple[int, int],
+        norm_cfg: dict[str, Any] | None,
+        act_cfg: dict[str, Any] | None,
+    ) -> None:
+        super().__init__()
+        self.depthwise = AtrousDepthwiseConv2d(in_channels, rate)
+        kaiming_init(self.depthwise)
+        self.norm = build_norm_layer(norm_cfg, in_channels)[1] if norm_cfg else nn.Identity()
+        self.act = build_activation_layer(act_cfg) if act_cfg else nn.Identity()
+        self.pointwise = ConvModule(
+            in_channels, filters, 1, bias=False, norm_cfg=norm_cfg, act_cfg=act_cfg
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, in_channels, H, W) to (N, filters, H, W)."""
+        return self.pointwise(self.act(self.norm(self.depthwise(x))))
+
+
+class PoolingBranch(BaseModule):
+    """Average pooling over a grid, 1x1 convolution (BN, activation), bilinear back.
+
+    Args:
+        in_channels: channels in.
+        filters: channels out.
+        grid: (height, width) of the grid.
+        mode: ``grid`` averages each grid cell, as the paper's text says; ``window`` slides a
+            window of the size of a grid cell with stride 1 and no padding, as the published code
+            does. Both are the same for a 1x1 grid.
+        align_corners: of the bilinear resize.
+        norm_cfg: normalisation layer.
+        act_cfg: activation layer.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        filters: int,
+        grid: tuple[int, int],
+        mode: str,
+        align_corners: bool,
+        norm_cfg: dict[str, Any] | None,
+        act_cfg: dict[str, Any] | None,
+    ) -> None:
+        super().__init__()
+        self.grid = grid
+        self.mode = mode
+        self.align_corners = align_corners
+        self.conv = ConvModule(
+            in_channels, filters, 1, bias=False, norm_cfg=norm_cfg, act_cfg=act_cfg
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, in_channels, H, W) to (N, filters, H, W)."""
+        size = x.shape[2:]
+        if self.mode == 'grid':
+            pooled = F.adaptive_avg_pool2d(x, self.grid)
+        else:
+            pooled = F.avg_pool2d(x, window_size((size[0], size[1]), self.grid), stride=1)
+        return F.interpolate(
+            self.conv(pooled), size=size, mode='bilinear', align_corners=self.align_corners
+        )
+
+
+class DensePredictionCell(BaseModule):
+    """All branches of a cell, concatenated in the order of the cell.
+
+    Args:
+        cell: anything that :func:`resolve_cell` reads.
+        in_channels: channels of the feature.
+        filters: output channels of every branch.
+        output_stride: of the feature; rates are written for 16 and scale with it.
+        pooling: ``grid`` (the paper's text) or ``window`` (the published code).
+        align_corners: of the resize after a pooling.
+        norm_cfg: normalisation layer.
+        act_cfg: activation layer.
+
+    Raises:
+        ValueError: a bad cell, an unknown pooling, a number below 1.
+    """
+
+    def __init__(
+        self,
+        cell: Any,
+        in_channels: int,
+        filters: int = 256,
+        output_stride: int = 16,
+        pooling: str = 'grid',
+        align_corners: bool = True,
+        norm_cfg: dict[str, Any] | None = dict(type='BN'),  # noqa: B006
+        act_cfg: dict[str, Any] | None = dict(type='ReLU'),  # noqa: B006
+    ) -> None:
+        super().__init__()
+        if pooling not in POOLING_MODES:
+            raise ValueError(f'pooling must be one of {POOLING_MODES}, got {pooling!r}')
+        if min(in_channels, filters, output_stride) < 1:
+            raise ValueError(
+                'in_channels, filters and output_stride must be at least 1, got '
+                f'{in_channels}, {filters} and {output_stride}'
+            )
+        self.cell = resolve_cell(cell)
+        self.in_channels = in_channels
+        self.filters = filters
+        self.pooling = pooling
+        self.branches = nn.ModuleList()
+        for branch in self.cell.branches:
+            source = in_channels if branch.input == FEATURE else filters
+            if branch.op.kind == CONV1X1:
+                module: nn.Module = ConvModule(
+                    source, filters, 1, bias=False, norm_cfg=norm_cfg, act_cfg=act_cfg
+                )
+            elif branch.op.kind == SEP3X3:
+                rate = scaled_rate(branch.op.size, output_stride)
+                module = SeparableBranch(source, filters, rate, norm_cfg, act_cfg)
+            else:
+                module = PoolingBranch(
+                    source, filters, branch.op.size, pooling, align_corners, norm_cfg, act_cfg
+                )
+            self.branches.append(module)
+
+    @property
+    def out_channels(self) -> int:
+        """Channels of the concatenation."""
+        return self.filters * len(self.cell)
+
+    def cost(self, size: tuple[int, int], channels: int) -> CellCost:
+        """Count this cell on a feature of ``size`` with a projection to ``channels``."""
+        return cell_cost(self.cell, self.in_channels, size, self.filters, channels, self.pooling)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, in_channels, H, W) to (N, out_channels, H, W).
+
+        Raises:
+            ValueError: another number of channels.
+        """
+        if x.shape[1] != self.in_channels:
+            raise ValueError(
+                f'the cell was built for {self.in_channels} input channels, got a feature of '
+                f'{x.shape[1]}; set in_channels, or in_index, to the feature meant'
+            )
+        outputs: list[Tensor] = []
+        for branch, module in zip(self.cell.branches, self.branches, strict=True):
+            outputs.append(module(x if branch.input == FEATURE else outputs[branch.input]))
+        return torch.cat(outputs, dim=1)
+
+
+class ProjectedCell(BaseModule):
+    """A cell, dropout on its concatenation, and a 1x1 projection (BN, activation).
+
+    Args:
+        channels: output channels of the projection.
+        dropout_ratio: of single values, in [0, 1).
+        norm_cfg: normalisation layer.
+        act_cfg: activation layer.
+        cell_cfg: the other arguments of :class:`DensePredictionCell`.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        dropout_ratio: float,
+        norm_cfg: dict[str, Any] | None,
+        act_cfg: dict[str, Any] | None,
+        cell_cfg: Mapping[str, Any],
+    ) -> None:
+        super().__init__()
+        self.cell = DensePredictionCell(**cell_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        self.dropout = nn.Dropout(dropout_ratio)
+        self.project = ConvModule(
+            self.cell.out_channels, channels, 1, bias=False, norm_cfg=norm_cfg, act_cfg=act_cfg
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, in_channels, H, W) to (N, channels, H, W)."""
+        return self.project(self.dropout(self.cell(x)))

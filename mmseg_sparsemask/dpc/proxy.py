@@ -1,0 +1,336 @@
+"""The proxy task: train a cell on cached features for a fixed budget, score it by mIoU.
+
+Everything that trains is the toolbox's: runner, loops, optimiser, metric (section 3.3 of the paper
+describes the idea: a small frozen backbone, features computed once, few iterations).
+"""
+
+from __future__ import annotations
+
+import copy
+import gc
+import os
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.hooks import EarlyStoppingHook, Hook
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner, load_checkpoint
+from mmengine.visualization import Visualizer
+from mmseg.registry import MODELS
+
+from .cache import (
+    FeatureExtractor,
+    build_cache,
+    fingerprint_key,
+    locked,
+    seeded,
+)
+from .cached import read_meta
+from .cell import Cell
+from .settings import ProxySettings
+
+
+@dataclass(frozen=True)
+class ProxyTask:
+    """All that a worker needs to score cells: plain data, so that it can be sent to a process.
+
+    Args:
+        model: the ``model`` dict of the search config.
+        evaluator: the ``val_evaluator`` of the search config.
+        settings: see :class:`ProxySettings`.
+        train: folder of the training cache.
+        val: folder of the held-out cache.
+    """
+
+    model: Mapping[str, Any]
+    evaluator: Any
+    settings: ProxySettings
+    train: str
+    val: str
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """The keys of both caches: scores compare only where these are equal."""
+        return {'train': read_meta(self.train)['key'], 'val': read_meta(self.val)['key']}
+
+    @property
+    def feature_size(self) -> tuple[int, int]:
+        """(height, width) of the training features."""
+        height, width = read_meta(self.train)['feature_size']
+        return height, width
+
+    def head(self, cell: Cell) -> dict[str, Any]:
+        """The decode head's config with ``cell`` in it, reading the cached feature.
+
+        Raises:
+            ValueError: the cache has other channels than the head expects.
+        """
+        head = copy.deepcopy(dict(self.model['decode_head']))
+        channels = read_meta(self.train)['channels']
+        if head['in_channels'] != channels:
+            raise ValueError(
+                f'the cache {self.train} has features of {channels} channels, the head expects '
+                f'{head["in_channels"]}: it is the cache of another backbone, or of another '
+                'in_index'
+            )
+        head.update(cell=cell.to_dict(), in_index=0)
+        if self.settings.filters is not None:
+            head['filters'] = self.settings.filters
+        # A trial is one process.
+        norm = dict(head.get('norm_cfg') or {})
+        if norm.get('type') == 'SyncBN':
+            head['norm_cfg'] = {**norm, 'type': 'BN'}
+        return head
+
+
+@dataclass(frozen=True)
+class ProxyResult:
+    """What came of training one cell.
+
+    Args:
+        miou: the best mIoU on the held-out cache, in percent.
+        curve: all (iteration, mIoU) in order.
+        seconds: wall time of the training, scores included.
+    """
+
+    miou: float
+    curve: tuple[tuple[int, float], ...]
+    seconds: float
+
+
+class _Curve(Hook):
+    """Keeps every score of a run."""
+
+    def __init__(self) -> None:
+        self.scores: list[tuple[int, float]] = []
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        if not metrics or 'mIoU' not in metrics:
+            raise ValueError(
+                f'the proxy scores by mIoU, val_evaluator gives {sorted(metrics or {})}; use '
+                "dict(type='IoUMetric', iou_metrics=['mIoU'])"
+            )
+        self.scores.append((runner.iter, float(metrics['mIoU'])))
+
+
+def proxy_config(task: ProxyTask, cell: Cell, work_dir: str, name: str) -> dict[str, Any]:
+    """The runner's config that trains ``cell`` on the caches of ``task``."""
+    settings = task.settings
+    keys = task.keys
+
+    def loader(path: str, key: str, shuffle: bool) -> dict[str, Any]:
+        sampler = dict(type='InfiniteSampler' if shuffle else 'DefaultSampler', shuffle=shuffle)
+        return dict(
+            batch_size=settings.batch_size,
+            num_workers=0,
+            sampler=sampler,
+            dataset=dict(type='CachedFeatureDataset', path=str(path), key=key),
+        )
+
+    return dict(
+        default_scope='mmseg',
+        work_dir=work_dir,
+        experiment_name=name,
+        log_level='WARNING',
+        randomness=dict(seed=settings.seed),
+        model=dict(
+            type='EncoderDecoder',
+            data_preprocessor=dict(type='CachedFeaturePreprocessor'),
+            backbone=dict(type='CachedFeatureBackbone'),
+            decode_head=task.head(cell),
+            train_cfg=dict(),
+            test_cfg=dict(mode='whole'),
+        ),
+        train_dataloader=loader(task.train, keys['train'], True),
+        val_dataloader=loader(task.val, keys['val'], False),
+        train_cfg=dict(
+            type='IterBasedTrainLoop',
+            max_iters=settings.max_iters,
+            val_interval=min(settings.val_interval, settings.max_iters),
+        ),
+        val_cfg=dict(type='ValLoop'),
+        val_evaluator=copy.deepcopy(task.evaluator),
+        optim_wrapper=copy.deepcopy(dict(settings.optim_wrapper)),
+        param_scheduler=[
+            dict(type='PolyLR', power=0.9, begin=0, end=settings.max_iters, by_epoch=False)
+        ],
+        default_hooks=dict(
+            logger=dict(type='LoggerHook', interval=max(1, settings.max_iters)),
+            checkpoint=None,
+        ),
+        log_processor=dict(by_epoch=False),
+        visualizer=dict(type='Visualizer', vis_backends=[], name=name),
+    )
+
+
+def _forget(name: str) -> None:
+    """Drop the instances that the toolbox keeps under a run's name for ever."""
+    for holder in (MMLogger, MessageHub, Visualizer):
+        holder._instance_dict.pop(name, None)
+    gc.collect()
+
+
+def train_cell(task: ProxyTask, cell: Cell, work_dir: str | Path) -> ProxyResult:
+    """Train one cell on the cache and score it.
+
+    Args:
+        task: the proxy task.
+        cell: any cell.
+        work_dir: where the runner may write.
+
+    Returns:
+        The score and how it came about.
+
+    Raises:
+        ValueError: the cache does not belong to this model.
+    """
+    start = time.perf_counter()
+    name = f'dpc_proxy_{cell.hash}_{os.getpid()}_{time.time_ns()}'
+    curve = _Curve()
+    config = Config(proxy_config(task, cell, str(work_dir), name))
+    runner = Runner.from_cfg(config)
+    runner.register_hook(curve)
+    runner.register_hook(
+        EarlyStoppingHook(monitor='mIoU', rule='greater', patience=task.settings.patience)
+    )
+    try:
+        runner.train()
+    finally:
+        _forget(name)
+    return ProxyResult(
+        miou=max(score for _, score in curve.scores),
+        curve=tuple(curve.scores),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def measure_latency(task: ProxyTask, cell: Cell, repeats: int = 15) -> float:
+    """Milliseconds of the head on one cached feature size: the median of ``repeats`` runs."""
+    device = task.settings.where
+    head = MODELS.build(task.head(cell)).to(device).eval()
+    x = torch.zeros(1, head.in_channels, *task.feature_size, device=device)
+    times = []
+    with torch.no_grad():
+        for _ in range(repeats + 3):
+            if device.type == 'cuda':
+                torch.cuda.synchronize()
+            start = time.perf_counter()
+            head((x,))
+            if device.type == 'cuda':
+                torch.cuda.synchronize()
+            times.append(time.perf_counter() - start)
+    return 1e3 * statistics.median(times[3:])
+
+
+def _pretrained(cfg: Config, settings: ProxySettings) -> str | None:
+    """The checkpoint of an end-to-end warm-up of the config's own model; made if missing."""
+    if settings.pretrain_iters == 0:
+        return None
+    plan = dict(
+        model=cfg.model,
+        train=cfg.train_dataloader,
+        optim=cfg.optim_wrapper,
+        iters=settings.pretrain_iters,
+        seed=settings.seed,
+    )
+    name = f'pretrain-{fingerprint_key(plan)}'
+    target = Path(settings.cache_dir) / f'{name}.pth'
+    with locked(target.with_suffix('.lock'), 'backbone'):
+        if target.exists():
+            return str(target)
+        run = copy.deepcopy(cfg)
+        run.work_dir = str(Path(settings.cache_dir) / name)
+        run.experiment_name = f'{name}_{os.getpid()}_{time.time_ns()}'
+        run.train_cfg = dict(
+            type='IterBasedTrainLoop',
+            max_iters=settings.pretrain_iters,
+            val_interval=settings.pretrain_iters,
+        )
+        run.param_scheduler = [
+            dict(type='PolyLR', power=0.9, begin=0, end=settings.pretrain_iters, by_epoch=False)
+        ]
+        run.default_hooks = dict(
+            logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
+            checkpoint=None,
+        )
+        run.log_processor = dict(by_epoch=False)
+        run.randomness = dict(seed=settings.seed)
+        run.pop('test_dataloader', None)
+        run.pop('test_cfg', None)
+        run.pop('test_evaluator', None)
+        run.visualizer = dict(type='Visualizer', vis_backends=[], name=run.experiment_name)
+        runner = Runner.from_cfg(run)
+        runner.train()
+        temporary = target.with_suffix(f'.{os.getpid()}.tmp')
+        torch.save({'state_dict': runner.model.state_dict()}, temporary)
+        os.replace(temporary, target)
+        _forget(run.experiment_name)
+    return str(target)
+
+
+def prepare_task(cfg: Config) -> ProxyTask:
+    """Pretrain if asked, compute both caches if missing, and return the proxy task.
+
+    Args:
+        cfg: a whole training config with a ``dpc_search`` dict; not changed.
+
+    Raises:
+        ValueError: the model's decode head is no :class:`DPCHead`, or what
+            :func:`build_cache` and :class:`ProxySettings` refuse.
+    """
+    cfg = copy.deepcopy(cfg)
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    settings = ProxySettings.from_config(cfg.dpc_search.get('proxy'))
+    head = cfg.model.decode_head
+    if head.get('type') != 'DPCHead':
+        raise ValueError(
+            f"the search needs a model whose decode_head is 'DPCHead', got {head.get('type')!r}"
+        )
+    checkpoint = _pretrained(cfg, settings) or cfg.get('load_from')
+    backbone = cfg.model.backbone.to_dict()
+    # On a CPU and in one process: a synchronised norm of the backbone has nothing to synchronise.
+    if (backbone.get('norm_cfg') or {}).get('type') == 'SyncBN':
+        backbone['norm_cfg'] = {**backbone['norm_cfg'], 'type': 'BN'}
+    model_cfg = cfg.model.to_dict()
+    model_cfg['backbone'] = copy.deepcopy(backbone)
+    model_cfg['decode_head']['norm_cfg'] = dict(type='BN')
+    model_cfg.pop('auxiliary_head', None)
+    # Seeded, so that a backbone without a checkpoint is the same one at every start.
+    with seeded(settings.seed):
+        model = MODELS.build(model_cfg)
+        if not checkpoint:
+            model.backbone.init_weights()
+    if checkpoint:
+        load_checkpoint(model, checkpoint, map_location='cpu')
+    model = model.to(settings.where)
+    folders = []
+    for part, images, passes in (
+        ('train', settings.train_images, settings.passes),
+        ('val', settings.val_images, 1),
+    ):
+        extractor = FeatureExtractor(
+            model,
+            cfg[f'{part}_dataloader'].dataset.to_dict(),
+            in_index=head.get('in_index', -1),
+            images=images,
+            passes=passes,
+            seed=settings.seed,
+            label_stride=settings.label_stride,
+            dtype=settings.dtype,
+            backbone=backbone,
+        )
+        folders.append(str(build_cache(extractor, settings.cache_dir, part)))
+    return ProxyTask(
+        model=cfg.model.to_dict(),
+        evaluator=cfg.to_dict()['val_evaluator'],
+        settings=settings,
+        train=folders[0],
+        val=folders[1],
+    )

@@ -1,0 +1,208 @@
+"""What a search leaves behind: a table, plots, pictures, the best cell and a config to train it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from matplotlib.figure import Figure
+from mmengine.logging import print_log
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from .cell import Cell
+from .draw import draw_cell, save_figure
+from .settings import SearchSettings
+from .study import finished_trials
+
+COLUMNS = ('miou', 'params', 'macs', 'latency', 'iters', 'seconds', 'worker', 'hash', 'cell')
+PICTURES = 5
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file that appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows of equal keys as CSV."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def write_retrain_config(cell: Cell, base: str | Path, path: Path) -> None:
+    """A config that inherits ``base`` and trains ``cell``.
+
+    Args:
+        cell: the cell; written out, so that the config stands alone.
+        base: a training config whose ``decode_head`` is a :class:`DPCHead`.
+        path: where to write.
+    """
+    relative = os.path.relpath(Path(base).resolve(), path.parent.resolve())
+    rows = ''.join(f'    {row!r},\n' for row in cell.to_published())
+    write_text(
+        path,
+        f"# The cell {cell.hash}, found by a search.\n_base_ = '{Path(relative).as_posix()}'\n"
+        f'cell = [\n{rows}]\nmodel = dict(decode_head=dict(cell=cell))\n',
+    )
+
+
+def feasible(trial: FrozenTrial, constraints: Mapping[str, float] | None) -> bool:
+    """Whether a trial keeps all upper bounds."""
+    return all(trial.user_attrs[name] <= bound for name, bound in (constraints or {}).items())
+
+
+def ranking(study: Study, constraints: Mapping[str, float] | None = None) -> list[FrozenTrial]:
+    """Finished trials that keep all bounds, the best mIoU first."""
+    trials = [t for t in finished_trials(study) if feasible(t, constraints)]
+    return sorted(trials, key=lambda t: (-t.user_attrs['miou'], t.user_attrs['params'], t.number))
+
+
+def pareto_front(trials: Sequence[FrozenTrial], cost: str) -> list[FrozenTrial]:
+    """Trials that no other beats in both mIoU and ``cost``, the cheapest first."""
+    front: list[FrozenTrial] = []
+    order = sorted(trials, key=lambda t: (t.user_attrs[cost], -t.user_attrs['miou']))
+    for trial in order:
+        if not front or trial.user_attrs['miou'] > front[-1].user_attrs['miou']:
+            front.append(trial)
+    return front
+
+
+def thirds(trials: Sequence[FrozenTrial]) -> tuple[float, float]:
+    """Mean mIoU of the first and of the last third of the trials, in the order of their numbers.
+
+    With fewer than three trials both are the mean of all.
+    """
+    scores = [t.user_attrs['miou'] for t in sorted(trials, key=lambda t: t.number)]
+    size = len(scores) // 3 or len(scores)
+    return sum(scores[:size]) / size, sum(scores[-size:]) / size
+
+
+def plot_history(trials: Sequence[FrozenTrial]) -> Figure:
+    """The proxy score of every trial and the best so far."""
+    figure = Figure(figsize=(6, 3.5))
+    axes = figure.add_subplot()
+    numbers = [t.number for t in trials]
+    scores = [t.user_attrs['miou'] for t in trials]
+    best = [max(scores[: i + 1]) for i in range(len(scores))]
+    axes.plot(numbers, scores, 'o', markersize=4, color='#5b8db8', label='a cell')
+    axes.step(numbers, best, where='post', color='#c0504d', label='best so far')
+    axes.set_xlabel('trial')
+    axes.set_ylabel('proxy mIoU (%)')
+    axes.legend(loc='lower right')
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def plot_pareto(trials: Sequence[FrozenTrial], cost: str) -> Figure:
+    """MIoU against a cost, with the front of what no other cell beats."""
+    labels = {
+        'params': 'weights of the branches (M)',
+        'macs': 'multiply-adds of the branches (G)',
+        'latency': 'latency of the head (ms)',
+    }
+    scale = {'params': 1e-6, 'macs': 1e-9, 'latency': 1.0}[cost]
+    figure = Figure(figsize=(6, 3.5))
+    axes = figure.add_subplot()
+    axes.plot(
+        [t.user_attrs[cost] * scale for t in trials],
+        [t.user_attrs['miou'] for t in trials],
+        'o',
+        markersize=4,
+        color='#5b8db8',
+        label='a cell',
+    )
+    front = pareto_front(trials, cost)
+    axes.step(
+        [t.user_attrs[cost] * scale for t in front],
+        [t.user_attrs['miou'] for t in front],
+        'o-',
+        where='post',
+        markersize=4,
+        color='#c0504d',
+        label='Pareto front',
+    )
+    axes.set_xlabel(labels[cost])
+    axes.set_ylabel('proxy mIoU (%)')
+    axes.legend(loc='lower right')
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def write_report(study: Study, settings: SearchSettings, work_dir: Path) -> dict[str, Any]:
+    """Write all results of a study that has at least one finished trial.
+
+    ``results.csv``, ``history.svg``, ``pareto_<cost>.svg``, ``cells/rank_<k>.svg`` of the best,
+    ``cell.json`` and, if the settings name a training config, ``retrain.py``.
+
+    Args:
+        study: the study.
+        settings: those of the search.
+        work_dir: where to write.
+
+    Returns:
+        ``best`` (a :class:`Cell`), ``miou``, ``trials``, ``thirds``.
+
+    Raises:
+        ValueError: no finished trial.
+    """
+    trials = finished_trials(study)
+    if not trials:
+        raise ValueError(f'the study {study.study_name!r} has no finished trial yet')
+    write_csv(
+        work_dir / 'results.csv',
+        [
+            {
+                'number': t.number,
+                **{name: t.user_attrs.get(name) for name in COLUMNS},
+                'feasible': feasible(t, settings.constraints),
+            }
+            for t in trials
+        ],
+    )
+    save_figure(plot_history(trials), work_dir / 'history.svg')
+    costs = [name for name in settings.objectives if name != 'miou']
+    costs += [name for name in settings.constraints or {} if name not in costs]
+    for cost in costs or ['params']:
+        save_figure(plot_pareto(trials, cost), work_dir / f'pareto_{cost}.svg')
+    ranked = ranking(study, settings.constraints)
+    if not ranked:
+        print_log('no finished cell keeps the constraints; search on, or loosen them', 'current')
+        ranked = ranking(study)
+    for place, trial in enumerate(ranked[:PICTURES], 1):
+        cell = Cell.from_string(trial.user_attrs['cell']).canonical()
+        title = f'{trial.user_attrs["miou"]:.2f} % mIoU, {trial.user_attrs["params"]:,} weights'
+        save_figure(draw_cell(cell, title), work_dir / 'cells' / f'rank_{place}.svg')
+    best = ranked[0]
+    cell = Cell(
+        Cell.from_string(best.user_attrs['cell']).branches,
+        {
+            'source': f'study {study.study_name}, trial {best.number}',
+            'proxy_miou': best.user_attrs['miou'],
+            'params': best.user_attrs['params'],
+            'optuna': optuna.__version__,
+        },
+    )
+    cell.save(work_dir / 'cell.json')
+    save_figure(draw_cell(cell.canonical()), work_dir / 'cell.svg')
+    if settings.retrain:
+        write_retrain_config(cell, settings.retrain, work_dir / 'retrain.py')
+    first, last = thirds(trials)
+    print_log(
+        f'{len(trials)} cells: best proxy mIoU {best.user_attrs["miou"]:.2f} (trial '
+        f'{best.number}), mean of the first third {first:.2f}, of the last {last:.2f}; '
+        f'results in {work_dir}',
+        'current',
+    )
+    return dict(best=cell, miou=best.user_attrs['miou'], trials=len(trials), thirds=(first, last))

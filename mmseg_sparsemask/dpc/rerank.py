@@ -1,0 +1,159 @@
+"""Re-ranking: train the best cells for real, and tell how far the proxy was right."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.runner import Runner
+from scipy.stats import spearmanr
+
+from .cache import write_json
+from .cell import Cell
+from .draw import draw_cell, save_figure
+from .report import ranking, write_csv, write_retrain_config
+from .settings import SearchSettings
+from .study import open_storage
+
+RESULT = 'result.json'
+
+
+def rank_correlation(proxy: Sequence[float], real: Sequence[float]) -> float:
+    """Spearman's rank correlation; NaN for fewer than two values, or where all are equal."""
+    if len(proxy) != len(real):
+        raise ValueError(f'expected as many scores, got {len(proxy)} and {len(real)}')
+    if len(proxy) < 2 or len(set(proxy)) == 1 or len(set(real)) == 1:
+        return math.nan
+    return float(spearmanr(proxy, real).statistic)
+
+
+def train_for_real(cell: Cell, config: Config, work_dir: Path) -> float:
+    """Train a cell end to end and score it on the validation set.
+
+    An interrupted training goes on from its last checkpoint; a finished one is not repeated.
+
+    Args:
+        cell: the cell.
+        config: a training config whose ``decode_head`` is a :class:`DPCHead`; not changed.
+        work_dir: of this training.
+
+    Returns:
+        The mIoU in percent after the last iteration.
+    """
+    done = work_dir / RESULT
+    if done.exists():
+        return float(json.loads(done.read_text())['miou'])
+    run = copy.deepcopy(config)
+    run.model.decode_head.cell = cell.to_published()
+    run.work_dir = str(work_dir)
+    run.experiment_name = f'dpc_rerank_{cell.hash}'
+    run.resume = True
+    runner = Runner.from_cfg(run)
+    runner.train()
+    miou = float(runner.val()['mIoU'])
+    write_json(done, dict(miou=miou, cell=cell.to_dict()))
+    return miou
+
+
+def run_rerank(
+    cfg: Config,
+    storage: str,
+    study_name: str,
+    top: int,
+    work_dir: str | Path,
+    options: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Train the ``top`` cells of a study for real and write the new ranking.
+
+    ``rerank.csv``, ``cell.json``, ``cell.svg`` and ``retrain.py`` of the cell that is best for
+    real. Run again to go on after an interruption, or with a larger ``top``.
+
+    Args:
+        cfg: the search config; its ``dpc_search.retrain`` names the training config.
+        storage: of the search.
+        study_name: of the search.
+        top: how many cells, at least 1.
+        work_dir: for the trainings and the results.
+        options: changes to the training config, as from ``--cfg-options``.
+
+    Returns:
+        ``spearman``, ``rows`` (best first) and ``best`` (a :class:`Cell`).
+
+    Raises:
+        ValueError: no training config, no such study, no finished trial, ``top`` below 1.
+    """
+    if top < 1:
+        raise ValueError(f'--top must be at least 1, got {top}')
+    settings = SearchSettings.from_config(cfg)
+    if settings.retrain is None:
+        raise ValueError(f'{cfg.filename} names no dpc_search.retrain, the config to train with')
+    opened = open_storage(storage, settings.heartbeat, settings.grace)
+    try:
+        study = optuna.load_study(study_name=study_name, storage=opened)
+    except KeyError:
+        names = optuna.get_all_study_names(opened)
+        raise ValueError(
+            f'no study {study_name!r} in this storage; it has {names}: search first'
+        ) from None
+    ranked = ranking(study, settings.constraints)
+    if not ranked:
+        raise ValueError(f'the study {study_name!r} has no finished trial that keeps the bounds')
+    if len(ranked) < top:
+        print_log(f'the study has {len(ranked)} finished cells: training all of them', 'current')
+    work_dir = Path(work_dir)
+    config = Config.fromfile(settings.retrain)
+    if options:
+        config.merge_from_dict(options)
+    rows: list[dict[str, Any]] = []
+    chosen = ranked[:top]
+    for place, trial in enumerate(chosen, 1):
+        cell = Cell.from_string(trial.user_attrs['cell'])
+        print_log(f'cell {place} of {len(chosen)}: {cell.to_string()}', 'current')
+        miou = train_for_real(cell, config, work_dir / cell.hash)
+        rows.append(
+            dict(
+                real_rank=0,
+                proxy_rank=place,
+                real_miou=miou,
+                proxy_miou=trial.user_attrs['miou'],
+                params=trial.user_attrs['params'],
+                hash=cell.hash,
+                cell=cell.to_string(),
+            )
+        )
+    spearman = rank_correlation([r['proxy_miou'] for r in rows], [r['real_miou'] for r in rows])
+    rows.sort(key=lambda row: -row['real_miou'])
+    for place, row in enumerate(rows, 1):
+        row['real_rank'] = place
+    write_csv(work_dir / 'rerank.csv', rows)
+    best = Cell(
+        Cell.from_string(rows[0]['cell']).branches,
+        {
+            'source': f'study {study_name}, re-ranked',
+            'proxy_miou': rows[0]['proxy_miou'],
+            'real_miou': rows[0]['real_miou'],
+            'params': rows[0]['params'],
+        },
+    )
+    best.save(work_dir / 'cell.json')
+    save_figure(draw_cell(best.canonical()), work_dir / 'cell.svg')
+    write_retrain_config(best, settings.retrain, work_dir / 'retrain.py')
+    write_json(
+        work_dir / 'rerank.json',
+        dict(spearman=None if math.isnan(spearman) else spearman, rows=rows),
+    )
+    for row in rows:
+        print_log(
+            f'{row["real_rank"]:3d}  real {row["real_miou"]:.2f}  proxy {row["proxy_miou"]:.2f} '
+            f'(rank {row["proxy_rank"]})  {row["cell"]}',
+            'current',
+        )
+    print_log(f"Spearman's rank correlation of {len(rows)} cells: {spearman:.3f}", 'current')
+    return dict(spearman=spearman, rows=rows, best=best)

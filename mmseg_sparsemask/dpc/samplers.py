@@ -1,0 +1,162 @@
+"""Which cell comes next: the samplers of the search."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from .cell import Cell
+from .space import SearchSpace
+
+SAMPLERS = ('paper', 'random', 'tpe', 'nsga2')
+DRAWS = 200
+"""How often an own sampler draws again to avoid a cell that was tried or is too costly."""
+
+Allowed = Callable[[Cell], bool]
+
+
+class CellSampler(BaseSampler):
+    """Uniformly at random, mixed with points near the best so far (section 3.3 of the paper).
+
+    The draw of a trial depends on the seed, its number and the finished trials alone, so no two
+    workers, on one machine or many, draw alike. Cells that were tried, or are being tried, are
+    drawn again.
+
+    Args:
+        space: the search space.
+        explore: share of uniform draws in [0, 1]; 1 is plain random search.
+        startup: uniform draws until so many trials have finished.
+        seed: any integer.
+        allowed: cells for which this is false are drawn again.
+
+    Raises:
+        ValueError: a number out of range.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        explore: float = 0.5,
+        startup: int = 10,
+        seed: int = 0,
+        allowed: Allowed | None = None,
+    ) -> None:
+        if not 0 <= explore <= 1:
+            raise ValueError(f'sampler.explore must lie in [0, 1], got {explore}')
+        if startup < 0:
+            raise ValueError(f'sampler.startup must be 0 or more, got {startup}')
+        self.space = space
+        self.explore = explore
+        self.startup = startup
+        self.seed = seed
+        self.allowed = allowed or (lambda cell: True)
+        self._choices = {
+            name: CategoricalDistribution(values) for name, values in space.choices().items()
+        }
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """All decisions: a cell is drawn as a whole."""
+        return dict(self._choices)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Draw a cell."""
+        trials = study.get_trials(deepcopy=False)
+        seen = {t.user_attrs['hash'] for t in trials if 'hash' in t.user_attrs}
+        finished = [t for t in trials if t.state == TrialState.COMPLETE]
+        rng = random.Random(f'{self.seed}:{trial.number}')
+        best: list[FrozenTrial] = []
+        if self.explore < 1 and len(finished) >= self.startup:
+            best = [t for t in study.best_trials if self._allowed_trial(t)]
+        for _ in range(DRAWS):
+            if best and rng.random() >= self.explore:
+                cell = self.space.mutate(self.space.from_params(rng.choice(best).params), rng)
+            else:
+                cell = self.space.sample(rng)
+            if cell.hash not in seen and self.allowed(cell):
+                break
+        return self.space.to_params(cell)
+
+    def _allowed_trial(self, trial: FrozenTrial) -> bool:
+        return self.allowed(self.space.from_params(trial.params))
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """One decision by itself, uniformly: for trials that were queued with a part of them."""
+        assert isinstance(param_distribution, CategoricalDistribution)
+        rng = random.Random(f'{self.seed}:{trial.number}:{param_name}')
+        return rng.choice(param_distribution.choices)
+
+
+def build_sampler(
+    config: Mapping[str, Any] | None,
+    space: SearchSpace,
+    seed: int,
+    allowed: Allowed | None = None,
+    constraints: Callable[[FrozenTrial], Sequence[float]] | None = None,
+) -> BaseSampler:
+    """A sampler from the ``sampler`` dict of a search config.
+
+    Args:
+        config: ``type`` is one of ``paper`` (``explore``, ``startup``), ``random``, ``tpe``
+            (``startup``) and ``nsga2`` (``population_size``); the rest are its arguments.
+        space: the search space.
+        seed: of the draws. TPE and NSGA-II look at what other workers found, so that their draws
+            repeat with one worker only.
+        allowed: see :class:`CellSampler`; for ``paper`` and ``random``.
+        constraints: values above 0 are violations; for ``tpe`` and ``nsga2``.
+
+    Raises:
+        ValueError: an unknown sampler or argument.
+    """
+    config = dict(config or {})
+    kind = config.pop('type', 'paper')
+    known = {
+        'paper': {'explore', 'startup'},
+        'random': set(),
+        'tpe': {'startup'},
+        'nsga2': {'population_size'},
+    }
+    if kind not in known:
+        raise ValueError(f'unknown sampler {kind!r}; known are {", ".join(SAMPLERS)}')
+    unknown = set(config) - known[kind]
+    if unknown:
+        raise ValueError(
+            f'sampler {kind}: unknown argument(s) {sorted(unknown)}; '
+            f'known are {sorted(known[kind])}'
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', optuna.exceptions.ExperimentalWarning)
+        if kind == 'tpe':
+            return TPESampler(
+                n_startup_trials=config.get('startup', 10),
+                seed=seed,
+                # Else two workers at a time are sent to the same place.
+                constant_liar=True,
+                constraints_func=constraints,
+            )
+        if kind == 'nsga2':
+            return NSGAIISampler(
+                population_size=config.get('population_size', 20),
+                seed=seed,
+                constraints_func=constraints,
+            )
+    if kind == 'random':
+        config = {'explore': 1.0}
+    return CellSampler(space, seed=seed, allowed=allowed, **config)

@@ -1,0 +1,190 @@
+"""What a search config may say, checked before anything starts."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+
+from .samplers import build_sampler
+from .space import SearchSpace
+
+OBJECTIVES = {'miou': 'maximize', 'params': 'minimize', 'macs': 'minimize', 'latency': 'minimize'}
+"""What may be optimised, and which way."""
+
+
+def _sgd() -> dict[str, Any]:
+    return dict(
+        type='OptimWrapper',
+        optimizer=dict(type='SGD', lr=0.05, momentum=0.9, weight_decay=4e-5),
+    )
+
+
+@dataclass(frozen=True)
+class ProxySettings:
+    """The ``proxy`` dict of a search config.
+
+    Args:
+        cache_dir: folder of the feature caches, shared by all workers and, if there are several
+            machines, best by them too.
+        max_iters: iterations a cell is trained.
+        val_interval: iterations between two scores.
+        patience: scores without improvement after which a training ends.
+        batch_size: features per iteration.
+        filters: output channels of a branch; the head's own if None.
+        optim_wrapper: optimiser, in the toolbox's form; the learning rate decays polynomially.
+        train_images: cache only so many images to train on; all if None.
+        val_images: the same for the held-out part.
+        passes: how often the training set is cached, each time with other random augmentation.
+        label_stride: labels are kept at the image's size over this.
+        dtype: of the cached features, ``float16`` or ``float32``.
+        seed: of the augmentation and of every training.
+        pretrain_iters: before caching, train the config's own model end to end for so many
+            iterations (where no pretrained backbone exists); 0 takes the backbone as it is
+            initialised, with its ``init_cfg`` or ``load_from``.
+        device: ``cpu``, ``cuda`` or None for a GPU where there is one.
+
+    Raises:
+        ValueError: a number out of range.
+    """
+
+    cache_dir: str = 'work_dirs/dpc_cache'
+    max_iters: int = 1000
+    val_interval: int = 250
+    patience: int = 3
+    batch_size: int = 8
+    filters: int | None = None
+    optim_wrapper: Mapping[str, Any] = field(default_factory=_sgd)
+    train_images: int | None = None
+    val_images: int | None = None
+    passes: int = 1
+    label_stride: int = 4
+    dtype: str = 'float16'
+    seed: int = 0
+    pretrain_iters: int = 0
+    device: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ('max_iters', 'val_interval', 'patience', 'batch_size', 'passes'):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f'proxy.{name} must be an integer of at least 1, got {value!r}')
+        if self.pretrain_iters < 0:
+            raise ValueError(f'proxy.pretrain_iters must be 0 or more, got {self.pretrain_iters}')
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any] | None) -> ProxySettings:
+        """Build from a config dict; unknown keys are an error."""
+        known = {f.name for f in fields(cls)}
+        config = dict(config or {})
+        unknown = set(config) - known
+        if unknown:
+            raise ValueError(f'proxy: unknown key(s) {sorted(unknown)}; known are {sorted(known)}')
+        return cls(**copy.deepcopy(config))
+
+    @property
+    def where(self) -> torch.device:
+        """The device to compute on."""
+        return torch.device(self.device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """The ``dpc_search`` dict of a config, but for its ``proxy`` part.
+
+    Args:
+        space: what to search.
+        sampler: see :func:`build_sampler`.
+        objectives: ``miou``, then any of ``params``, ``macs``, ``latency``.
+        constraints: upper bounds of ``params``, ``macs`` or ``latency`` (milliseconds).
+        seed: of the draws.
+        retrain: the config that the best cell is filled into, an absolute path; None for none.
+        heartbeat: seconds between two signs of life of a trial.
+        grace: seconds without one after which a trial is run again by another worker.
+
+    Raises:
+        ValueError: an unknown objective or bound, or one of several objectives for a sampler that
+            has one.
+    """
+
+    space: SearchSpace
+    sampler: Mapping[str, Any]
+    objectives: tuple[str, ...] = ('miou',)
+    constraints: Mapping[str, float] | None = None
+    seed: int = 0
+    retrain: str | None = None
+    heartbeat: int = 10
+    grace: int = 30
+
+    def __post_init__(self) -> None:
+        if not self.objectives or self.objectives[0] != 'miou':
+            raise ValueError(f"objectives must start with 'miou', got {list(self.objectives)}")
+        unknown = set(self.objectives) - set(OBJECTIVES)
+        if unknown or len(set(self.objectives)) != len(self.objectives):
+            raise ValueError(
+                f'objectives must be different ones of {sorted(OBJECTIVES)}, '
+                f'got {list(self.objectives)}'
+            )
+        unknown = set(self.constraints or {}) - (set(OBJECTIVES) - {'miou'})
+        if unknown:
+            raise ValueError(
+                f'constraints may bound params, macs and latency, got {sorted(unknown)}'
+            )
+        build_sampler(self.sampler, self.space, self.seed)
+
+    @classmethod
+    def from_config(cls, cfg: Config) -> SearchSettings:
+        """Read the ``dpc_search`` dict of a config.
+
+        Raises:
+            ValueError: there is none, an unknown key, or a bad value.
+        """
+        if 'dpc_search' not in cfg:
+            raise ValueError(
+                f'{cfg.filename} has no dpc_search; see configs/dpc/dpc_search_*.py for search '
+                'configs'
+            )
+        config = cfg.to_dict()['dpc_search']
+        config.pop('proxy', None)
+        known = {
+            'space',
+            'sampler',
+            'objectives',
+            'constraints',
+            'seed',
+            'retrain',
+            'heartbeat',
+            'grace',
+        }
+        unknown = set(config) - known
+        if unknown:
+            raise ValueError(
+                f'dpc_search: unknown key(s) {sorted(unknown)}; known are '
+                f'{sorted(known | {"proxy"})}'
+            )
+        retrain = config.get('retrain')
+        if retrain is not None:
+            # A path in a config is relative to that config.
+            retrain = str((Path(cfg.filename).parent / retrain).resolve())
+            if not Path(retrain).exists():
+                raise ValueError(f'dpc_search.retrain: there is no {retrain}')
+        return cls(
+            space=SearchSpace.from_config(config.get('space')),
+            sampler=config.get('sampler') or {},
+            objectives=tuple(config.get('objectives', ('miou',))),
+            constraints=config.get('constraints'),
+            seed=config.get('seed', 0),
+            retrain=retrain,
+            heartbeat=config.get('heartbeat', 10),
+            grace=config.get('grace', 30),
+        )
+
+    @property
+    def directions(self) -> list[str]:
+        """Optuna's directions of the objectives."""
+        return [OBJECTIVES[name] for name in self.objectives]

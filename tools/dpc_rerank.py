@@ -1,0 +1,52 @@
+"""Train the best cells of a search for real, and report Spearman's rank correlation."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Train the best cells of a search for real')
+    parser.add_argument('config', help='the search config')
+    parser.add_argument(
+        '--storage', help='of the search (default: work_dirs/<config name>/study.db)'
+    )
+    parser.add_argument('--study-name', help='of the search (default: the config name)')
+    parser.add_argument('--top', type=int, default=5, help='how many cells to train')
+    parser.add_argument(
+        '--work-dir', help='where results go (default: work_dirs/<config name>/rerank)'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='changes to the training config (dpc_search.retrain), key=value',
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    args = parse_args()
+    from mmseg_sparsemask.dpc.rerank import run_rerank
+
+    name = Path(args.config).stem
+    search_dir = Path('work_dirs') / name
+    try:
+        run_rerank(
+            Config.fromfile(args.config),
+            storage=args.storage or str(search_dir / 'study.db'),
+            study_name=args.study_name or name,
+            top=args.top,
+            work_dir=args.work_dir or search_dir / 'rerank',
+            options=args.cfg_options,
+        )
+    except ValueError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

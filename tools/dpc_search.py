@@ -1,0 +1,60 @@
+"""Search for a dense prediction cell.
+
+Run the same line on every machine that is to help; run it again to go on.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Search for a dense prediction cell')
+    parser.add_argument('config', help='search config, e.g. configs/dpc/dpc_search_shapes.py')
+    parser.add_argument('--work-dir', help='where results go (default: work_dirs/<config name>)')
+    parser.add_argument(
+        '--storage',
+        help='database URL, or the path of a SQLite file (default: <work-dir>/study.db)',
+    )
+    parser.add_argument('--study-name', help='name of the study (default: the config name)')
+    parser.add_argument('--workers', type=int, default=1, help='processes to start here')
+    parser.add_argument(
+        '--trials', type=int, required=True, help='finished trials wanted in all, not more'
+    )
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, help='changes to the config, key=value'
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    args = parse_args()
+    from mmseg_sparsemask.dpc.search import run_search
+
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    name = Path(args.config).stem
+    work_dir = Path(args.work_dir or f'work_dirs/{name}')
+    try:
+        run_search(
+            cfg,
+            storage=args.storage or str(work_dir / 'study.db'),
+            study_name=args.study_name or name,
+            workers=args.workers,
+            trials=args.trials,
+            work_dir=work_dir,
+        )
+    except (ValueError, RuntimeError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print('interrupted; the same command goes on', file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
