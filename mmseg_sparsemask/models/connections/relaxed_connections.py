@@ -41,6 +41,16 @@ def _hash32(value: Tensor) -> Tensor:
     return value ^ (value >> 16)
 
 
+def clamp_inclusive(value: Tensor, high: float) -> Tensor:
+    """Clamp to [0, high] with gradient inside and on the bounds.
+
+    A weight that was projected to 0 must be able to grow again; versions of torch differ in the
+    gradient of `clamp` on a bound.
+    """
+    inside = (value >= 0) & (value <= high)
+    return torch.where(inside, value, value.detach().clamp(0, high))
+
+
 @MODELS.register_module()
 class RelaxedConnections(nn.Module):
     """A real weight for each connection (SparseMask, Section 3.2).
@@ -99,12 +109,12 @@ class RelaxedConnections(nn.Module):
             }
         if self.training:
             self.step += 1
-        return {stage: raw.clamp(0, self.max_weight) for stage, raw in drawn.items()}
+        return {stage: clamp_inclusive(raw, self.max_weight) for stage, raw in drawn.items()}
 
     def weights(self) -> dict[str, Tensor]:
         """Connection weights in [0, 1] by stage, without noise, with gradient: (n_l,)."""
         return {
-            stage: raw.clamp(0, self.max_weight) / self.max_weight
+            stage: clamp_inclusive(raw, self.max_weight) / self.max_weight
             for stage, raw in self.raw.items()
         }
 

@@ -1,3 +1,4 @@
+from mmseg_sparsemask.models.losses.balanced_bce_loss import BalancedBCELoss
 from mmseg_sparsemask.models.losses.sparse_connectivity_loss import SparseConnectivityLoss
 
-__all__ = ['SparseConnectivityLoss']
+__all__ = ['BalancedBCELoss', 'SparseConnectivityLoss']

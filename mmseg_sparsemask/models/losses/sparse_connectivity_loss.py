@@ -25,7 +25,8 @@ class SparseConnectivityLoss(nn.Module):
         loss_weight: lambda of the paper (0.01).
         expected: Wanted inputs of a stage (2).
         max_share: Upper bound of alpha (0.5).
-        eps: Weights count as in [eps, 1 - eps], where the loss and its gradient are finite.
+        eps: Weights nearer than this to 0 or 1 have the loss and gradient of that distance, which
+            are finite.
 
     Raises:
         ValueError: An argument out of its range.
@@ -59,7 +60,8 @@ class SparseConnectivityLoss(nn.Module):
         terms = []
         for stage_weights in weights.values():
             w = stage_weights if stage_weights.dtype == torch.float64 else stage_weights.float()
-            w = w.clamp(self.eps, 1 - self.eps)
+            # The gradient is the one at the bound: a weight at 0 is still pulled to 0.
+            w = w + (w.clamp(self.eps, 1 - self.eps) - w).detach()
             alpha = min(self.expected / len(w), self.max_share)
             terms.append(cross_entropy(w, w).mean() + cross_entropy(alpha, w.mean()))
         return self.loss_weight * torch.stack(terms).sum()

@@ -1,0 +1,101 @@
+"""Class-balanced binary cross entropy for sparse positives."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+__all__ = ['BalancedBCELoss', 'balanced_bce']
+
+
+def balanced_bce(
+    logits: Tensor, label: Tensor, ignore_index: int = 255, reduction: str = 'mean'
+) -> Tensor:
+    """Binary cross entropy with each image's classes weighted by the share of the other.
+
+    ``- b sum_positive log p - (1 - b) sum_negative log(1 - p)`` with b the share of negatives among
+    the labelled pixels of the image (Xie and Tu, ICCV 2015, Eq. 2). An image of only one
+    class has no other to balance and contributes 0.
+
+    Args:
+        logits: (N, H, W) or (N, 1, H, W).
+        label: (N, H, W), 0, 1 or ``ignore_index``.
+        ignore_index: label of pixels that do not count.
+        reduction: ``'sum'`` over all pixels of an image, as published, or ``'mean'``, the sum
+            divided by the image's labelled pixels; either is averaged over the images.
+
+    Returns:
+        A scalar.
+
+    Raises:
+        ValueError: on shapes that do not fit, other labels, or another reduction.
+    """
+    if logits.dim() == 4 and logits.shape[1] == 1:
+        logits = logits.squeeze(1)
+    if logits.shape != label.shape:
+        raise ValueError(
+            f'expected logits (N, 1, H, W) for labels (N, H, W), got {tuple(logits.shape)} and '
+            f'{tuple(label.shape)}; set out_channels=1 in the head'
+        )
+    if reduction not in ('mean', 'sum'):
+        raise ValueError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
+    positive, negative = label == 1, label == 0
+    valid = label != ignore_index
+    if not torch.equal(positive | negative, valid):
+        found = torch.unique(label[valid]).tolist()
+        raise ValueError(f'labels must be 0, 1 or {ignore_index}, got {found[:8]}')
+    positives = positive.sum(dim=(1, 2)).to(logits.dtype)
+    negatives = negative.sum(dim=(1, 2)).to(logits.dtype)
+    total = (positives + negatives).clamp(min=1)
+    weight = (
+        positive * (negatives / total)[:, None, None]
+        + negative * (positives / total)[:, None, None]
+    )
+    target = positive.to(logits.dtype)
+    loss = F.binary_cross_entropy_with_logits(logits, target, weight, reduction='none')
+    loss = loss.sum(dim=(1, 2))
+    return (loss / total if reduction == 'mean' else loss).mean()
+
+
+@MODELS.register_module()
+class BalancedBCELoss(nn.Module):
+    """:func:`balanced_bce` for decode heads with one output channel.
+
+    Args:
+        reduction: ``'mean'`` (default, comparable with the toolbox's losses) or ``'sum'`` (as HED
+            published it; its learning rates of about 1e-6 belong to it).
+        loss_weight: factor.
+        loss_name: in the logs; starts with ``loss_`` to take part in training.
+    """
+
+    def __init__(
+        self,
+        reduction: str = 'mean',
+        loss_weight: float = 1.0,
+        loss_name: str = 'loss_balanced_bce',
+    ) -> None:
+        super().__init__()
+        if reduction not in ('mean', 'sum'):
+            raise ValueError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
+        self.reduction = reduction
+        self.loss_weight = loss_weight
+        self._loss_name = loss_name
+
+    def forward(
+        self, pred: Tensor, label: Tensor, weight: Tensor | None = None, ignore_index: int = 255
+    ) -> Tensor:
+        """The loss of logits (N, 1, H, W) against labels (N, H, W).
+
+        Raises:
+            ValueError: with pixel weights from a sampler, which this loss replaces.
+        """
+        if weight is not None:
+            raise ValueError('BalancedBCELoss takes no pixel sampler; remove sampler from the head')
+        return self.loss_weight * balanced_bce(pred, label, ignore_index, self.reduction)
+
+    @property
+    def loss_name(self) -> str:
+        """Name in the logs."""
+        return self._loss_name
