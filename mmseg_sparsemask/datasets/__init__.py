@@ -1,4 +1,16 @@
+from . import transforms
+from .bsds500 import BSDS500Dataset
 from .camvid import CamVidDataset
+from .saliency import SaliencyDataset
 from .shapes import ShapesDataset
+from .shapes_tasks import ShapesEdgeDataset, ShapesSaliencyDataset
 
-__all__ = ['CamVidDataset', 'ShapesDataset']
+__all__ = [
+    'BSDS500Dataset',
+    'CamVidDataset',
+    'SaliencyDataset',
+    'ShapesDataset',
+    'ShapesEdgeDataset',
+    'ShapesSaliencyDataset',
+    'transforms',
+]

@@ -1,0 +1,3 @@
+from mmseg_sparsemask.evaluation import metrics
+
+__all__ = ['metrics']

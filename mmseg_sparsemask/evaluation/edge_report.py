@@ -1,0 +1,101 @@
+"""Tables and the precision-recall plot of a boundary evaluation."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from .edge_scores import EdgeScores, f_measure
+
+__all__ = ['draw_curves', 'score_dict', 'write_report']
+
+
+def score_dict(scores: EdgeScores) -> dict[str, float]:
+    """The summary numbers under their usual names: ODS, OIS, AP, R50 and the ODS threshold."""
+    return {
+        'ODS': scores.ods,
+        'OIS': scores.ois,
+        'AP': scores.ap,
+        'R50': scores.r50,
+        'ODS_threshold': scores.ods_threshold,
+    }
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
+    temporary.write_bytes(data)
+    os.replace(temporary, path)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(header)
+    writer.writerows([f'{v:.6f}' if isinstance(v, float) else v for v in row] for row in rows)
+    return text.getvalue().encode()
+
+
+def draw_curves(curves: dict[str, EdgeScores], path: str | Path) -> None:
+    """Plot precision over recall on lines of equal F, one curve per name.
+
+    Args:
+        curves: name for the legend -> scores.
+        path: where to write; the suffix picks the format (svg, png, pdf).
+    """
+    path = Path(path)
+    figure = Figure(figsize=(5.5, 5), layout='constrained')
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    recall = np.linspace(0.01, 1, 200)
+    for f in np.arange(1, 10) / 10:
+        # F = 2PR / (P + R) solved for P.
+        reachable = recall > f / 2 + 1e-3
+        precision = f * recall[reachable] / (2 * recall[reachable] - f)
+        inside = precision <= 1
+        line = axes.plot(recall[reachable][inside], precision[inside], color='0.8', lw=0.8)[0]
+        x, y = line.get_data()
+        if len(x):
+            axes.annotate(f'F={f:.1f}', (x[-1], y[-1]), color='0.5', fontsize=7, ha='right')
+    for name, scores in curves.items():
+        shown = scores.precision + scores.recall > 0
+        label = f'{name} (ODS {scores.ods:.3f}, OIS {scores.ois:.3f}, AP {scores.ap:.3f})'
+        line = axes.plot(scores.recall[shown], scores.precision[shown], label=label)[0]
+        axes.plot(scores.ods_recall, scores.ods_precision, 'o', color=line.get_color())
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel='Recall', ylabel='Precision', aspect='equal')
+    axes.legend(loc='lower left', fontsize=8)
+    data = io.BytesIO()
+    figure.savefig(data, format=path.suffix.lstrip('.') or 'svg', metadata={'Date': None})
+    _replace(path, data.getvalue())
+
+
+def write_report(
+    scores: EdgeScores, names: Sequence[str], folder: str | Path, title: str = 'prediction'
+) -> None:
+    """Write ``scores.json``, ``thresholds.csv``, ``images.csv`` and ``precision_recall.svg``.
+
+    Args:
+        scores: of the data set.
+        names: of the images, in the order of ``scores.images``.
+        folder: made if missing.
+        title: of the curve.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace(folder / 'scores.json', (json.dumps(score_dict(scores), indent=2) + '\n').encode())
+    f = f_measure(scores.precision, scores.recall)
+    columns = (scores.thresholds, scores.recall, scores.precision, f)
+    rows = [[float(v) for v in row] for row in zip(*columns)]
+    _replace(folder / 'thresholds.csv', _table(['threshold', 'recall', 'precision', 'f'], rows))
+    rows = [[name, *(float(v) for v in row)] for name, row in zip(names, scores.images)]
+    _replace(
+        folder / 'images.csv', _table(['image', 'threshold', 'recall', 'precision', 'f'], rows)
+    )
+    draw_curves({title: scores}, folder / 'precision_recall.svg')

@@ -1,0 +1,99 @@
+"""Processes for scoring images while the model predicts the next ones."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import Any
+
+import cv2
+from mmengine.utils import ProgressBar
+
+__all__ = ['WorkerPool', 'default_workers', 'gather']
+
+
+def default_workers(share: int = 1) -> int:
+    """Processes to use: the cores this process may run on, divided by ``share`` ranks.
+
+    Returns:
+        0 (work in the calling process) when only one core remains, 16 at most.
+    """
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        cores = os.cpu_count() or 1
+    workers = min(cores // max(share, 1), 16)
+    return workers if workers > 1 else 0
+
+
+def _start_worker() -> None:
+    # Each process has one core to itself.
+    cv2.setNumThreads(1)
+
+
+class WorkerPool:
+    """Runs functions in processes of its own, or at once in this one when ``workers`` is 0.
+
+    The processes come from a server that is started afresh, not from a fork of a process that may
+    hold threads or a GPU. They start with the first task.
+
+    Args:
+        workers: number of processes.
+        preload: modules the server imports once for all its processes.
+
+    Raises:
+        ValueError: if ``workers`` is negative.
+    """
+
+    def __init__(self, workers: int, preload: Sequence[str] = ()) -> None:
+        if workers < 0:
+            raise ValueError(f'expected a number of processes of at least 0, got {workers}')
+        self.workers = workers
+        self.preload = list(preload)
+        self._executor: ProcessPoolExecutor | None = None
+
+    def submit(self, function: Callable, *args: Any) -> Future:
+        """Schedule ``function(*args)``; both must be picklable when there are processes."""
+        if self.workers == 0:
+            done: Future = Future()
+            done.set_result(function(*args))
+            return done
+        if self._executor is None:
+            methods = multiprocessing.get_all_start_methods()
+            kind = 'forkserver' if 'forkserver' in methods else 'spawn'
+            context = multiprocessing.get_context(kind)
+            if kind == 'forkserver':
+                context.set_forkserver_preload(self.preload)
+            self._executor = ProcessPoolExecutor(
+                self.workers, mp_context=context, initializer=_start_worker
+            )
+        return self._executor.submit(function, *args)
+
+    def close(self) -> None:
+        """End the processes; tasks not yet begun are dropped."""
+        if self._executor is not None:
+            self._executor.shutdown(cancel_futures=True)
+            self._executor = None
+
+
+def gather(futures: Sequence[Future], progress: bool) -> list[Any]:
+    """Wait for all results, in order.
+
+    Args:
+        futures: what :meth:`WorkerPool.submit` returned.
+        progress: show a bar with the time left, unless everything is done already.
+
+    Raises:
+        Exception: the first one that a task raised.
+    """
+    bar = ProgressBar(len(futures)) if progress and not all(f.done() for f in futures) else None
+    results = []
+    for future in futures:
+        results.append(future.result())
+        if bar is not None:
+            bar.update()
+    if bar is not None:
+        bar.file.write('\n')
+    return results
