@@ -8,7 +8,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
-from mmseg_sparsemask.evaluation.edge_files import parse_bsds_mat
+from mmseg_sparsemask.utils.boundary_files import parse_bsds_mat
 
 __all__ = [
     'LoadBSDSBoundaries',
