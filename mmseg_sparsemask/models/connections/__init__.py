@@ -1,3 +1,4 @@
 from mmseg_sparsemask.models.connections.relaxed_connections import RelaxedConnections
+from mmseg_sparsemask.models.connections.topk_connections import TopKConnections
 
-__all__ = ['RelaxedConnections']
+__all__ = ['RelaxedConnections', 'TopKConnections']
