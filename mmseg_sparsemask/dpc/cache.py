@@ -187,7 +187,14 @@ class FeatureExtractor:
                 data = self.model.data_preprocessor(
                     dict(inputs=[item['inputs']], data_samples=[sample]), training=True
                 )
-                feature = self.model.extract_feat(data['inputs'])[self.in_index]
+                features_all = self.model.extract_feat(data['inputs'])
+            if isinstance(features_all, Tensor):
+                # Some backbones of the toolbox give a single feature bare.
+                raise ValueError(
+                    'the backbone gives one tensor instead of a tuple of features, which in_index '
+                    'would take apart; let it give two or more (out_indices)'
+                )
+            feature = features_all[self.in_index]
             label = data['data_samples'][0].gt_sem_seg.data
             small = tuple(-(-side // self.label_stride) for side in label.shape[1:])
             label = _resized(label, small)[0].cpu().numpy()

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.hooks import EarlyStoppingHook, Hook
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import init_default_scope
@@ -117,7 +118,7 @@ class _Curve(Hook):
                 f'the proxy scores by mIoU, val_evaluator gives {sorted(metrics or {})}; use '
                 "dict(type='IoUMetric', iou_metrics=['mIoU'])"
             )
-        self.scores.append((runner.iter, float(metrics['mIoU'])))
+        self.scores.append((runner.iter, round(float(metrics['mIoU']), 4)))
 
 
 def proxy_config(task: ProxyTask, cell: Cell, work_dir: str, name: str) -> dict[str, Any]:
@@ -138,7 +139,7 @@ def proxy_config(task: ProxyTask, cell: Cell, work_dir: str, name: str) -> dict[
         default_scope='mmseg',
         work_dir=work_dir,
         experiment_name=name,
-        log_level='WARNING',
+        log_level='ERROR',
         randomness=dict(seed=settings.seed),
         model=dict(
             type='EncoderDecoder',
@@ -213,7 +214,7 @@ def train_cell(task: ProxyTask, cell: Cell, work_dir: str | Path) -> ProxyResult
 
 def measure_latency(task: ProxyTask, cell: Cell, repeats: int = 15) -> float:
     """Milliseconds of the head on one cached feature size: the median of ``repeats`` runs."""
-    device = task.settings.where
+    device = torch.device(get_device())
     head = MODELS.build(task.head(cell)).to(device).eval()
     x = torch.zeros(1, head.in_channels, *task.feature_size, device=device)
     times = []
@@ -309,7 +310,7 @@ def prepare_task(cfg: Config) -> ProxyTask:
             model.backbone.init_weights()
     if checkpoint:
         load_checkpoint(model, checkpoint, map_location='cpu')
-    model = model.to(settings.where)
+    model = model.to(get_device())
     folders = []
     for part, images, passes in (
         ('train', settings.train_images, settings.passes),

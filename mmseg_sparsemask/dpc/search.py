@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-import logging
 import multiprocessing
 import os
 import random
 import socket
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
@@ -203,7 +203,8 @@ def run_worker(job: Job) -> None:
         os.environ['CUDA_VISIBLE_DEVICES'] = str(job.gpu)
     torch.set_num_threads(job.threads)
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
-    logging.getLogger('mmengine').setLevel(logging.WARNING)
+    # The toolbox warns on every build of a model and a loop, here hundreds of times.
+    warnings.simplefilter('ignore')
     init_default_scope('mmseg')
     storage = open_storage(job.storage, job.settings.heartbeat, job.settings.grace)
     study = open_study(
@@ -285,6 +286,7 @@ def run_search(
     if trials < 1:
         raise ValueError(f'--trials must be at least 1, got {trials}')
     settings = SearchSettings.from_config(cfg)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     opened = open_storage(storage, settings.heartbeat, settings.grace)
     target = min(trials, settings.space.count_distinct)
     if target < trials:
@@ -300,7 +302,7 @@ def run_search(
         f'{done} of {target} trials finished, {settings.space.count:.3g} cells in the space',
         'current',
     )
-    gpus = torch.cuda.device_count() if task.settings.where.type == 'cuda' else 0
+    gpus = torch.cuda.device_count()
     job = dict(
         settings=settings,
         task=copy.deepcopy(task),

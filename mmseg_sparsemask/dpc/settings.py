@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
 
 from .samplers import build_sampler
@@ -47,7 +46,6 @@ class ProxySettings:
         pretrain_iters: before caching, train the config's own model end to end for so many
             iterations (where no pretrained backbone exists); 0 takes the backbone as it is
             initialised, with its ``init_cfg`` or ``load_from``.
-        device: ``cpu``, ``cuda`` or None for a GPU where there is one.
 
     Raises:
         ValueError: a number out of range.
@@ -67,7 +65,6 @@ class ProxySettings:
     dtype: str = 'float16'
     seed: int = 0
     pretrain_iters: int = 0
-    device: str | None = None
 
     def __post_init__(self) -> None:
         for name in ('max_iters', 'val_interval', 'patience', 'batch_size', 'passes'):
@@ -86,11 +83,6 @@ class ProxySettings:
         if unknown:
             raise ValueError(f'proxy: unknown key(s) {sorted(unknown)}; known are {sorted(known)}')
         return cls(**copy.deepcopy(config))
-
-    @property
-    def where(self) -> torch.device:
-        """The device to compute on."""
-        return torch.device(self.device or ('cuda' if torch.cuda.is_available() else 'cpu'))
 
 
 @dataclass(frozen=True)

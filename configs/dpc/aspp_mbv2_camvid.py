@@ -1,0 +1,3 @@
+# ASPP in the place of the published cell: the baseline.
+_base_ = './dpc_mbv2_camvid.py'
+model = dict(decode_head=dict(cell='aspp'))

@@ -1,0 +1,11 @@
+# The published cell on MobileNet-V2, CamVid.
+_base_ = [
+    '../_base_/default_runtime.py',
+    '../_base_/models/dpc_mbv2.py',
+    '../_base_/datasets/camvid.py',
+    '../_base_/schedules/sgd_12k.py',
+]
+model = dict(
+    data_preprocessor=dict(size=(360, 480)),
+    decode_head=dict(num_classes=11),
+)

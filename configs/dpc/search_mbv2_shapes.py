@@ -1,0 +1,18 @@
+# Search a cell for the embedded shapes: minutes on a CPU, nothing to download.
+# tools/dpc_search.py configs/dpc/search_mbv2_shapes.py --workers 2 --trials 30
+_base_ = './aspp_mbv2_shapes.py'
+dpc_search = dict(
+    # The features have 8x8 positions: larger rates and grids would all be alike.
+    space=dict(branches=5, rates=(1, 2, 3, 4, 6), grids=(1, 2, 4)),
+    sampler=dict(type='paper', explore=0.4, startup=10),
+    retrain='./dpc_mbv2_shapes.py',
+    proxy=dict(
+        # No pretrained backbone: train this config end to end for a while first.
+        pretrain_iters=300,
+        max_iters=200,
+        val_interval=50,
+        batch_size=16,
+        train_images=800,
+        label_stride=2,
+    ),
+)

@@ -1,0 +1,199 @@
+"""PASCAL-Person-Part: six body parts of people in PASCAL VOC 2010, and the way there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from mmengine.utils import track_iter_progress
+from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATASETS
+from PIL import Image
+from scipy.io import loadmat
+
+CLASSES = (
+    'background',
+    'head',
+    'torso',
+    'upper arm',
+    'lower arm',
+    'upper leg',
+    'lower leg',
+)
+PALETTE = (
+    (0, 0, 0),
+    (128, 0, 0),
+    (0, 128, 0),
+    (128, 128, 0),
+    (0, 0, 128),
+    (128, 0, 128),
+    (0, 128, 128),
+)
+
+#: Part of a person in PASCAL-Part -> class here: hands are lower arms, feet lower legs.
+PARTS = {
+    **dict.fromkeys(
+        ('head', 'leye', 'reye', 'lear', 'rear', 'lebrow', 'rebrow', 'nose', 'mouth', 'hair'), 1
+    ),
+    **dict.fromkeys(('torso', 'neck'), 2),
+    **dict.fromkeys(('luarm', 'ruarm'), 3),
+    **dict.fromkeys(('llarm', 'rlarm', 'lhand', 'rhand'), 4),
+    **dict.fromkeys(('luleg', 'ruleg'), 5),
+    **dict.fromkeys(('llleg', 'rlleg', 'lfoot', 'rfoot'), 6),
+}
+SPLITS = ('train', 'val')
+
+
+@DATASETS.register_module()
+class PascalPersonPartDataset(BaseSegDataset):
+    """PASCAL-Person-Part (Chen et al., CVPR 2014, in the seven classes of arXiv:1511.03339).
+
+    Label maps are PNG files with the values 0 to 6, 255 for void.
+
+    Args:
+        ann_file: list of image names without suffix.
+        data_root: root that ``data_prefix`` and ``ann_file`` are relative to.
+        data_prefix: folders of the images (``img_path``) and label maps (``seg_map_path``).
+        pipeline: the toolbox's transforms.
+        metainfo: as in ``BaseSegDataset``.
+        indices: as in ``BaseSegDataset``.
+        serialize_data: as in ``BaseSegDataset``.
+        test_mode: as in ``BaseSegDataset``.
+        lazy_init: as in ``BaseSegDataset``.
+    """
+
+    METAINFO = dict(classes=CLASSES, palette=[list(colour) for colour in PALETTE])
+
+    def __init__(
+        self,
+        ann_file: str,
+        data_root: str | None = None,
+        data_prefix: dict | None = None,
+        pipeline: Sequence[dict | Callable] = (),
+        metainfo: dict | None = None,
+        indices: int | Sequence[int] | None = None,
+        serialize_data: bool = True,
+        test_mode: bool = False,
+        lazy_init: bool = False,
+    ) -> None:
+        super().__init__(
+            ann_file=ann_file,
+            img_suffix='.jpg',
+            seg_map_suffix='.png',
+            metainfo=metainfo,
+            data_root=data_root,
+            data_prefix=data_prefix or dict(img_path='images', seg_map_path='labels'),
+            pipeline=list(pipeline),
+            indices=indices,
+            serialize_data=serialize_data,
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+        )
+
+
+def person_labels(path: str | os.PathLike) -> np.ndarray | None:
+    """The label map of one annotation of PASCAL-Part.
+
+    Args:
+        path: a file of ``Annotations_Part``.
+
+    Returns:
+        (H, W) of uint8, or None if no person in it has a part.
+
+    Raises:
+        ValueError: a part that is not known, or a file of another layout.
+    """
+    try:
+        objects = np.atleast_1d(
+            loadmat(path, struct_as_record=False, squeeze_me=True)['anno'].objects
+        )
+    except (KeyError, AttributeError) as error:
+        raise ValueError(
+            f'{path} is no annotation of PASCAL-Part: expected anno.objects ({error})'
+        ) from None
+    labels = None
+    for item in objects:
+        if getattr(item, 'class') != 'person':
+            continue
+        for part in np.atleast_1d(item.parts):
+            if part.part_name not in PARTS:
+                raise ValueError(
+                    f'{path}: a person has the unknown part {part.part_name!r}; known are '
+                    f'{sorted(PARTS)}'
+                )
+            mask = np.asarray(part.mask, dtype=bool)
+            if labels is None:
+                labels = np.zeros(mask.shape, np.uint8)
+            labels[mask] = PARTS[part.part_name]
+    return labels
+
+
+def convert_pascal_part(
+    voc: str | os.PathLike,
+    annotations: str | os.PathLike,
+    target: str | os.PathLike,
+    lists: str | os.PathLike | None = None,
+) -> dict[str, int]:
+    """Merge the person parts of PASCAL-Part and lay out images, label maps and split lists.
+
+    ``images/*.jpg``, ``labels/*.png``, ``train.txt`` and ``val.txt`` are written; every file
+    appears whole or not at all, and running again fills up what is missing.
+
+    Args:
+        voc: ``VOCdevkit/VOC2010``.
+        annotations: ``Annotations_Part`` of PASCAL-Part.
+        target: folder to create or to fill up.
+        lists: folder with ``train.txt`` and ``val.txt``; by default those in ``ImageSets/Main`` of
+            VOC, as far as an image shows a person with parts.
+
+    Returns:
+        Number of images of each split.
+
+    Raises:
+        FileNotFoundError: a folder or list is missing, or a listed image has no annotation.
+        ValueError: an annotation of another layout, or a listed image without a person's part.
+    """
+    voc, annotations, target = Path(voc), Path(annotations), Path(target)
+    names = {}
+    for split in SPLITS:
+        file = Path(lists or voc / 'ImageSets' / 'Main') / f'{split}.txt'
+        if not file.is_file():
+            raise FileNotFoundError(f'there is no {file}; give VOC2010, or lists of your own')
+        names[split] = file.read_text().split()
+    for folder in (voc / 'JPEGImages', annotations):
+        if not folder.is_dir():
+            raise FileNotFoundError(f'there is no folder {folder}')
+    for name in ('images', 'labels'):
+        (target / name).mkdir(parents=True, exist_ok=True)
+    counts = {}
+    for split in SPLITS:
+        kept = []
+        for name in track_iter_progress(names[split]):
+            annotation = annotations / f'{name}.mat'
+            if not annotation.exists():
+                if lists is None:
+                    continue
+                raise FileNotFoundError(f'{annotation} is missing, {split}.txt lists it')
+            labels = person_labels(annotation)
+            if labels is None:
+                if lists is None:
+                    continue
+                raise ValueError(f'{annotation} shows no part of a person, {split}.txt lists it')
+            kept.append(name)
+            out = target / 'labels' / f'{name}.png'
+            temporary = out.with_suffix('.part')
+            Image.fromarray(labels).save(temporary, format='PNG')
+            os.replace(temporary, out)
+            out = target / 'images' / f'{name}.jpg'
+            if not out.exists():
+                temporary = out.with_suffix('.part')
+                shutil.copyfile(voc / 'JPEGImages' / f'{name}.jpg', temporary)
+                os.replace(temporary, out)
+        temporary = target / f'{split}.txt.part'
+        temporary.write_text(''.join(f'{name}\n' for name in kept))
+        os.replace(temporary, target / f'{split}.txt')
+        counts[split] = len(kept)
+    return counts

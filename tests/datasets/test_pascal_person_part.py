@@ -1,0 +1,129 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmseg.registry import DATASETS
+from PIL import Image
+from scipy.io import savemat
+
+import mmseg_sparsemask.datasets  # noqa: F401
+from mmseg_sparsemask.datasets.pascal_person_part import (
+    CLASSES,
+    PARTS,
+    convert_pascal_part,
+    person_labels,
+)
+
+ROOT = Path(__file__).parents[2]
+
+
+def masked(*rows):
+    mask = np.zeros((4, 6), np.uint8)
+    mask[list(rows)] = 1
+    return mask
+
+
+def annotation(path, objects):
+    """Write what PASCAL-Part has: anno.objects(i).class, .parts(j).part_name, .parts(j).mask."""
+    items = np.zeros(len(objects), dtype=[('class', object), ('parts', object)])
+    for i, (name, parts) in enumerate(objects):
+        rows = np.zeros(len(parts), dtype=[('part_name', object), ('mask', object)])
+        for j, (part, mask) in enumerate(parts):
+            rows[j] = (part, mask)
+        items[i] = (name, rows)
+    savemat(path, {'anno': {'objects': items}})
+
+
+@pytest.fixture
+def voc(tmp_path):
+    root, parts = tmp_path / 'VOC2010', tmp_path / 'Annotations_Part'
+    (root / 'JPEGImages').mkdir(parents=True)
+    (root / 'ImageSets' / 'Main').mkdir(parents=True)
+    parts.mkdir()
+    for name in ('a', 'b', 'c', 'd'):
+        Image.new('RGB', (6, 4)).save(root / 'JPEGImages' / f'{name}.jpg')
+    annotation(
+        parts / 'a.mat',
+        [
+            ('person', [('hair', masked(0)), ('torso', masked(1)), ('lhand', masked(2))]),
+            ('dog', [('muzzle', masked(3))]),
+        ],
+    )
+    annotation(parts / 'b.mat', [('dog', [('muzzle', masked(0))])])
+    annotation(
+        parts / 'c.mat',
+        [('person', [('rfoot', masked(3))]), ('person', [('luarm', masked(0))])],
+    )
+    (root / 'ImageSets' / 'Main' / 'train.txt').write_text('a\nb\nd\n')
+    (root / 'ImageSets' / 'Main' / 'val.txt').write_text('c\n')
+    return root, parts
+
+
+def test_parts_are_merged(voc):
+    labels = person_labels(voc[1] / 'a.mat')
+    assert labels.dtype == np.uint8
+    assert labels[:, 0].tolist() == [1, 2, 4, 0]
+    assert person_labels(voc[1] / 'b.mat') is None
+    assert person_labels(voc[1] / 'c.mat')[:, 0].tolist() == [3, 0, 0, 6]
+    assert len(PARTS) == 24 and set(PARTS.values()) == {1, 2, 3, 4, 5, 6}
+
+
+def test_conversion_and_data_set(voc, tmp_path):
+    target = tmp_path / 'out'
+    for _ in range(2):
+        assert convert_pascal_part(*voc, target) == {'train': 1, 'val': 1}
+    dataset = DATASETS.build(
+        dict(
+            type='mmseg.PascalPersonPartDataset',
+            data_root=str(target),
+            data_prefix=dict(img_path='images', seg_map_path='labels'),
+            ann_file='val.txt',
+            pipeline=[
+                dict(type='mmseg.LoadImageFromFile'),
+                dict(type='mmseg.LoadAnnotations'),
+                dict(type='mmseg.PackSegInputs'),
+            ],
+        )
+    )
+    assert len(dataset) == 1 and dataset.metainfo['classes'] == CLASSES and len(CLASSES) == 7
+    label = dataset[0]['data_samples'].gt_sem_seg.data
+    assert label[0, :, 0].tolist() == [3, 0, 0, 6]
+
+
+def test_lists_of_ones_own(voc, tmp_path):
+    lists = tmp_path / 'lists'
+    lists.mkdir()
+    (lists / 'train.txt').write_text('c')
+    (lists / 'val.txt').write_text('a')
+    assert convert_pascal_part(*voc, tmp_path / 'out', lists) == {'train': 1, 'val': 1}
+    (lists / 'val.txt').write_text('b')
+    with pytest.raises(ValueError, match='shows no part of a person'):
+        convert_pascal_part(*voc, tmp_path / 'out', lists)
+    (lists / 'val.txt').write_text('d')
+    with pytest.raises(FileNotFoundError, match='d.mat is missing'):
+        convert_pascal_part(*voc, tmp_path / 'out', lists)
+
+
+def test_bad_input(voc, tmp_path):
+    annotation(voc[1] / 'a.mat', [('person', [('tail', masked(0))])])
+    with pytest.raises(ValueError, match="unknown part 'tail'"):
+        person_labels(voc[1] / 'a.mat')
+    savemat(voc[1] / 'a.mat', {'x': 1})
+    with pytest.raises(ValueError, match='no annotation of PASCAL-Part'):
+        person_labels(voc[1] / 'a.mat')
+    with pytest.raises(FileNotFoundError, match='there is no'):
+        convert_pascal_part(voc[0], tmp_path / 'nothing', tmp_path / 'out')
+
+
+@pytest.mark.slow
+def test_tool(voc, tmp_path):
+    tool = ROOT / 'tools' / 'dataset_converters' / 'pascal_person_part.py'
+    out = subprocess.run(
+        [sys.executable, tool, voc[0], voc[1], '-o', tmp_path / 'out'],
+        capture_output=True,
+        text=True,
+        env={'PYTHONPATH': str(ROOT), 'PATH': ''},
+    )
+    assert out.returncode == 0 and '1 train, 1 val' in out.stdout, out.stderr

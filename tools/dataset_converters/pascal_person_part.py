@@ -1,0 +1,27 @@
+"""Make PASCAL-Person-Part from VOC 2010 and the annotations of PASCAL-Part."""
+
+import argparse
+
+from mmseg_sparsemask.datasets.pascal_person_part import convert_pascal_part
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('voc', help='VOCdevkit/VOC2010')
+    parser.add_argument('annotations', help='Annotations_Part of PASCAL-Part (.mat files)')
+    parser.add_argument('-o', '--out-dir', default='data/pascal_person_part')
+    parser.add_argument('--lists', help='folder with train.txt and val.txt, if not those of VOC')
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    try:
+        counts = convert_pascal_part(args.voc, args.annotations, args.out_dir, args.lists)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f'error: {error}') from error
+    print(f'{args.out_dir}: {counts["train"]} train, {counts["val"]} val (published: 1716, 1817)')
+
+
+if __name__ == '__main__':
+    main()
