@@ -1,0 +1,58 @@
+"""Print the features that a config's backbone gives, and the lines a decode head needs for them."""
+
+import argparse
+
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+
+from mmseg_sparsemask.models.describe import (
+    config_lines,
+    describe_features,
+    feature_table,
+    head_mismatch,
+)
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file path')
+    parser.add_argument(
+        '--shape',
+        type=int,
+        nargs='+',
+        default=[512],
+        help='input image size, one number or height and width',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override settings of the config, as key=value pairs',
+    )
+    args = parser.parse_args(argv)
+    if len(args.shape) > 2 or min(args.shape) < 1:
+        parser.error(f'--shape: expected one or two positive numbers, got {args.shape}')
+    return args
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    image_size = (args.shape[0], args.shape[-1])
+    model = cfg.get('model', {})
+    try:
+        features = describe_features(model, image_size)
+    except ValueError as error:
+        raise SystemExit(f'error: {error}') from None
+    print(feature_table(features, image_size))
+    print(f'\n{config_lines(features)}')
+    mismatch = head_mismatch(model.get('decode_head') or {}, features)
+    if mismatch:
+        print(f'\ndecode_head of this config does not fit: {mismatch}')
+
+
+if __name__ == '__main__':
+    main()
