@@ -1,3 +1,4 @@
-from .optim_wrapper import CPUAmpOptimWrapper
+from mmseg_sparsemask.engine.hooks import PruneHook
+from mmseg_sparsemask.engine.optim_wrapper import CPUAmpOptimWrapper
 
-__all__ = ['CPUAmpOptimWrapper']
+__all__ = ['CPUAmpOptimWrapper', 'PruneHook']

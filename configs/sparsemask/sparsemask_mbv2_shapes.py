@@ -1,0 +1,8 @@
+# Train a pruned decoder on the embedded data set: minutes on a CPU.
+_base_ = [
+    '../_base_/default_runtime.py',
+    '../_base_/models/sparsemask_mbv2.py',
+    '../_base_/datasets/shapes.py',
+    '../_base_/schedules/sgd_600_scratch.py',
+]
+model = dict(data_preprocessor=dict(size=(64, 64)), decode_head=dict(num_classes=8))

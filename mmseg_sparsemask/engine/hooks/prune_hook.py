@@ -1,0 +1,161 @@
+"""Watches a search and writes its result."""
+
+from __future__ import annotations
+
+import os.path as osp
+from typing import Any
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmseg.registry import HOOKS
+
+from mmseg_sparsemask.connectivity.draw import draw_weights, figure_to_array
+from mmseg_sparsemask.engine.launch import check_work_dir
+from mmseg_sparsemask.engine.pruning import (
+    PruneStatus,
+    WeightHistory,
+    find_supernet,
+    next_steps,
+    prune_status,
+    summary_table,
+    write_results,
+)
+
+#: Where the history is kept in the message hub, and so in checkpoints.
+HISTORY_KEY = 'connection_weight_history'
+
+
+@HOOKS.register_module()
+class PruneHook(Hook):
+    """Logs what pruning would give during a search, prunes at its end, and writes the result.
+
+    While training, every `interval` iterations: the number of live connections, the largest weight
+    that would be dropped, the smallest that would be kept and the decoder's parameters go to the
+    log and the visualiser; every `image_interval`, the heat map of the weights.
+
+    After training, in the work directory: ``connectivity.json``, ``connectivity.svg`` (the graph),
+    ``connection_weights.svg`` (the weights over time), ``retrain.py``, and a table in the log.
+
+    Args:
+        threshold: sigma: connections of smaller weight are dropped. In (0, 1).
+        merge: Also merge stages with equal inputs and drop subsumed ones.
+        retrain_config: Config that retrain.py inherits, in a config
+            ``'{{ fileDirname }}/sparsemask_mbv2_voc.py'``; None writes no retrain.py.
+        interval: Iterations between checks.
+        image_interval: Iterations between heat maps in the visualiser; 0 for none.
+        stop_after: Stop training once this many checks in a row found the weights separated and
+            the same number of live connections; None never stops early.
+        separation: The weights are separated when the smallest kept is at least this many times
+            the largest dropped.
+
+    Raises:
+        ValueError: An argument out of its range; the model has no FDNHead; the retrain config
+            does not exist; the work directory cannot be written. All before training starts.
+    """
+
+    priority = 'NORMAL'
+
+    def __init__(
+        self,
+        threshold: float = 1e-3,
+        merge: bool = False,
+        retrain_config: str | None = None,
+        interval: int = 100,
+        image_interval: int = 500,
+        stop_after: int | None = None,
+        separation: float = 20.0,
+    ) -> None:
+        if not 0 < threshold < 1:
+            raise ValueError(f'threshold: expected a number in (0, 1), got {threshold}')
+        if interval < 1:
+            raise ValueError(f'interval: expected at least 1 iteration, got {interval}')
+        if stop_after is not None and stop_after < 1:
+            raise ValueError(f'stop_after: expected None or at least 1 check, got {stop_after}')
+        self.threshold = threshold
+        self.merge = merge
+        self.retrain_config = retrain_config
+        self.interval = interval
+        self.image_interval = image_interval
+        self.stop_after = stop_after
+        self.separation = separation
+        self._history = WeightHistory()
+        self._last_live = -1
+        self._steady_checks = 0
+
+    def before_train(self, runner: Any) -> None:
+        """Check what the end will need, and take up the history of a resumed run."""
+        find_supernet(runner.model)
+        check_work_dir(runner.work_dir)
+        if self.retrain_config is not None and not osp.isfile(self.retrain_config):
+            raise ValueError(
+                f'retrain_config: {self.retrain_config} does not exist; name a config file, in a '
+                "config as '{{ fileDirname }}/NAME.py'"
+            )
+        saved = runner.message_hub.runtime_info.get(HISTORY_KEY, {'steps': [], 'weights': []})
+        self._history = WeightHistory(list(saved['steps']), list(saved['weights']))
+        if not self._history.steps:
+            self._record(runner)
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Log the state of the search."""
+        step = runner.iter + 1
+        if step % self.interval == 0:
+            self._record(runner, step)
+            status = prune_status(find_supernet(runner.model), self.threshold, self.merge)
+            self._log(runner, status)
+            self._stop_if_converged(runner, status)
+        if self.image_interval and step % self.image_interval == 0 and is_main_process():
+            weights = find_supernet(runner.model).connection_weights()
+            image = figure_to_array(draw_weights(weights, f'iteration {step}'))
+            runner.visualizer.add_image('connection_weights', image, step)
+
+    def after_train(self, runner: Any) -> None:
+        """Prune and write."""
+        head = find_supernet(runner.model)
+        self._record(runner, runner.iter)
+        if not is_main_process():
+            return
+        connectivity = write_results(
+            head,
+            runner.work_dir,
+            self.threshold,
+            self.merge,
+            self._history,
+            self.retrain_config,
+            {'experiment': runner.experiment_name, 'iteration': runner.iter},
+        )
+        files = ['connectivity.json', 'connectivity.svg', 'connection_weights.svg']
+        files += ['retrain.py'] if self.retrain_config is not None else []
+        runner.logger.info(
+            f'pruned\n{summary_table(head, connectivity)}\n{next_steps(runner.work_dir, files)}'
+        )
+
+    def _record(self, runner: Any, step: int = 0) -> None:
+        self._history.add(step, find_supernet(runner.model).connection_weights())
+        saved = {'steps': self._history.steps, 'weights': self._history.weights}
+        runner.message_hub.update_info(HISTORY_KEY, saved)
+
+    def _log(self, runner: Any, status: PruneStatus) -> None:
+        hub = runner.message_hub
+        hub.update_scalar('train/connections', status.live)
+        hub.update_scalar('train/largest_dropped', status.largest_dropped)
+        if status.live:
+            hub.update_scalar('train/smallest_kept', status.smallest_kept)
+        hub.update_scalar('train/decoder_params', status.parameters)
+        runner.logger.info(
+            f'if pruned now: {status.live} of {status.total} connections, largest dropped weight '
+            f'{status.largest_dropped:.2g}, smallest kept {status.smallest_kept:.2g}, '
+            f'{status.parameters:,} decoder parameters'
+        )
+
+    def _stop_if_converged(self, runner: Any, status: PruneStatus) -> None:
+        steady = status.live == self._last_live and status.separated(self.separation)
+        self._steady_checks = self._steady_checks + 1 if steady else 0
+        self._last_live = status.live
+        if self.stop_after is not None and self._steady_checks >= self.stop_after:
+            runner.logger.info(
+                f'converged: {status.live} connections for {self._steady_checks} checks; stopping'
+            )
+            runner.train_loop.stop_training = True
