@@ -1,0 +1,125 @@
+"""Bringing saliency data sets into ``images/<split>/*.jpg`` and ``masks/<split>/*.png``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from mmengine.utils import track_iter_progress
+
+__all__ = ['MSRA_B_COUNTS', 'convert_msra_b', 'join_sod']
+
+MSRA_B_COUNTS = {'train': 2500, 'val': 500, 'test': 2000}
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f'.{target.name}.{os.getpid()}')
+    shutil.copyfile(source, temporary)
+    os.replace(temporary, target)
+
+
+def _by_stem(folder: Path, suffix: str) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise FileNotFoundError(f'{folder} is not a folder')
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob('*')):
+        if path.suffix.lower() != suffix:
+            continue
+        if path.stem in found:
+            raise ValueError(f'{found[path.stem]} and {path} have one name; which one is meant?')
+        found[path.stem] = path
+    return found
+
+
+def _read_names(path: Path) -> list[str]:
+    """Last parts without suffix of the paths in a list, one a line."""
+    if not path.is_file():
+        raise FileNotFoundError(f'list {path} is missing')
+    lines = [line.strip().replace('\\', '/') for line in path.read_text().splitlines()]
+    return [PurePosixPath(line).stem for line in lines if line]
+
+
+def convert_msra_b(
+    source: str | Path,
+    lists: Mapping[str, str | Path],
+    out_dir: str | Path,
+    counts: Mapping[str, int] = MSRA_B_COUNTS,
+) -> dict[str, int]:
+    """Sort MSRA-B's images and masks by the lists of Jiang et al. (CVPR 2013).
+
+    Args:
+        source: the unpacked download; searched with all its folders for ``.jpg`` images and
+            ``.png`` masks of equal names.
+        lists: for ``train``, ``val`` and ``test`` the text file with their images, one a line;
+            paths and suffixes in it are ignored.
+        out_dir: receives ``images/<split>`` and ``masks/<split>``.
+        counts: how many images each list must have.
+
+    Returns:
+        Number of images of each split.
+
+    Raises:
+        FileNotFoundError: if a list, an image or a mask is missing.
+        ValueError: if lists overlap, repeat an image or have another length than published.
+    """
+    images, masks = _by_stem(Path(source), '.jpg'), _by_stem(Path(source), '.png')
+    splits = {split: _read_names(Path(lists[split])) for split in counts}
+    owner: dict[str, str] = {}
+    for split, names in splits.items():
+        if len(names) != counts[split]:
+            raise ValueError(
+                f'{lists[split]} names {len(names)} images, expected {counts[split]} for {split}; '
+                'are the lists in the right order?'
+            )
+        for name in names:
+            if name in owner:
+                raise ValueError(f'{name} is listed in {owner[name]} and again in {split}')
+            owner[name] = split
+            for kind, files in (('image', images), ('mask', masks)):
+                if name not in files:
+                    raise FileNotFoundError(f'{kind} of {name} ({split}) is not in {source}')
+    # Nothing is written before everything has been found.
+    for name, split in track_iter_progress(list(owner.items())):
+        _copy(images[name], Path(out_dir) / 'images' / split / f'{name}.jpg')
+        _copy(masks[name], Path(out_dir) / 'masks' / split / f'{name}.png')
+    return {split: len(names) for split, names in splits.items()}
+
+
+def join_sod(bsds_dir: str | Path, mask_dir: str | Path, out_dir: str | Path) -> dict[str, int]:
+    """Join the masks of SOD with their images, the 300 of BSDS500's train and val.
+
+    BSDS500's train images become ``train``, its val images ``test``: 200 and 100.
+
+    Args:
+        bsds_dir: BSDS500 with ``images/train`` and ``images/val``.
+        mask_dir: the masks as PNG with the images' names.
+        out_dir: receives ``images/<split>`` and ``masks/<split>``.
+
+    Returns:
+        Number of images of each split.
+
+    Raises:
+        FileNotFoundError: if a folder is missing or an image has no mask.
+        ValueError: if a mask belongs to no image.
+    """
+    masks = _by_stem(Path(mask_dir), '.png')
+    splits = {
+        'train': _by_stem(Path(bsds_dir) / 'images' / 'train', '.jpg'),
+        'test': _by_stem(Path(bsds_dir) / 'images' / 'val', '.jpg'),
+    }
+    images = {name for split in splits.values() for name in split}
+    missing, extra = sorted(images - masks.keys()), sorted(masks.keys() - images)
+    if missing:
+        raise FileNotFoundError(f'{len(missing)} images have no mask, for example {missing[0]}')
+    if extra:
+        raise ValueError(
+            f'{len(extra)} masks belong to no image of train and val, for example {extra[0]}'
+        )
+    for split, paths in splits.items():
+        for name, path in paths.items():
+            _copy(path, Path(out_dir) / 'images' / split / f'{name}.jpg')
+            _copy(masks[name], Path(out_dir) / 'masks' / split / f'{name}.png')
+    return {split: len(paths) for split, paths in splits.items()}

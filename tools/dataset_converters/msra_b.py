@@ -1,0 +1,29 @@
+"""Sort MSRA-B into ``images/<split>`` and ``masks/<split>`` by its 2,500/500/2,000 lists."""
+
+import argparse
+
+from mmseg_sparsemask.datasets.saliency_converters import convert_msra_b
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('source', help='the unpacked download, images and masks together')
+    parser.add_argument('--train', required=True, help='list of the 2,500 training images')
+    parser.add_argument('--val', required=True, help='list of the 500 validation images')
+    parser.add_argument('--test', required=True, help='list of the 2,000 test images')
+    parser.add_argument('-o', '--out-dir', default='data/MSRA-B', help='folder to write')
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    lists = dict(train=args.train, val=args.val, test=args.test)
+    try:
+        counts = convert_msra_b(args.source, lists, args.out_dir)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f'error: {error}') from error
+    print(f'{args.out_dir}: ' + ', '.join(f'{number} {split}' for split, number in counts.items()))
+
+
+if __name__ == '__main__':
+    main()

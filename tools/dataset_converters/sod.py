@@ -1,0 +1,26 @@
+"""Join BSDS500's train and val images with the masks of SOD: 200 to train, 100 to test."""
+
+import argparse
+
+from mmseg_sparsemask.datasets.saliency_converters import join_sod
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('bsds', help='BSDS500, the folder with images/train and images/val')
+    parser.add_argument('masks', help='folder of the masks, PNG with the names of the images')
+    parser.add_argument('-o', '--out-dir', default='data/SOD300', help='folder to write')
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    try:
+        counts = join_sod(args.bsds, args.masks, args.out_dir)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f'error: {error}') from error
+    print(f'{args.out_dir}: ' + ', '.join(f'{number} {split}' for split, number in counts.items()))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,59 @@
+"""Score boundary maps of any program: ODS, OIS, AP, R50, tables and the precision-recall plot."""
+
+import argparse
+import sys
+
+from mmseg_sparsemask.evaluation.edge_report import score_dict, write_report
+from mmseg_sparsemask.evaluation.edge_scores import (
+    EdgeCounts,
+    default_thresholds,
+    evaluate_image,
+    summarise,
+)
+from mmseg_sparsemask.evaluation.workers import WorkerPool, default_workers, gather
+from mmseg_sparsemask.utils.boundary_files import find_pairs, read_annotations, read_prediction
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('pred_dir', help='predictions: grey PNG (8 or 16 bits) or .mat, one a file')
+    parser.add_argument('gt_dir', help='annotations: .mat of BSDS500 or PNG, with the same names')
+    parser.add_argument('--out', help='folder for tables and plot (default: PRED_DIR-eval)')
+    parser.add_argument('--title', default='prediction', help='name of the curve in the plot')
+    parser.add_argument('--thresholds', type=int, default=99, help='number of cut levels')
+    parser.add_argument('--max-dist', type=float, default=0.0075, help='share of the diagonal')
+    parser.add_argument('--no-nms', action='store_true', help='the maps are thinned already')
+    parser.add_argument(
+        '--workers', type=int, default=default_workers(), help='processes (0: none besides this)'
+    )
+    return parser.parse_args()
+
+
+def count(name, pred_path, gt_path, thresholds, max_dist, nms):
+    """Read and match one image; runs in a process of its own."""
+    pred, targets = read_prediction(pred_path), read_annotations(gt_path)
+    return evaluate_image(pred, list(targets), thresholds, max_dist, nms, name=name).as_array()
+
+
+def main():
+    args = parse_args()
+    out = args.out or args.pred_dir.rstrip('/\\') + '-eval'
+    try:
+        thresholds = default_thresholds(args.thresholds)
+        pairs = find_pairs(args.pred_dir, args.gt_dir)
+        pool = WorkerPool(args.workers, preload=['mmseg_sparsemask.evaluation.edge_scores'])
+        settings = (thresholds, args.max_dist, not args.no_nms)
+        try:
+            counts = gather([pool.submit(count, *pair, *settings) for pair in pairs], progress=True)
+        finally:
+            pool.close()
+        scores = summarise([EdgeCounts.from_array(c) for c in counts], thresholds)
+    except (OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    write_report(scores, [name for name, *_ in pairs], out, args.title)
+    print('  '.join(f'{key} {value:.3f}' for key, value in score_dict(scores).items()))
+    print(f'{len(pairs)} images; tables and plot in {out}')
+
+
+if __name__ == '__main__':
+    main()
