@@ -1,23 +1,11 @@
-# Baseline: one 1x1 classifier on the encoder's last feature.
+# Baseline: FCN on the embedded data set.
 _base_ = [
     '../_base_/default_runtime.py',
-    '../_base_/models/mbv2_features.py',
+    '../_base_/models/fcn_mbv2.py',
     '../_base_/datasets/shapes.py',
     '../_base_/schedules/sgd_600_scratch.py',
 ]
 model = dict(
     data_preprocessor=dict(size=(64, 64)),
-    backbone=dict(features=['conv2']),
-    decode_head=dict(
-        type='FCNHead',
-        in_channels=1280,
-        in_index=0,
-        channels=1280,
-        num_convs=0,
-        concat_input=False,
-        dropout_ratio=0.0,
-        num_classes=8,
-        align_corners=True,
-        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
-    ),
+    decode_head=dict(num_classes=8),
 )
