@@ -6,8 +6,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import torch
+from mmengine.config import Config
 from mmengine.model import is_model_wrapper
+from mmseg.registry import MODELS
 from prettytable import PrettyTable
 from torch import nn
 
@@ -28,6 +32,9 @@ from mmseg_sparsemask.connectivity.draw import (
 from mmseg_sparsemask.connectivity.io import write_atomically
 from mmseg_sparsemask.connectivity.prune import drop_unreachable, separation, threshold
 from mmseg_sparsemask.models.decode_heads import FDNHead
+
+#: Where the history is kept in the message hub, and so in checkpoints.
+HISTORY_KEY = 'connection_weight_history'
 
 
 @dataclass
@@ -216,3 +223,62 @@ def next_steps(out_dir: str | os.PathLike[str], files: Sequence[str]) -> str:
     if 'retrain.py' in files:
         lines.append(f'retrain with: python tools/train.py {Path(out_dir) / "retrain.py"}')
     return '\n'.join(lines)
+
+
+@dataclass
+class SavedSearch:
+    """A supernet's decoder as a checkpoint has it.
+
+    Attributes:
+        head: The supernet, without its encoder.
+        history: Weights up to the checkpoint; empty if PruneHook did not run.
+        hook: Settings of the PruneHook of that search; empty if there was none.
+        iteration: Of the checkpoint.
+    """
+
+    head: FDNHead
+    history: WeightHistory
+    hook: dict[str, Any]
+    iteration: int
+
+
+def load_search(path: str | os.PathLike[str], config: str | None = None) -> SavedSearch:
+    """Read the supernet of a checkpoint. Needs neither data nor the encoder.
+
+    Args:
+        path: Checkpoint of a search.
+        config: The search's config file, for a checkpoint that does not hold it.
+
+    Raises:
+        ValueError: Not a checkpoint, no supernet in it, or no config.
+    """
+    try:
+        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    except Exception as error:
+        raise ValueError(f'{path}: cannot be read as a checkpoint ({error})') from None
+    state = checkpoint.get('state_dict', {}) if isinstance(checkpoint, dict) else {}
+    prefix = 'decode_head.'
+    if not any(key.startswith(f'{prefix}connections.') for key in state):
+        raise ValueError(
+            f'{path}: holds no supernet (no {prefix}connections.* among its {len(state)} '
+            'parameters); expected a checkpoint of a search, that is of a model with an FDNHead'
+        )
+    meta = checkpoint.get('meta', {})
+    if config is None and 'cfg' not in meta:
+        raise ValueError(f'{path}: holds no config; give the one of the search with --config')
+    cfg = Config.fromfile(config) if config else Config.fromstring(meta['cfg'], '.py')
+    head = MODELS.build(cfg.model.decode_head)
+    own = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
+    try:
+        head.load_state_dict(own)
+    except RuntimeError as error:
+        raise ValueError(f'{path}: does not fit the config: {error}') from None
+    info = checkpoint.get('message_hub', {}).get('runtime_info', {})
+    history = info.get(HISTORY_KEY, {})
+    hooks = [hook for hook in cfg.get('custom_hooks', []) if hook.get('type') == 'PruneHook']
+    return SavedSearch(
+        head,
+        WeightHistory(list(history.get('steps', [])), list(history.get('weights', []))),
+        dict(hooks[0]) if hooks else {},
+        int(meta.get('iter', 0)),
+    )

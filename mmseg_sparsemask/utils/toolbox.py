@@ -27,18 +27,29 @@ def check_toolbox() -> None:
 def allow_checkpoint_types() -> None:
     """Let torch load what the toolbox's runner puts into checkpoints.
 
-    `save_best` stores NumPy scalars and a HistoryBuffer. torch.load(weights_only=True) refuses
-    them: the maintained toolbox then warns and loads unsafely, the original one fails.
+    That is more than tensors: NumPy scalars, and HistoryBuffers with references to their methods.
+    ``torch.load(weights_only=True)`` refuses them: the maintained toolbox then warns and loads
+    unsafely, the original one fails on resume and test.
     """
     import numpy as np
     import torch
     from mmengine.logging.history_buffer import HistoryBuffer
 
-    if not hasattr(torch.serialization, 'add_safe_globals'):
-        return  # torch < 2.4 loads everything
-    scalar = np.float64(0).__reduce__()[0]
-    reconstruct = np.zeros(0).__reduce__()[0]
+    def method_of_history_buffer(owner: object, name: str) -> object:
+        if owner is not HistoryBuffer:
+            raise ValueError(f'expected a method of HistoryBuffer, got {name!r} of {owner!r}')
+        return getattr(HistoryBuffer, name)
+
     dtypes = {type(np.dtype(kind)) for kind in ('f8', 'f4', 'i8', 'i4', 'u8', 'b1')}
     torch.serialization.add_safe_globals(
-        [HistoryBuffer, scalar, reconstruct, np.ndarray, np.dtype, *dtypes]
+        [
+            HistoryBuffer,
+            np.float64(0).__reduce__()[0],
+            np.zeros(0).__reduce__()[0],
+            np.ndarray,
+            np.dtype,
+            *dtypes,
+            # A pickled method is getattr(class, name); this one serves that class alone.
+            (method_of_history_buffer, 'builtins.getattr'),
+        ]
     )

@@ -75,9 +75,7 @@ def compare(head, features, tolerance):
     copies = [f.detach().clone().requires_grad_() for f in features]
     weights = None
     if search:
-        weights = {
-            s: r.detach().clone().requires_grad_() for s, r in head.connections.raw.items()
-        }
+        weights = {s: r.detach().clone().requires_grad_() for s, r in head.connections.raw.items()}
     ours = head(features)
     theirs = naive(copies, weights)
     assert relative(ours, theirs) < tolerance

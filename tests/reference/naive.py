@@ -64,9 +64,7 @@ class NaiveDecoder(nn.Module):
                 y = self.convs[key](F.relu6(maps[source]))
                 if self.search:
                     y = self.bns[key](y)
-                y = F.interpolate(
-                    y, size=size, mode='bilinear', align_corners=self.align_corners
-                )
+                y = F.interpolate(y, size=size, mode='bilinear', align_corners=self.align_corners)
                 if self.search:
                     y = weights[stage][place] * y
                 total = total + y

@@ -12,6 +12,7 @@ from mmseg.registry import HOOKS
 from mmseg_sparsemask.connectivity.draw import draw_weights, figure_to_array
 from mmseg_sparsemask.engine.launch import check_work_dir
 from mmseg_sparsemask.engine.pruning import (
+    HISTORY_KEY,
     PruneStatus,
     WeightHistory,
     find_supernet,
@@ -20,9 +21,6 @@ from mmseg_sparsemask.engine.pruning import (
     summary_table,
     write_results,
 )
-
-#: Where the history is kept in the message hub, and so in checkpoints.
-HISTORY_KEY = 'connection_weight_history'
 
 
 @HOOKS.register_module()

@@ -13,9 +13,9 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from mmseg_sparsemask.connectivity import GLOBAL, Connection
-from mmseg_sparsemask.connectivity.io import ConnectivityLike, resolve
 from mmseg_sparsemask.connectivity.cost import source_channels
 from mmseg_sparsemask.connectivity.graph import level_of
+from mmseg_sparsemask.connectivity.io import ConnectivityLike, resolve
 from mmseg_sparsemask.models.decode_heads.fusion import (
     as_map,
     as_rows,

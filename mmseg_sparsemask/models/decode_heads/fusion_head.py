@@ -171,9 +171,7 @@ class FusionHead(BaseDecodeHead):
             # Strided layers round up or down, so a size may be off by one position.
             scale = strides[0] / stride
             expected = [features[0].shape[-2] * scale, features[0].shape[-1] * scale]
-            fits = all(
-                abs(e - g) <= 1 + max(0.0, scale) for e, g in zip(expected, (height, width))
-            )
+            fits = all(abs(e - g) <= 1 + max(0.0, scale) for e, g in zip(expected, (height, width)))
             if reference != (height, width) or not fits:
                 sizes = [tuple(f.shape[-2:]) for f in features]
                 raise ValueError(
