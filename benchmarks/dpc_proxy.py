@@ -24,7 +24,7 @@ from mmseg_sparsemask.dpc.proxy import prepare_task, proxy_config
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('config', help='search config')
-    parser.add_argument('--against', help='end-to-end config (default: dpc_search.retrain)')
+    parser.add_argument('--against', help='end-to-end config (default: the same)')
     parser.add_argument('--cell', default='dpc_cityscapes', help='preset or JSON file')
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--iters', type=int, default=2, help='end-to-end iterations a round')
@@ -49,6 +49,7 @@ class Training:
         self.optim = Runner.build_optim_wrapper(runner, config.optim_wrapper)
 
     def step(self):
+        """One iteration, its batch loaded."""
         try:
             data = next(self.batches)
         except StopIteration:
@@ -84,8 +85,7 @@ def main():
     if not torch.cuda.is_available():
         text = real_cfg.pretty_text.replace('SyncBN', 'BN')
         real_cfg = Config.fromstring(text, '.py')
-    for part in ('backbone',):
-        real_cfg.model[part].pop('init_cfg', None)
+    real_cfg.model.backbone.pop('init_cfg', None)
     trainings = {'end to end': Training(real_cfg), 'proxy': Training(proxy_cfg)}
     iters = {'end to end': args.iters, 'proxy': args.proxy_iters}
     times = {name: [] for name in trainings}

@@ -8,6 +8,7 @@ dpc_search = dict(
         max_iters=1000,
         val_interval=250,
         batch_size=8,
+        filters=64,
         passes=2,
         label_stride=4,
     ),

@@ -9,6 +9,7 @@ dpc_search = dict(
         max_iters=30000,
         val_interval=5000,
         batch_size=8,
+        filters=64,
         passes=2,
         label_stride=4,
     ),

@@ -8,6 +8,7 @@ dpc_search = dict(
         max_iters=10000,
         val_interval=2000,
         batch_size=8,
+        filters=64,
         passes=2,
         label_stride=4,
     ),

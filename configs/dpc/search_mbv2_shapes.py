@@ -12,6 +12,7 @@ dpc_search = dict(
         max_iters=200,
         val_interval=50,
         batch_size=16,
+        filters=32,
         train_images=800,
         label_stride=2,
     ),

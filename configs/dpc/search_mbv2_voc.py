@@ -8,6 +8,7 @@ dpc_search = dict(
         max_iters=20000,
         val_interval=4000,
         batch_size=8,
+        filters=64,
         label_stride=4,
     ),
 )

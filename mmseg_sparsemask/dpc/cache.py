@@ -23,6 +23,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.logging import print_log
+from mmengine.structures import PixelData
 from mmseg.registry import DATASETS
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -104,6 +105,7 @@ class FeatureExtractor:
         label_stride: labels are kept at the image's size over this, nearest.
         dtype: ``float16`` or ``float32``, of the kept features.
         backbone: the backbone's config, for the fingerprint.
+        preprocessor: the data preprocessor's config, for the fingerprint.
 
     Raises:
         ValueError: a number out of range.
@@ -120,6 +122,7 @@ class FeatureExtractor:
         label_stride: int,
         dtype: str,
         backbone: Mapping[str, Any],
+        preprocessor: Mapping[str, Any],
     ) -> None:
         if dtype not in DTYPES:
             raise ValueError(f'dtype must be one of {sorted(DTYPES)}, got {dtype!r}')
@@ -143,12 +146,7 @@ class FeatureExtractor:
                     version=1,
                     backbone=dict(backbone),
                     weights=weights_digest(model.backbone),
-                    preprocessor=repr(model.data_preprocessor),
-                    preprocessor_state=weights_digest(model.data_preprocessor),
-                    pad=[
-                        repr(getattr(model.data_preprocessor, name, None))
-                        for name in ('size', 'size_divisor', 'pad_val', 'seg_pad_val')
-                    ],
+                    preprocessor=dict(preprocessor),
                     dataset=dict(dataset),
                     images=self.images,
                     passes=passes,
@@ -181,7 +179,7 @@ class FeatureExtractor:
                 item = self.dataset[index % self.images]
             sample = item['data_samples']
             size = tuple(item['inputs'].shape[1:])
-            sample.gt_sem_seg.data = _resized(sample.gt_sem_seg.data, size)
+            sample.gt_sem_seg = PixelData(data=_resized(sample.gt_sem_seg.data, size))
             with torch.no_grad():
                 # As in training: images smaller than the crop are padded.
                 data = self.model.data_preprocessor(
@@ -200,7 +198,8 @@ class FeatureExtractor:
             label = _resized(label, small)[0].cpu().numpy()
             if label.min() < 0 or label.max() > 255:
                 raise ValueError(f'labels must lie in 0 to 255, got up to {label.max()}')
-            kept = feature[0].cpu().numpy().astype(self.dtype)
+            with np.errstate(over='ignore'):  # told below, with a remedy
+                kept = feature[0].cpu().numpy().astype(self.dtype)
             if not np.isfinite(kept).all():
                 raise ValueError(
                     f'features of image {index} overflow {self.dtype}; set dpc_search.proxy.dtype '

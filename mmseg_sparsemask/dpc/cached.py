@@ -69,13 +69,13 @@ class CachedFeatureDataset(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """``inputs`` (C, h, w) as float32, and a data sample with the labels (1, H, W)."""
-        label = torch.from_numpy(np.asarray(self._labels[index], dtype=np.int64))[None]
+        label = torch.from_numpy(np.array(self._labels[index], dtype=np.int64))[None]
         size = tuple(label.shape[1:])
         sample = SegDataSample(
             gt_sem_seg=PixelData(data=label),
             metainfo=dict(img_shape=size, ori_shape=size, pad_shape=size),
         )
-        feature = torch.from_numpy(np.asarray(self._features[index], dtype=np.float32))
+        feature = torch.from_numpy(np.array(self._features[index], dtype=np.float32))
         return dict(inputs=feature, data_samples=sample)
 
 

@@ -83,7 +83,7 @@ class ProxyTask:
             )
         head.update(cell=cell.to_dict(), in_index=0)
         if self.settings.filters is not None:
-            head['filters'] = self.settings.filters
+            head.update(filters=self.settings.filters, channels=self.settings.filters)
         # A trial is one process.
         norm = dict(head.get('norm_cfg') or {})
         if norm.get('type') == 'SyncBN':
@@ -326,6 +326,7 @@ def prepare_task(cfg: Config) -> ProxyTask:
             label_stride=settings.label_stride,
             dtype=settings.dtype,
             backbone=backbone,
+            preprocessor=model_cfg['data_preprocessor'],
         )
         folders.append(str(build_cache(extractor, settings.cache_dir, part)))
     return ProxyTask(

@@ -35,7 +35,8 @@ class ProxySettings:
         val_interval: iterations between two scores.
         patience: scores without improvement after which a training ends.
         batch_size: features per iteration.
-        filters: output channels of a branch; the head's own if None.
+        filters: output channels of a branch and of the projection; the head's own if None.
+            Narrower ones make the proxy cheaper.
         optim_wrapper: optimiser, in the toolbox's form; the learning rate decays polynomially.
         train_images: cache only so many images to train on; all if None.
         val_images: the same for the held-out part.

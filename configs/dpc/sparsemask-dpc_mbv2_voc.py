@@ -1,0 +1,14 @@
+# Both in one: the pruned decoder behind a dense prediction cell on its coarsest feature.
+_base_ = '../sparsemask/sparsemask_mbv2_voc.py'
+channels = [32, 16, 24, 32, 64, 96, 160, 320]
+model = dict(
+    neck=dict(
+        type='DPCNeck',
+        in_channels=[*channels, 1280],
+        channels=256,
+        in_index=-1,
+        cell='dpc_cityscapes',
+        output_stride=32,
+    ),
+    decode_head=dict(in_channels=[*channels, 256]),
+)

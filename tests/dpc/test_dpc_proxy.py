@@ -1,0 +1,152 @@
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from mmseg_sparsemask.dpc.cell import Cell
+from mmseg_sparsemask.dpc.presets import PRESETS
+from mmseg_sparsemask.dpc.proxy import measure_latency, prepare_task, proxy_config, train_cell
+from mmseg_sparsemask.dpc.settings import ProxySettings, SearchSettings
+
+CELL = Cell.from_string('-1:sep3x3_1x1 0:conv1x1')
+
+
+@pytest.fixture
+def task(tiny):
+    return prepare_task(tiny)
+
+
+def test_a_cell_is_trained_and_scored(task, tmp_path):
+    result = train_cell(task, CELL, tmp_path / 'run')
+    assert [iteration for iteration, _ in result.curve] == [3, 6]
+    assert result.miou == max(score for _, score in result.curve)
+    assert 0 <= result.miou <= 100 and result.seconds > 0
+    assert train_cell(task, CELL, tmp_path / 'run').curve == result.curve  # the seed is fixed
+
+
+def test_early_stopping(tiny, tmp_path):
+    tiny.dpc_search.proxy.update(
+        max_iters=50,
+        val_interval=1,
+        patience=2,
+        optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.0)),
+    )
+    result = train_cell(prepare_task(tiny), CELL, tmp_path / 'run')
+    # Nothing is learnt but the statistics of the normalisation, so it soon stands still.
+    assert result.curve[-1][0] < 50
+    last = [score for _, score in result.curve[-3:]]
+    assert max(last[1:]) <= max(score for _, score in result.curve[:-2])
+
+
+def test_score_is_the_toolboxs_metric_on_the_held_out_cache(task, tmp_path):
+    """The mIoU of a run, computed once more by hand from the predictions of its model."""
+    config = Config(proxy_config(task, CELL, str(tmp_path), 'by_hand'))
+    runner = Runner.from_cfg(config)
+    runner.train()
+    model = runner.model.eval()
+    overlap, union = torch.zeros(8), torch.zeros(8)
+    for item in runner.val_dataloader.dataset:
+        with torch.no_grad():
+            logits = model.decode_head((item['inputs'][None],))
+            label = item['data_samples'].gt_sem_seg.data[0]
+            logits = torch.nn.functional.interpolate(
+                logits, label.shape, mode='bilinear', align_corners=True
+            )
+        predicted = logits[0].argmax(0)
+        valid = label != 255
+        for k in range(8):
+            a, b = (predicted == k) & valid, label == k
+            overlap[k] += (a & b).sum()
+            union[k] += (a | b).sum()
+    miou = 100 * (overlap / union).nanmean().item()
+    assert runner.val()['mIoU'] == pytest.approx(miou, abs=0.006)
+
+
+def test_latency_and_narrow_filters(task):
+    assert measure_latency(task, CELL, repeats=3) > 0
+    head = task.head(PRESETS['aspp']())
+    assert head['filters'] == head['channels'] == 4 and head['in_index'] == 0
+    assert task.model['decode_head']['cell'] == 'aspp'
+
+
+def test_synchronised_norms_are_plain_in_one_process(tiny, tmp_path):
+    tiny.model.backbone.norm_cfg = dict(type='SyncBN')
+    tiny.model.decode_head.norm_cfg = dict(type='SyncBN', momentum=3e-4)
+    task = prepare_task(tiny)
+    assert task.head(CELL)['norm_cfg'] == dict(type='BN', momentum=3e-4)
+    assert math.isfinite(train_cell(task, CELL, tmp_path / 'run').miou)
+
+
+def test_pretraining_happens_once(tiny):
+    tiny.dpc_search.proxy.pretrain_iters = 2
+    plain = tiny.to_dict()
+    first = prepare_task(tiny)
+    folder = Path(first.settings.cache_dir)
+    files = {p: p.stat().st_mtime_ns for p in folder.glob('*.pth')}
+    assert len(files) == 1
+    second = prepare_task(tiny)
+    assert second.keys == first.keys
+    assert files == {p: p.stat().st_mtime_ns for p in folder.glob('*.pth')}
+    assert tiny.to_dict() == plain
+    tiny.dpc_search.proxy.pretrain_iters = 0
+    assert prepare_task(tiny).keys != first.keys
+
+
+def test_a_cache_of_another_backbone(task, tiny):
+    tiny.model.decode_head.in_channels = 16
+    other = replace(task, model=tiny.model.to_dict())
+    with pytest.raises(ValueError, match='features of 8 channels, the head expects 16'):
+        other.head(CELL)
+
+
+def test_another_head(tiny):
+    tiny.model.decode_head.type = 'FCNHead'
+    with pytest.raises(ValueError, match="'DPCHead', got 'FCNHead'"):
+        prepare_task(tiny)
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (dict(max_iters=0), 'max_iters must be'),
+        (dict(patience=1.5), 'patience must be'),
+        (dict(pretrain_iters=-1), 'pretrain_iters must be'),
+        (dict(iters=3), "unknown key.*'iters'"),
+    ],
+)
+def test_bad_proxy_settings(change, message):
+    with pytest.raises(ValueError, match=message):
+        ProxySettings.from_config(change)
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (dict(objectives=['params']), "start with 'miou'"),
+        (dict(objectives=['miou', 'size']), 'different ones of'),
+        (dict(objectives=['miou', 'miou']), 'different ones of'),
+        (dict(constraints=dict(miou=50)), 'may bound params, macs and latency'),
+        (dict(sampler=dict(type='grid')), "unknown sampler 'grid'"),
+        (dict(sampler=dict(type='tpe', explore=1)), "unknown argument.*'explore'"),
+        (dict(sampler=dict(type='paper', explore=2)), 'explore must lie'),
+        (dict(sampler=dict(type='paper', startup=-1)), 'startup must be'),
+        (dict(spaces={}), "unknown key.*'spaces'"),
+        (dict(retrain='./missing.py'), 'there is no .*missing.py'),
+        (dict(space=dict(rates=[0])), 'positive integers'),
+    ],
+)
+def test_bad_search_settings(tiny, change, message):
+    tiny.dpc_search.pop(next(iter(change)), None)
+    tiny.dpc_search.update(change)
+    with pytest.raises(ValueError, match=message):
+        SearchSettings.from_config(tiny)
+
+
+def test_no_search_settings(tiny):
+    tiny.pop('dpc_search')
+    with pytest.raises(ValueError, match='has no dpc_search'):
+        SearchSettings.from_config(tiny)
