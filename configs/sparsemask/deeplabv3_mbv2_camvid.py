@@ -1,24 +1,13 @@
-# Baseline: DeepLab-V3's image pooling and 1x1 branch on the encoder's last feature, without dilated
-# branches, as MobileNet-V2's authors use it (docs/baselines.md).
+# Baseline: DeepLab-V3 on CamVid.
 _base_ = [
     '../_base_/default_runtime.py',
-    '../_base_/models/mbv2_features_imagenet.py',
+    '../_base_/mbv2_imagenet.py',
+    '../_base_/models/deeplabv3_mbv2.py',
     '../_base_/datasets/camvid.py',
     '../_base_/schedules/sgd_12k.py',
 ]
 model = dict(
     data_preprocessor=dict(size=(360, 480)),
-    backbone=dict(features=['conv2']),
-    decode_head=dict(
-        type='ASPPHead',
-        in_channels=1280,
-        in_index=0,
-        channels=128,
-        dilations=(1,),
-        norm_cfg=dict(type='BN'),
-        dropout_ratio=0.0,
-        num_classes=11,
-        align_corners=True,
-        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
-    ),
+    backbone=dict(backbone=dict(init_cfg={{_base_.mbv2_imagenet}})),
+    decode_head=dict(num_classes=11),
 )

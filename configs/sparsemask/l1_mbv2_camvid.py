@@ -2,6 +2,6 @@
 _base_ = './fdn_mbv2_camvid.py'
 model = dict(
     decode_head=dict(
-        loss_connectivity=dict(_delete_=True, type='L1ConnectivityLoss', loss_weight=0.01)
+        loss_connectivity=dict(_delete_=True, type='L1ConnectivityLoss', loss_weight=0.03)
     )
 )

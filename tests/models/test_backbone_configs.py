@@ -1,0 +1,108 @@
+"""Every backbone: numbers against real tensors, a step of a search and of a transferred decoder."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+
+import mmseg_sparsemask  # noqa: F401
+from mmseg_sparsemask.connectivity import decoder_cost, supernet_parameters
+from mmseg_sparsemask.models.describe import describe_features, head_mismatch
+
+CONFIGS = Path(__file__).parents[2] / 'configs' / 'sparsemask'
+
+# What the published architecture becomes on strides 2 to 32 and on 4 to 32.
+FIVE = 'D5: E5 G · D4: E4 G · D1: E1 E4 E5 D4 D5 G'
+FOUR = 'D4: E4 G · D3: E3 G · D1: E3 E4 D3 D4 G'
+BACKBONES = {
+    'resnet50': FIVE,
+    'resnet101': FIVE,
+    'vgg16': FIVE,
+    'convnext-tiny': FOUR,
+    'swin-tiny': FOUR,
+    'mit-b2': FOUR,
+    'hrnet-w18': FOUR,
+    'mobilenetv3': FIVE,
+    'efficientnet-b0': FIVE,
+}
+
+
+def samples(count, size, classes):
+    generator = torch.Generator().manual_seed(0)
+    return [
+        SegDataSample(
+            gt_sem_seg=PixelData(data=torch.randint(classes, (1, *size), generator=generator))
+        )
+        for _ in range(count)
+    ]
+
+
+def step(head, features, size):
+    losses = head.loss(features, samples(len(features[0]), size, head.num_classes), None)
+    total = sum(value for key, value in losses.items() if 'loss' in key)
+    assert torch.isfinite(total)
+    total.backward()
+    assert all(p.grad is not None for p in head.parameters() if p.requires_grad)
+    return losses
+
+
+@pytest.mark.parametrize('backbone', BACKBONES)
+def test_backbone(backbone):
+    init_default_scope('mmseg')
+    if backbone == 'efficientnet-b0':
+        pytest.importorskip('timm')
+    search = Config.fromfile(CONFIGS / f'fdn_{backbone}_voc.py')
+    found = Config.fromfile(CONFIGS / f'sparsemask_{backbone}_voc.py')
+    assert search.model.backbone == found.model.backbone
+    assert Path(search.custom_hooks[0].retrain_config).resolve() == Path(found.filename).resolve()
+
+    features = describe_features(search.model, (512, 512))
+    assert head_mismatch(search.model.decode_head, features) is None
+    assert head_mismatch(found.model.decode_head, features) is None
+
+    # No multiple of any stride, as a crop of 513 is none.
+    size = (65, 97)
+    encoder = MODELS.build(search.model.backbone)
+    encoder.eval()
+    with torch.no_grad():
+        tensors = encoder(torch.rand(2, 3, *size))
+    assert [t.shape[1] for t in tensors] == [f.channels for f in features]
+
+    supernet = MODELS.build(search.model.decode_head)
+    losses = step(supernet, tensors, size)
+    assert losses['loss_connectivity'] > 0
+    learned = sum(p.numel() for n, p in supernet.named_parameters() if 'connections.' not in n)
+    connectivity = supernet.connectivity
+    assert learned == supernet_parameters(connectivity, supernet.in_channels, supernet.channels)
+    assert len(connectivity) == len(features) * (len(features) + 1)
+
+    decoder = MODELS.build(found.model.decode_head)
+    step(decoder, tensors, size)
+    assert str(decoder.connectivity) == BACKBONES[backbone]
+    parameters = sum(p.numel() for p in decoder.parameters())
+    cost = decoder_cost(decoder.connectivity, decoder.in_channels, decoder.channels)
+    assert parameters == cost.parameters
+
+
+def test_the_papers_resnet_101_decoder_has_about_seven_million_parameters():
+    config = Config.fromfile(CONFIGS / 'sparsemask_resnet101_voc.py')
+    decoder = MODELS.build(config.model.decode_head)
+    assert sum(p.numel() for p in decoder.parameters()) == 6_862_357
+
+
+def test_what_does_not_fit_is_told_in_pasteable_terms():
+    config = Config.fromfile(CONFIGS / 'sparsemask_mobilenetv3_voc.py')
+    decoder = MODELS.build(config.model.decode_head)
+    tensors = [
+        torch.rand(1, c, 64 // s, 64 // s) for c, s in zip((8, 24, 40, 112, 960), (2, 4, 8, 16, 32))
+    ]
+    with pytest.raises(ValueError, match=r'expects features of \[16.*gives \[8.*describe_backbone'):
+        decoder(tensors)
+    config.model.decode_head.connectivity = dict(source='sparsemask_mbv2_voc', strides=[64, 128])
+    with pytest.raises(ValueError, match='nothing is left of the decoder'):
+        MODELS.build(config.model.decode_head)
