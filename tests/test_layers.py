@@ -28,6 +28,7 @@ LAYERS = {
 #: Pure Python: no torch, nothing of the toolbox.
 PURE = [
     *sorted((ROOT / PACKAGE / 'connectivity').glob('*.py')),
+    *(ROOT / PACKAGE / 'compare' / f'{name}.py' for name in ('__init__', 'draw', 'table')),
     *(
         ROOT / PACKAGE / 'dpc' / f'{name}.py'
         for name in ('cell', 'cost', 'draw', 'presets', 'space')

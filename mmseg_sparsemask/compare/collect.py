@@ -1,0 +1,200 @@
+"""Rows from configs and from what their runs left in the work directories."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from mmseg_sparsemask.compare.table import Row
+from mmseg_sparsemask.models.decode_heads import FDNHead
+
+
+@dataclass
+class Method:
+    """A row and the model it is about; None when it could not be built."""
+
+    row: Row
+    model: nn.Module | None = None
+
+
+@dataclass(frozen=True)
+class Score:
+    """A mIoU found in a work directory, in percent, and what it was measured on."""
+
+    value: float
+    source: str
+
+
+def collect(
+    config: str | Path, work_roots: Sequence[str | Path], image_size: tuple[int, int]
+) -> Method:
+    """A method from its config.
+
+    A search (its head is an ``FDNHead``) stands for what it found: if ``retrain.py`` is in its work
+    directory, model and results are those of the retraining.
+
+    Args:
+        config: Path of the config.
+        work_roots: Folders with a work directory named as the config in each, one for each run;
+            mean and spread go over those that hold a result. A config that sets ``work_dir``
+            itself has that one only.
+        image_size: (height, width) for the multiply-adds.
+
+    Returns:
+        What is known; what went wrong is in the row's notes.
+    """
+    row = Row(Path(config).stem)
+    try:
+        cfg = Config.fromfile(str(config))
+        work_dirs = _work_dirs(cfg, Path(config), work_roots)
+        cfg, work_dirs = _follow_search(cfg, work_dirs, row)
+        model = _build(cfg)
+    # A row that fails must not take the table with it, whatever its config is.
+    except Exception as error:  # noqa: BLE001
+        row.notes.append(f'cannot be built: {one_line(error)}')
+        return Method(row)
+    _count(model, row, image_size)
+    scores = [score for directory in work_dirs if (score := find_score(directory)) is not None]
+    row.scores = [score.value for score in scores]
+    row.score_source = ', '.join(sorted({score.source for score in scores}))
+    if not scores:
+        row.notes.append(f'no result in {", ".join(map(str, work_dirs))}')
+    return Method(row, model)
+
+
+def _work_dirs(cfg: Config, config: Path, roots: Sequence[str | Path]) -> list[Path]:
+    if cfg.get('work_dir'):
+        return [Path(cfg.work_dir)]
+    return [Path(root) / config.stem for root in roots]
+
+
+def _follow_search(cfg: Config, work_dirs: list[Path], row: Row) -> tuple[Config, list[Path]]:
+    if cfg.model.get('decode_head', {}).get('type') != 'FDNHead':
+        return cfg, work_dirs
+    found = [directory for directory in work_dirs if (directory / 'retrain.py').is_file()]
+    if not found:
+        row.notes.append(
+            f'the supernet is shown: no retrain.py in {", ".join(map(str, work_dirs))}, train and '
+            'prune first'
+        )
+        return cfg, work_dirs
+    if len(found) > 1:
+        row.notes.append(f'the size is that of the decoder in {found[0]}')
+    row.notes.append(f'searched, then retrained: {found[0] / "retrain.py"}')
+    retrain = Config.fromfile(str(found[0] / 'retrain.py'))
+    return retrain, [directory / 'retrain' for directory in found]
+
+
+def _build(cfg: Config) -> nn.Module:
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    model = copy.deepcopy(cfg.model)
+    # Syncing batch statistics needs a process group and has no part in the size.
+    _replace_sync_norm(model)
+    built = MODELS.build(model)
+    # Not chained: some backbones' train() returns nothing.
+    built.eval()
+    return built
+
+
+def _replace_sync_norm(node: Any) -> None:
+    if isinstance(node, dict):
+        if node.get('type') == 'SyncBN':
+            node['type'] = 'BN'
+        for value in node.values():
+            _replace_sync_norm(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            _replace_sync_norm(value)
+
+
+def _count(model: nn.Module, row: Row, image_size: tuple[int, int]) -> None:
+    head = model.decode_head
+    weights = head.connections.parameters() if isinstance(head, FDNHead) else ()
+    encoder = [model.backbone, *([model.neck] if model.with_neck else [])]
+    row.encoder_parameters = sum(_parameters(module) for module in encoder)
+    row.decoder_parameters = _parameters(head) - sum(p.numel() for p in weights)
+    connectivity = getattr(head, 'connectivity', None)
+    row.connections = len(connectivity) if connectivity is not None else None
+    try:
+        row.encoder_multiply_adds, row.decoder_multiply_adds = multiply_adds(model, image_size)
+    except Exception as error:  # noqa: BLE001
+        row.notes.append(f'multiply-adds cannot be counted: {one_line(error)}')
+
+
+def _parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def multiply_adds(model: nn.Module, image_size: tuple[int, int]) -> tuple[int, int]:
+    """Multiply-adds of encoder (with neck) and decode head for one image.
+
+    Counts convolutions and matrix products, each multiply-add once; nothing else. Run on the meta
+    device: nothing is computed.
+
+    Args:
+        model: An ``EncoderDecoder``.
+        image_size: (height, width) in pixels.
+    """
+    probe = copy.deepcopy(model).to('meta')
+    probe.eval()
+    counts = []
+    with torch.no_grad():
+        value: Any = torch.zeros(1, 3, *image_size, device='meta')
+        for part in (probe.extract_feat, probe.decode_head):
+            with FlopCounterMode(display=False) as counter:
+                value = part(value)
+            counts.append(counter.get_total_flops() // 2)
+    return counts[0], counts[1]
+
+
+def find_score(work_dir: Path) -> Score | None:
+    """The latest mIoU that a run left in its work directory.
+
+    A test counts before a validation during training, whichever is newer.
+    """
+    tests: list[tuple[str, Score]] = []
+    validations: list[tuple[str, Score]] = []
+    for run in sorted(path for path in work_dir.glob('*') if path.is_dir()):
+        for path in sorted(run.glob('*.json')):
+            for record in _records(path):
+                tests.append((run.name, Score(record['mIoU'], 'test')))
+        for record in _records(run / 'vis_data' / 'scalars.json'):
+            step = record.get('step')
+            source = 'val' if step is None else f'val at {step}'
+            validations.append((run.name, Score(record['mIoU'], source)))
+    best = tests or validations
+    return best[-1][1] if best else None
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    """Lines of a log that hold a mIoU."""
+    if not path.is_file():
+        return []
+    records = []
+    for line in path.read_text(encoding='utf-8').splitlines():
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:
+            continue  # a line that a killed run did not finish
+        value = record.get('mIoU') if isinstance(record, dict) else None
+        if isinstance(value, (int, float)) and math.isfinite(value):
+            records.append(record)
+    return records
+
+
+def one_line(error: Exception) -> str:
+    """Kind and last line of an error, for a row's notes."""
+    lines = str(error).strip().splitlines() or ['']
+    return f'{type(error).__name__}: {lines[-1]}'

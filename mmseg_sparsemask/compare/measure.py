@@ -1,0 +1,97 @@
+"""Speed and memory of several models, measured together."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmseg_sparsemask.compare.collect import Method, one_line
+
+
+def measure(
+    methods: Sequence[Method],
+    image_size: tuple[int, int],
+    device: str,
+    rounds: int = 20,
+    warmup: int = 3,
+    tick: Callable[[], None] = lambda: None,
+) -> None:
+    """Fill in FPS and peak memory.
+
+    One image at a time, from the normalised image to the logits at its size, in evaluation mode
+    and float32. The models take turns, so that whatever else the machine does meets all of them;
+    FPS is from the median time of a model's turns. A model that fails says so in its notes.
+
+    Args:
+        methods: Those without a model are left out.
+        image_size: (height, width) in pixels.
+        device: ``'cpu'`` or ``'cuda'``.
+        rounds: Turns that count.
+        warmup: Turns before them.
+        tick: Called after each turn, for a progress bar.
+    """
+    image = torch.rand(1, 3, *image_size, generator=torch.Generator().manual_seed(0)).to(device)
+    running = [method for method in methods if method.model is not None]
+    times: dict[int, list[float]] = {id(method): [] for method in running}
+    for method in running:
+        method.model.to(device)
+    for turn in range(warmup + rounds):
+        # Another one goes first each time: the first after a pause may be slower.
+        for method in _rotated(running, turn):
+            if id(method) in times:
+                try:
+                    seconds, memory = _time(method.model, image)
+                except Exception as error:  # noqa: BLE001 one row must not take the table with it
+                    method.row.notes.append(f'cannot be measured: {one_line(error)}')
+                    del times[id(method)]
+                    method.model.to('cpu')
+                else:
+                    if turn >= warmup:
+                        times[id(method)].append(seconds)
+                        method.row.memory = memory
+            tick()
+    for method in running:
+        if id(method) in times:
+            method.row.fps = 1 / statistics.median(times[id(method)])
+
+
+def _rotated(methods: list[Method], turn: int) -> list[Method]:
+    first = turn % max(1, len(methods))
+    return methods[first:] + methods[:first]
+
+
+@torch.no_grad()
+def _time(model: nn.Module, image: Tensor) -> tuple[float, int | None]:
+    cuda = image.device.type == 'cuda'
+    others = 0
+    if cuda:
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        own = sum(t.numel() * t.element_size() for t in model.state_dict().values())
+        others = torch.cuda.memory_allocated() - own
+    start = time.perf_counter()
+    logits = model(image, mode='tensor')
+    F.interpolate(logits, size=image.shape[2:], mode='bilinear', align_corners=model.align_corners)
+    if cuda:
+        torch.cuda.synchronize()
+    seconds = time.perf_counter() - start
+    return seconds, torch.cuda.max_memory_allocated() - others if cuda else None
+
+
+def conditions(image_size: tuple[int, int], device: str) -> str:
+    """What the measured figures hold for, in a line."""
+    if device.startswith('cuda'):
+        where = torch.cuda.get_device_name(device)
+    else:
+        processor = platform.processor() or platform.machine()
+        where = f'CPU {processor}, {torch.get_num_threads()} threads'
+    return (
+        f'One {image_size[0]}x{image_size[1]} image at a time, float32, {where}, '
+        f'Python {platform.python_version()}, torch {torch.__version__}.'
+    )

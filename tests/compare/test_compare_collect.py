@@ -1,0 +1,204 @@
+import importlib.util
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+from torch import nn
+
+import mmseg_sparsemask  # noqa: F401
+from mmseg_sparsemask.compare import measure as measure_module
+from mmseg_sparsemask.compare.collect import Method, Score, collect, find_score, multiply_adds
+from mmseg_sparsemask.compare.table import Row
+from mmseg_sparsemask.connectivity import decoder_cost, preset
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / 'configs' / 'sparsemask'
+
+# Table 1 of the paper, in millions.
+PAPER = {
+    'fcn': (2.22, 0.03),
+    'unet': (2.22, 0.16),
+    'sparseacn': (2.22, 0.72),
+    'full': (2.22, 1.93),
+    'fdn': (2.22, 1.93),
+    'sparsemask': (2.22, 0.56),
+}
+
+
+@pytest.mark.parametrize('name', [*PAPER, 'deeplabv3', 'l1', 'maskconnect'])
+def test_parameters_of_table_1(name, tmp_path):
+    row = collect(CONFIGS / f'{name}_mbv2_voc.py', [tmp_path], (64, 64)).row
+    encoder, decoder = PAPER.get(name, (2.22, {'deeplabv3': 0.63}.get(name, 1.93)))
+    assert round(row.encoder_parameters / 1e6, 2) == encoder
+    assert round(row.decoder_parameters / 1e6, 2) == decoder
+    assert row.encoder_parameters == 2_223_872
+    assert row.fps is None and row.score is None
+    assert any('no result in' in note for note in row.notes)
+    searched = name in ('fdn', 'l1', 'maskconnect')
+    assert searched == any('the supernet is shown: no retrain.py' in note for note in row.notes)
+
+
+def convolution_multiply_adds(module, *inputs):
+    """Outputs of every convolution times the weights of one output position."""
+    total = 0
+
+    def count(conv, _, output):
+        nonlocal total
+        total += output.numel() * conv.weight[0].numel()
+
+    hooks = [m.register_forward_hook(count) for m in module.modules() if isinstance(m, nn.Conv2d)]
+    module.eval()
+    with torch.no_grad():
+        module(*inputs)
+    for hook in hooks:
+        hook.remove()
+    return total
+
+
+def test_multiply_adds_against_two_other_counts():
+    init_default_scope('mmseg')
+    model = MODELS.build(Config.fromfile(CONFIGS / 'sparsemask_mbv2_voc.py').model)
+    size = (65, 97)
+    encoder, decoder = multiply_adds(model, size)
+    assert encoder == convolution_multiply_adds(model.backbone, torch.rand(1, 3, *size))
+    found = preset('sparsemask_mbv2_voc')
+    cost = decoder_cost(found, model.decode_head.in_channels, image_size=size)
+    assert decoder == cost.multiply_adds
+    model = MODELS.build(Config.fromfile(CONFIGS / 'fcn_mbv2_voc.py').model)
+    assert multiply_adds(model, (512, 512))[1] == 1280 * 21 * 16 * 16
+
+
+def log(folder, name, *records):
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [r if isinstance(r, str) else json.dumps(r) for r in records]
+    path.write_text('\n'.join(lines) + '\n')
+
+
+def test_scores_in_a_work_directory(tmp_path):
+    assert find_score(tmp_path / 'missing') is None and find_score(tmp_path) is None
+    scalars = [{'loss': 1.0, 'step': 1}, {'mIoU': 41.0, 'step': 200}, {'mIoU': 42.5, 'step': 400}]
+    log(tmp_path, '20260101_000000/vis_data/scalars.json', *scalars, '{"mIoU": 4')
+    assert find_score(tmp_path) == Score(42.5, 'val at 400')
+    log(tmp_path, '20260102_000000/20260102_000000.json', {'mIoU': 50.0, 'aAcc': 80.0})
+    assert find_score(tmp_path) == Score(50.0, 'test')
+    log(tmp_path, '20260104_000000/20260104_000000.json', {'mIoU': 51.0})
+    log(tmp_path, '20260103_000000/20260103_000000.json', {'mIoU': 52.0})
+    log(tmp_path, '20260105_000000/20260105_000000.json', '{"mIoU": NaN}')
+    assert find_score(tmp_path) == Score(51.0, 'test')
+
+
+def test_several_seeds(tmp_path):
+    for seed, score in enumerate((50.0, 54.0)):
+        log(tmp_path / f's{seed}' / 'fcn_mbv2_voc', 'a/a.json', {'mIoU': score})
+    roots = [tmp_path / f's{seed}' for seed in range(3)]
+    row = collect(CONFIGS / 'fcn_mbv2_voc.py', roots, (64, 64)).row
+    assert row.scores == [50.0, 54.0] and row.score_source == 'test' and row.notes == []
+
+
+def test_a_search_stands_for_what_it_found(tmp_path):
+    work_dir = tmp_path / 'fdn_mbv2_shapes'
+    log(work_dir, 'a/vis_data/scalars.json', {'mIoU': 10.0, 'step': 600})
+    log(work_dir / 'retrain', 'b/b.json', {'mIoU': 60.0})
+    (work_dir / 'retrain.py').write_text(
+        f'_base_ = [{str(CONFIGS / "sparsemask_mbv2_shapes.py")!r}]\n'
+        "work_dir = '{{ fileDirname }}/retrain'\n"
+        'model = dict(decode_head=dict(connectivity=dict(_delete_=True,\n'
+        "    strides=[2, 2, 4, 8, 16, 16, 32, 32, 32], stages=dict(D1=['E1', 'E9']))))\n"
+    )
+    row = collect(CONFIGS / 'fdn_mbv2_shapes.py', [tmp_path], (64, 64)).row
+    assert (row.method, row.connections, row.scores) == ('fdn_mbv2_shapes', 2, [60.0])
+    # E1 and E9 to D1, its normalisation, the classifier.
+    assert row.decoder_parameters == (32 + 1280) * 64 + 2 * 64 + 65 * 8
+    assert 'searched, then retrained' in row.notes[0]
+    # The written config is a row of its own as well.
+    row = collect(work_dir / 'retrain.py', ['elsewhere'], (64, 64)).row
+    assert (row.connections, row.scores) == (2, [60.0])
+
+
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        (None, 'cannot be built: FileNotFoundError'),
+        ("model = dict(type='NoSuchModel')", 'cannot be built: KeyError.*NoSuchModel'),
+        ('model = 1 +', 'cannot be built: .*Error'),
+        ('x = 1', 'cannot be built'),
+    ],
+)
+def test_a_row_that_fails_says_why(tmp_path, text, message):
+    import re
+
+    path = tmp_path / 'broken.py'
+    if text is not None:
+        path.write_text(text)
+    method = collect(path, [tmp_path], (64, 64))
+    assert method.model is None and method.row.parameters is None
+    assert len(method.row.notes) == 1 and re.match(message, method.row.notes[0])
+
+
+class Sleeper(nn.Module):
+    align_corners = False
+
+    def __init__(self, name, calls, fail=False):
+        super().__init__()
+        self.name, self.calls, self.fail = name, calls, fail
+
+    def forward(self, image, mode):
+        assert mode == 'tensor' and not torch.is_grad_enabled()
+        self.calls.append(self.name)
+        if self.fail:
+            raise RuntimeError('first\nno such kernel')
+        return image
+
+
+def test_models_take_turns(monkeypatch):
+    calls, ticks = [], []
+    methods = [
+        Method(Row('a'), Sleeper('a', calls)),
+        Method(Row('b'), Sleeper('b', calls, fail=True)),
+        Method(Row('none')),
+        Method(Row('c'), Sleeper('c', calls)),
+    ]
+    clock = iter(range(1000))
+    monkeypatch.setattr(measure_module.time, 'perf_counter', lambda: next(clock))
+    measure_module.measure(methods, (8, 8), 'cpu', rounds=3, warmup=1, tick=lambda: ticks.append(1))
+    assert calls == ['a', 'b', 'c', 'c', 'a', 'c', 'a', 'a', 'c']
+    assert len(ticks) == 4 * 3
+    assert [m.row.fps for m in methods] == [1.0, None, None, 1.0]
+    assert methods[1].row.notes == ['cannot be measured: RuntimeError: no such kernel']
+    assert methods[0].row.memory is None
+
+
+def tool():
+    path = ROOT / 'tools' / 'compare.py'
+    spec = importlib.util.spec_from_file_location('tool_compare', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
+
+
+def test_tool(tmp_path, capsys):
+    log(tmp_path / 'fcn_mbv2_shapes', 'a/a.json', {'mIoU': 30.0})
+    configs = [str(CONFIGS / f'{name}_mbv2_shapes.py') for name in ('fcn', 'sparsemask')]
+    arguments = [*configs, 'missing.py', '--work-dirs', str(tmp_path), '--shape', '64']
+    tool()(
+        [*arguments, '--measure', '--rounds', '2', '--device', 'cpu', '--out', str(tmp_path / 'o')]
+    )
+    text = capsys.readouterr().out
+    assert '| fcn_mbv2_shapes        | -           | 30.00 (test) |' in text
+    assert 'One 64x64 image at a time, float32, CPU' in text and 'threads' in text
+    assert '- missing: cannot be built: FileNotFoundError' in text
+    assert sorted(os.listdir(tmp_path / 'o')) == ['compare.csv', 'compare.md', 'compare.svg']
+    lines = (tmp_path / 'o' / 'compare.csv').read_text().splitlines()
+    assert len(lines) == 4 and float(lines[2].split(',')[10]) > 0
+
+
+@pytest.mark.parametrize('extra', [['--shape', '0'], ['--shape', '1', '2', '3'], ['--rounds', '0']])
+def test_tool_bad_arguments(extra):
+    with pytest.raises(SystemExit):
+        tool()(['x.py', *extra])

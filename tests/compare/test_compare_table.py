@@ -1,0 +1,66 @@
+import csv
+import io
+import xml.etree.ElementTree as ElementTree
+
+from mmseg_sparsemask.compare.draw import draw_comparison
+from mmseg_sparsemask.compare.table import Row, score_text, to_csv, to_markdown
+from mmseg_sparsemask.connectivity.draw import save_figure
+
+ROWS = [
+    Row(
+        'sparsemask',
+        15,
+        [71.0, 72.0, 73.0],
+        'test',
+        2_223_872,
+        560_981,
+        1_560_000_000,
+        293_928_960,
+        12.345,
+        3 * 2**20,
+    ),
+    Row('fcn', None, [60.0], 'val at 600', 2_223_872, 26_901, 10**9, 10**7),
+    Row('broken', notes=['cannot be built: ValueError: no such head']),
+]
+
+
+def test_markdown():
+    text = to_markdown(ROWS, True, 'At 512x512.').splitlines()
+    assert text[:2] == ['At 512x512.', ''] and len({len(line) for line in text[2:7]}) == 1
+    cells = [[cell.strip() for cell in line.strip('|').split('|')] for line in text[2:7]]
+    assert cells[0] == [
+        *('method', 'connections', 'mIoU', 'params', 'multiply-adds', 'FPS', 'peak memory')
+    ]
+    assert all(set(cell) == {'-'} for cell in cells[1])
+    size = ['2.22+0.56M', '1.56+0.29G']
+    assert cells[2] == ['sparsemask', '15', '72.00 ± 1.00 (3 runs) (test)', *size, '12.35', '3 MiB']
+    size = ['2.22+0.03M', '1.00+0.01G']
+    assert cells[3] == ['fcn', '-', '60.00 (val at 600)', *size, '-', '-']
+    assert cells[4] == ['broken', *'------']
+    assert text[7:] == ['', '- broken: cannot be built: ValueError: no such head']
+    assert 'FPS' not in to_markdown(ROWS, False)
+
+
+def test_csv_has_every_digit():
+    lines = list(csv.DictReader(io.StringIO(to_csv(ROWS))))
+    assert [line['method'] for line in lines] == ['sparsemask', 'fcn', 'broken']
+    assert float(lines[0]['miou']) == 72.0 and float(lines[0]['miou_std']) == 1.0
+    assert lines[0]['decoder_multiply_adds'] == '293928960' and lines[0]['fps'] == '12.345'
+    assert lines[1]['connections'] == lines[1]['miou_std'] == lines[2]['miou'] == ''
+    assert lines[2]['notes'].startswith('cannot be built')
+
+
+def test_sums_and_scores():
+    assert ROWS[0].parameters == 2_784_853 and ROWS[2].parameters is None
+    assert (ROWS[1].score, ROWS[1].spread) == (60.0, None)
+    assert [score_text(row) for row in ROWS] == ['72.00 ± 1.00 (3 runs)', '60.00', '-']
+
+
+def test_plot(tmp_path):
+    save_figure(draw_comparison(ROWS), tmp_path / 'x.svg')
+    root = ElementTree.parse(tmp_path / 'x.svg').getroot()
+    texts = [''.join(n.itertext()) for n in root.iter('{http://www.w3.org/2000/svg}text')]
+    assert texts.count('sparsemask') == 3 and texts.count('fcn') == 2 and 'broken' not in texts
+    assert {'parameters (M)', 'multiply-adds (G)', 'images a second', 'mIoU (%)'} <= set(texts)
+    figure = draw_comparison([ROWS[2]])
+    assert [axes.texts[0].get_text() for axes in figure.axes] == ['no results'] * 3

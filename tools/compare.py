@@ -1,0 +1,85 @@
+"""Methods side by side: connections, mIoU, parameters, multiply-adds, FPS and memory."""
+
+import argparse
+from pathlib import Path
+
+import torch
+from mmengine.utils import ProgressBar
+
+import mmseg_sparsemask  # noqa: F401
+from mmseg_sparsemask.compare.collect import collect
+from mmseg_sparsemask.compare.draw import draw_comparison
+from mmseg_sparsemask.compare.measure import conditions, measure
+from mmseg_sparsemask.compare.table import to_csv, to_markdown
+from mmseg_sparsemask.connectivity.draw import save_figure
+from mmseg_sparsemask.connectivity.io import write_atomically
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('configs', nargs='+', help='config file paths, one row each')
+    parser.add_argument(
+        '--work-dirs',
+        nargs='+',
+        default=['work_dirs'],
+        metavar='DIR',
+        help='folders that hold a work directory named as each config; several (one for each '
+        'seed) give mean and standard deviation',
+    )
+    parser.add_argument(
+        '--shape',
+        type=int,
+        nargs='+',
+        default=[512],
+        help='input image size, one number or height and width',
+    )
+    parser.add_argument(
+        '--measure', action='store_true', help='measure FPS and peak memory, now, on this machine'
+    )
+    parser.add_argument('--rounds', type=int, default=20, help='turns of each model that count')
+    parser.add_argument(
+        '--device',
+        default='cuda' if torch.cuda.is_available() else 'cpu',
+        help='device to measure on',
+    )
+    parser.add_argument(
+        '--out', type=Path, metavar='DIR', help='write compare.md, compare.csv, compare.svg here'
+    )
+    args = parser.parse_args(argv)
+    if len(args.shape) > 2 or min(args.shape) < 1:
+        parser.error(f'--shape: expected one or two positive numbers, got {args.shape}')
+    if args.rounds < 1:
+        parser.error(f'--rounds: expected at least 1, got {args.rounds}')
+    return args
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    image_size = (args.shape[0], args.shape[-1])
+    methods = [collect(config, args.work_dirs, image_size) for config in args.configs]
+    heading = f'Multiply-adds for one {image_size[0]}x{image_size[1]} image.'
+    if args.measure:
+        warmup = 3
+        turns = (args.rounds + warmup) * sum(method.model is not None for method in methods)
+        progress = ProgressBar(turns)
+        measure(methods, image_size, args.device, args.rounds, warmup, progress.update)
+        print()
+        heading = conditions(image_size, args.device)
+        if args.device == 'cpu':
+            heading += ' Peak memory is measured on GPUs only.'
+    rows = [method.row for method in methods]
+    text = to_markdown(rows, args.measure, heading)
+    print(text)
+    if args.out:
+        try:
+            args.out.mkdir(parents=True, exist_ok=True)
+            write_atomically(args.out / 'compare.md', text.encode())
+            write_atomically(args.out / 'compare.csv', to_csv(rows).encode())
+            save_figure(draw_comparison(rows), args.out / 'compare.svg')
+        except (OSError, ValueError) as error:
+            raise SystemExit(f'error: {error}') from None
+        print(f'written to {args.out}: compare.md, compare.csv, compare.svg')
+
+
+if __name__ == '__main__':
+    main()
