@@ -17,8 +17,6 @@ from mmseg_sparsemask.connectivity.cost import source_channels
 from mmseg_sparsemask.connectivity.graph import level_of
 from mmseg_sparsemask.connectivity.io import ConnectivityLike, resolve
 from mmseg_sparsemask.models.decode_heads.fusion import (
-    as_map,
-    as_rows,
     fold_norm,
     moments_are_cheaper,
     statistics_from_moments,
@@ -87,7 +85,7 @@ class FDNHead(FusionHead):
         self._drawn: dict[str, Tensor] = {}
 
     def connection_weights(self) -> dict[Connection, float]:
-        """Weight in [0, 1] of every connection, as pruning sees it."""
+        """Weight in [0, 1] of every connection, as pruning sees it; finest stage first."""
         return {
             Connection(source, stage): weight
             for stage, weights in self.connections.weights().items()
@@ -149,12 +147,11 @@ class FDNHead(FusionHead):
             )
         }
 
-    def folded_weight(self, source: str, activated: Tensor) -> tuple[Tensor, Tensor]:
+    def folded_weight(self, source: str, rows: Tensor) -> tuple[Tensor, Tensor]:
         """``w * bn(conv(.))`` as one weight (n K, C) and bias (n K,)."""
         weight = self.stacked_weight(source)
         norm = self.connection_norms[source]
         if norm.training:
-            rows = as_rows(activated)
             mean, variance = statistics_from_moments(rows, weight, self._syncs())
             self._update(norm, mean, variance, len(rows))
         else:
@@ -162,10 +159,9 @@ class FDNHead(FusionHead):
         scale, shift = fold_norm(mean, variance, norm.eps, self._drawn[source])
         return weight.to(scale.dtype) * scale[:, None], shift
 
-    def weighted_product(self, source: str, activated: Tensor) -> Tensor:
-        """``w * bn(conv(source))`` (N, n K, h, w)."""
+    def weighted_product(self, source: str, rows: Tensor) -> Tensor:
+        """``w * bn(conv(source))`` (P, n K)."""
         norm = self.connection_norms[source]
-        rows = as_rows(activated)
         product = F.linear(rows, self.stacked_weight(source))
         if norm.training:
             mean, variance = statistics_of(product, self._syncs())
@@ -173,7 +169,7 @@ class FDNHead(FusionHead):
         else:
             mean, variance = norm.running_mean, norm.running_var
         scale, shift = fold_norm(mean, variance, norm.eps, self._drawn[source])
-        return as_map(product * scale.to(product.dtype) + shift.to(product.dtype), activated)
+        return product * scale.to(product.dtype) + shift.to(product.dtype)
 
     def _outputs(self, source: str) -> int:
         return self.channels * len(self.connectivity.consumers(source))

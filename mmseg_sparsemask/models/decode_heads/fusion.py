@@ -8,8 +8,8 @@ The paper writes a stage connection by connection (arXiv 1904.07642, Equations 1
 Everything under the sum is linear once the statistics of ``bn_t`` are known, so it is computed as
 
 1. each source activated once;
-2. ``w_t * bn_t(conv_t(.))`` folded into one 1x1 convolution with bias (`fold_norm`). In training the
-   batch statistics of ``conv_t(act(t))`` follow from the mean and covariance of ``act(t)``
+2. ``w_t * bn_t(conv_t(.))`` folded into one 1x1 convolution with bias (`fold_norm`). In training
+   the batch statistics of ``conv_t(act(t))`` follow from the mean and covariance of ``act(t)``
    (`moments`), so the map of a single connection never exists;
 3. sources of equal resolution concatenated into one convolution, shared by the stages that take
    the same ones (`plan_blocks`);

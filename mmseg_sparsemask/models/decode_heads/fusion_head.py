@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mmseg_sparsemask.connectivity import GLOBAL, Connectivity
 from mmseg_sparsemask.connectivity.cost import source_channels
-from mmseg_sparsemask.connectivity.graph import level_of, stage_name
+from mmseg_sparsemask.connectivity.graph import level_of
 from mmseg_sparsemask.models.decode_heads.fusion import (
     Block,
     as_map,
@@ -131,19 +131,19 @@ class FusionHead(BaseDecodeHead):
         """Sources that are multiplied on their own (`weighted_product`), not in a block."""
         return frozenset({GLOBAL})
 
-    def weighted_product(self, source: str, activated: Tensor) -> Tensor:
+    def weighted_product(self, source: str, rows: Tensor) -> Tensor:
         """What the users of a source that stands alone get from it.
 
         Args:
             source: Its name.
-            activated: (N, C, h, w).
+            rows: (P, C), its activated positions; for ``G`` one row an image.
 
         Returns:
-            (N, n K, h, w), stacked over the n users from coarse to fine.
+            (P, n K), stacked over the n users from coarse to fine.
         """
-        return as_map(F.linear(as_rows(activated), self.stacked_weight(source)), activated)
+        return F.linear(rows, self.stacked_weight(source))
 
-    def folded_weight(self, source: str, activated: Tensor) -> tuple[Tensor, Tensor | None]:
+    def folded_weight(self, source: str, rows: Tensor) -> tuple[Tensor, Tensor | None]:
         """Weight (n K, C) and bias (n K,) or None that the users of a source apply to it."""
         return self.stacked_weight(source), None
 
@@ -181,7 +181,10 @@ class FusionHead(BaseDecodeHead):
 
 
 class _Pass:
-    """One forward pass of a FusionHead: what is shared between its stages."""
+    """One forward pass of a FusionHead: what is shared between its stages.
+
+    Maps are kept as rows (N h w, C), which is what channels_last is in memory.
+    """
 
     def __init__(self, head: FusionHead, features: Sequence[Tensor]) -> None:
         self.head = head
@@ -189,10 +192,10 @@ class _Pass:
         self.features = features
         self.alone = head.sources_alone(features)
         self.blocks = plan_blocks(self.connectivity, self.alone)
-        self.activated: dict[str, Tensor] = {}
-        self.weights: dict[tuple[str, str], Tensor] = {}
+        self.rows: dict[str, Tensor] = {}
+        self.weights: dict[str, Tensor] = {}
         self.maps: dict[str, dict[int, Tensor]] = {stage: {} for stage in self.connectivity.stages}
-        self.vectors: dict[str, Tensor] = {}
+        self.vectors: dict[str, list[Tensor]] = {stage: [] for stage in self.connectivity.stages}
         self.prepared: set[str] = set()
 
     def run(self) -> Tensor:
@@ -202,13 +205,10 @@ class _Pass:
                 self._prepare(source)
             for block in self.blocks:
                 if block.stages[0] == stage:
-                    self._convolve(block)
-            size = self.features[level_of(stage) - 1].shape[-2:]
-            total = fuse(
-                self.maps.pop(stage), self.vectors.pop(stage, None), size, self.head.align_corners
-            )
-            self.activated[stage] = self.head.act_in_place(self.head.norms[stage](total))
-        return self.activated[stage_name(1)]
+                    self._multiply(block)
+            activated = self.head.act_in_place(self.head.norms[stage](self._sum(stage)))
+            self.rows[stage] = as_rows(activated)
+        return activated
 
     def _prepare(self, source: str) -> None:
         """Activate a source and get its weights or its product, once."""
@@ -216,42 +216,64 @@ class _Pass:
             return
         self.prepared.add(source)
         if source == GLOBAL:
-            self.activated[source] = self.head.act(self.features[-1].mean((2, 3), keepdim=True))
-        elif source not in self.activated:
-            self.activated[source] = self.head.act(self.features[level_of(source) - 1])
+            self.rows[source] = self.head.act(self.features[-1].mean((2, 3)))
+        elif source not in self.rows:
+            self.rows[source] = as_rows(self.head.act(self.features[level_of(source) - 1]))
+        rows = self.rows[source]
         users = self.connectivity.consumers(source)
-        channels = self.head.channels
         if source in self.alone:
-            product = self.head.weighted_product(source, self.activated[source])
-            for stage, part in zip(users, product.split(channels, 1)):
+            product = self.head.weighted_product(source, rows)
+            for stage, part in zip(users, product.split(self.head.channels, 1)):
                 if source == GLOBAL:
-                    self._add_vector(stage, part)
+                    self.vectors[stage].append(part)
                 else:
                     self._add_map(stage, self.connectivity.stride_of(source), part)
             return
-        weight, bias = self.head.folded_weight(source, self.activated[source])
-        for stage, part in zip(users, weight.split(channels)):
-            self.weights[source, stage] = part
+        weight, bias = self.head.folded_weight(source, rows)
+        self.weights[source] = weight
         if bias is not None:
-            for stage, part in zip(users, bias.split(channels)):
-                self._add_vector(stage, part[None, :, None, None])
+            for stage, part in zip(users, bias.view(1, len(users), -1).unbind(1)):
+                self.vectors[stage].append(part)
 
-    def _convolve(self, block: Block) -> None:
-        weight = torch.cat(
-            [torch.cat([self.weights[s, t] for t in block.stages]) for s in block.sources], 1
-        )
-        joined = torch.cat([self.activated[source] for source in block.sources], 1)
-        product = F.conv2d(joined, weight[:, :, None, None].to(joined.dtype))
+    def _multiply(self, block: Block) -> None:
+        """Sum of a block's products. Accumulated in place: nothing is concatenated or kept."""
+        product = None
+        for source in block.sources:
+            rows = self.rows[source]
+            weight = self._weight_for(source, block.stages).to(rows.dtype)
+            if product is None:
+                product = torch.mm(rows, weight.t())
+            else:
+                product.addmm_(rows.to(product.dtype), weight.t().to(product.dtype))
         for stage, part in zip(block.stages, product.split(self.head.channels, 1)):
             self._add_map(stage, block.stride, part)
+
+    def _weight_for(self, source: str, stages: Sequence[str]) -> Tensor:
+        """Rows of a source's stacked weight that belong to some of its users."""
+        users = self.connectivity.consumers(source)
+        parts = self.weights[source].view(len(users), self.head.channels, -1)
+        first = users.index(stages[0])
+        if users[first : first + len(stages)] == tuple(stages):
+            return parts[first : first + len(stages)].flatten(0, 1)
+        return torch.cat([parts[users.index(stage)] for stage in stages])
+
+    def _sum(self, stage: str) -> Tensor:
+        """A stage before its normalisation."""
+        feature = self.features[level_of(stage) - 1]
+        maps = {
+            stride: as_map(rows, self._like(stride))
+            for stride, rows in self.maps.pop(stage).items()
+        }
+        vectors = self.vectors.pop(stage)
+        vector = sum(vectors[1:], vectors[0])[:, :, None, None] if vectors else None
+        return fuse(maps, vector, feature.shape[-2:], self.head.align_corners)
+
+    def _like(self, stride: int) -> Tensor:
+        return self.features[self.connectivity.strides.index(stride)]
 
     def _add_map(self, stage: str, stride: int, part: Tensor) -> None:
         maps = self.maps[stage]
         maps[stride] = maps[stride] + part if stride in maps else part
-
-    def _add_vector(self, stage: str, part: Tensor) -> None:
-        known = self.vectors.get(stage)
-        self.vectors[stage] = part if known is None else known + part
 
 
 def _check_inputs(
