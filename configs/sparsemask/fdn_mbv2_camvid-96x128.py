@@ -3,16 +3,17 @@ _base_ = [
     '../_base_/default_runtime.py',
     '../_base_/models/fdn_mbv2.py',
     '../_base_/datasets/camvid_96x128.py',
-    '../_base_/schedules/sgd_3k_scratch.py',
+    '../_base_/schedules/sgd_2k_scratch.py',
 ]
 model = dict(
     data_preprocessor=dict(size=(96, 128)),
     decode_head=dict(
         num_classes=11,
         # The paper's 0.01 is made for 33,000 iterations.
-        loss_connectivity=dict(loss_weight=0.1),
+        loss_connectivity=dict(loss_weight=0.03),
     ),
 )
+randomness = dict(seed=0)
 custom_hooks = [
     dict(
         type='PruneHook',
