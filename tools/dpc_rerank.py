@@ -29,6 +29,9 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
+    from mmseg_sparsemask.utils.extras import require_extra
+
+    require_extra('optuna', 'dpc')
     from mmseg_sparsemask.dpc.rerank import run_rerank
 
     name = Path(args.config).stem

@@ -31,6 +31,9 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
+    from mmseg_sparsemask.utils.extras import require_extra
+
+    require_extra('optuna', 'dpc')
     from mmseg_sparsemask.dpc.search import run_search
 
     cfg = Config.fromfile(args.config)

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from skimage.morphology import thin
+
+from mmseg_sparsemask.utils.extras import require_extra
 
 from .edge_matching import match_boundaries
 from .nms import edge_nms
@@ -164,6 +165,10 @@ def evaluate_image(
     Raises:
         ValueError: on maps of different size, values outside [0, 1], or no annotation.
     """
+    if thinning:
+        # Not at the top: the plugin imports this module, and scikit-image is optional.
+        require_extra('skimage', 'edge')
+        from skimage.morphology import thin
     pred = check_inputs(pred, targets, name)
     masks = [np.asarray(target) != 0 for target in targets]
     if nms:
@@ -180,7 +185,7 @@ def evaluate_image(
         previous = cut
         if not cut.any():
             continue
-        lines = thin(cut) if thinning else cut
+        lines = thin(cut) if thinning else cut  # type: ignore[no-untyped-call, unused-ignore]
         found = np.zeros_like(cut)
         for mask in masks:
             matched_pred, matched_target = match_boundaries(lines, mask, max_dist)
@@ -281,13 +286,13 @@ def summarise(counts: Iterable[EdgeCounts], thresholds: Sequence[float] | np.nda
         raise ValueError('no images to score; check the data set and its file names')
     if any(c.as_array().shape != (4, len(thresholds)) for c in counts):
         raise ValueError(f'counts must cover the {len(thresholds)} thresholds of the summary')
-    total = EdgeCounts.from_array(sum(c.as_array() for c in counts))
+    total = EdgeCounts.from_array(np.sum([c.as_array() for c in counts], axis=0))
     chosen, images = [], []
     for image in counts:
         precision, recall = precision_recall(image)
         images.append(best_f(thresholds, precision, recall))
         chosen.append(image.at(int(np.argmax(f_measure(precision, recall)))).as_array())
-    ois = float(f_measure(*precision_recall(EdgeCounts.from_array(sum(chosen))))[0])
+    ois = float(f_measure(*precision_recall(EdgeCounts.from_array(np.sum(chosen, axis=0))))[0])
     precision, recall = precision_recall(total)
     threshold, ods_recall, ods_precision, ods = best_f(thresholds, precision, recall)
     return EdgeScores(

@@ -10,6 +10,8 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from mmseg.registry import METRICS
 
+from mmseg_sparsemask.utils.extras import require_extra
+
 from ..edge_report import score_dict, write_report
 from ..edge_scores import EdgeCounts, check_inputs, default_thresholds, evaluate_image, summarise
 from ..workers import WorkerPool, default_workers, gather
@@ -50,6 +52,7 @@ class EdgeMetric(BaseMetric):
         prefix: of the names of the scores.
 
     Raises:
+        ImportError: without scikit-image.
         ValueError: for ``format_only`` without ``output_dir``, or settings out of range.
     """
 
@@ -69,6 +72,7 @@ class EdgeMetric(BaseMetric):
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
+        require_extra('skimage', 'edge')
         if format_only and output_dir is None:
             raise ValueError('format_only needs output_dir, the folder for the maps')
         if not 0 <= max_dist <= 1:
