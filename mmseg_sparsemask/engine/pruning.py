@@ -43,7 +43,8 @@ class WeightHistory:
 
     Attributes:
         steps: Training iterations, ascending.
-        weights: For each, the weight in [0, 1] of every connection, in canonical order.
+        weights: For each, the weight in [0, 1] of every connection, in the order of
+            `FDNHead.connection_weights`.
     """
 
     steps: list[int] = field(default_factory=list)

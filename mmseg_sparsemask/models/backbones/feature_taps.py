@@ -165,6 +165,8 @@ def _taps_are_overwritten(taps: FeatureTaps, image_size: tuple[int, int]) -> boo
 
 
 def _check_names(backbone: nn.Module, features: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(features, str):
+        raise ValueError(f'features: expected a list of module names, got {features!r}')
     known = [name for name, _ in backbone.named_modules() if name]
     for name in features:
         if name in known:

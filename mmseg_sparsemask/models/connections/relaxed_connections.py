@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 
 import torch
 from mmseg.registry import MODELS
@@ -86,12 +87,13 @@ class RelaxedConnections(nn.Module):
         self.max_weight = max_weight
         self.noise_std = noise_std
         self.seed = seed
-        # Sources in the order of Connectivity.stages.
+        # Finest stage first, sources in the order of Connectivity.stages. An OrderedDict keeps the
+        # order; ParameterDict would sort a dict by name, which puts D10 before D2.
         self.raw = nn.ParameterDict(
-            {
-                stage: nn.Parameter(torch.full((len(sources),), max_weight / 2))
-                for stage, sources in connectivity.stages.items()
-            }
+            OrderedDict(
+                (stage, nn.Parameter(torch.full((len(sources),), max_weight / 2)))
+                for stage, sources in reversed(connectivity.stages.items())
+            )
         )
         self.register_buffer('step', torch.zeros((), dtype=torch.int64))
 

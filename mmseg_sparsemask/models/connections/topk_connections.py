@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import torch
 from mmengine.logging import print_log
 from mmseg.registry import MODELS
@@ -49,12 +51,12 @@ class TopKConnections(nn.Module):
             )
         self.k = k
         self.seed = seed
-        # Sources in the order of Connectivity.stages.
+        # As in RelaxedConnections: finest stage first, sources in the order of Connectivity.stages.
         self.raw = nn.ParameterDict(
-            {
-                stage: nn.Parameter(torch.full((len(sources),), START))
-                for stage, sources in connectivity.stages.items()
-            }
+            OrderedDict(
+                (stage, nn.Parameter(torch.full((len(sources),), START)))
+                for stage, sources in reversed(connectivity.stages.items())
+            )
         )
         self.register_buffer('step', torch.zeros((), dtype=torch.int64))
 

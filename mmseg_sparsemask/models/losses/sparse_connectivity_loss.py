@@ -46,6 +46,8 @@ class SparseConnectivityLoss(nn.Module):
             raise ValueError(f'expected: expected a positive number of inputs, got {expected}')
         if not 0 < max_share < 1:
             raise ValueError(f'max_share: expected a number in (0, 1), got {max_share}')
+        if not 0 < eps < 0.5:
+            raise ValueError(f'eps: expected a number in (0, 0.5), got {eps}')
         self.loss_weight = loss_weight
         self.expected = expected
         self.max_share = max_share
