@@ -60,8 +60,8 @@ def draw_curves(curves: dict[str, EdgeScores], path: str | Path) -> None:
         reachable = recall > f / 2 + 1e-3
         precision = f * recall[reachable] / (2 * recall[reachable] - f)
         inside = precision <= 1
-        line = axes.plot(recall[reachable][inside], precision[inside], color='0.8', lw=0.8)[0]
-        x, y = line.get_data()
+        x, y = recall[reachable][inside], precision[inside]
+        axes.plot(x, y, color='0.8', lw=0.8)
         if len(x):
             axes.annotate(f'F={f:.1f}', (x[-1], y[-1]), color='0.5', fontsize=7, ha='right')
     for name, scores in curves.items():
@@ -94,8 +94,8 @@ def write_report(
     columns = (scores.thresholds, scores.recall, scores.precision, f)
     rows = [[float(v) for v in row] for row in zip(*columns)]
     _replace(folder / 'thresholds.csv', _table(['threshold', 'recall', 'precision', 'f'], rows))
-    rows = [[name, *(float(v) for v in row)] for name, row in zip(names, scores.images)]
+    images = [[name, *(float(v) for v in row)] for name, row in zip(names, scores.images)]
     _replace(
-        folder / 'images.csv', _table(['image', 'threshold', 'recall', 'precision', 'f'], rows)
+        folder / 'images.csv', _table(['image', 'threshold', 'recall', 'precision', 'f'], images)
     )
     draw_curves({title: scores}, folder / 'precision_recall.svg')

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 __all__ = [
     'BETA_SQUARED',
@@ -74,7 +75,8 @@ def to_uint8(prob: np.ndarray) -> np.ndarray:
             'expected probabilities in [0, 1], got '
             f'[{prob.min(initial=0)}, {prob.max(initial=0)}]; apply a sigmoid to logits'
         )
-    return np.rint(np.asarray(prob, float) * 255).astype(np.uint8)
+    grey: np.ndarray = np.rint(np.asarray(prob, float) * 255).astype(np.uint8)
+    return grey
 
 
 def prepare_map(pred: np.ndarray, stretch: bool = True) -> np.ndarray:
@@ -96,7 +98,7 @@ def prepare_map(pred: np.ndarray, stretch: bool = True) -> np.ndarray:
         raise ValueError(
             f'prediction must be a non-empty (H, W) uint8 map, got {pred.dtype} {pred.shape}'
         )
-    scaled = pred / 255.0
+    scaled: np.ndarray = pred / 255.0
     low, high = scaled.min(), scaled.max()
     if stretch and high > low:
         scaled = (scaled - low) / (high - low)
@@ -104,7 +106,7 @@ def prepare_map(pred: np.ndarray, stretch: bool = True) -> np.ndarray:
 
 
 def f_beta(
-    precision: np.ndarray, recall: np.ndarray, beta_squared: float = BETA_SQUARED
+    precision: ArrayLike, recall: ArrayLike, beta_squared: float = BETA_SQUARED
 ) -> np.ndarray:
     """``(1 + b) P R / (b P + R)`` with b = beta squared, 0 where both are 0."""
     precision, recall = np.asarray(precision, float), np.asarray(recall, float)
@@ -122,7 +124,7 @@ def _counts_at_levels(pred: np.ndarray, gt: np.ndarray) -> tuple[np.ndarray, np.
     return at_least[0], at_least[1]
 
 
-def _e_measure(inside: np.ndarray, outside: np.ndarray, objects: int, size: int) -> np.ndarray:
+def _e_measure(inside: ArrayLike, outside: ArrayLike, objects: int, size: int) -> np.ndarray:
     """Enhanced-alignment measure (Eq. 3 to 5) of binary maps given by their pixel counts.
 
     The measure averages ``(1 + phi)^2 / 4`` with the alignment ``phi = 2 a b / (a^2 + b^2)`` of
@@ -154,7 +156,8 @@ def _e_measure(inside: np.ndarray, outside: np.ndarray, objects: int, size: int)
             a, b = pred_value - mean_pred, gt_value - mean_gt
             phi = 2 * a * b / (a**2 + b**2 + _EPS)
             total = total + pixels * (1 + phi) ** 2 / 4
-    return total / (size - 1 + _EPS)
+    score: np.ndarray = total / (size - 1 + _EPS)
+    return score
 
 
 def _object_similarity(values: np.ndarray) -> float:

@@ -54,10 +54,10 @@ class WorkerPool:
         self.preload = list(preload)
         self._executor: ProcessPoolExecutor | None = None
 
-    def submit(self, function: Callable, *args: Any) -> Future:
+    def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
         """Schedule ``function(*args)``; both must be picklable when there are processes."""
         if self.workers == 0:
-            done: Future = Future()
+            done: Future[Any] = Future()
             done.set_result(function(*args))
             return done
         if self._executor is None:
@@ -78,7 +78,7 @@ class WorkerPool:
             self._executor = None
 
 
-def gather(futures: Sequence[Future], progress: bool) -> list[Any]:
+def gather(futures: Sequence[Future[Any]], progress: bool) -> list[Any]:
     """Wait for all results, in order.
 
     Args:

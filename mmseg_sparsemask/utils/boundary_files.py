@@ -67,7 +67,7 @@ def _read_grey(path: Path) -> np.ndarray:
         if (colour != colour[..., :1]).any():
             raise ValueError(f'{path} is a colour image; expected a grey map')
         image = colour[..., 0]
-    return image
+    return np.asarray(image)
 
 
 def read_annotations(path: str | Path) -> np.ndarray:
