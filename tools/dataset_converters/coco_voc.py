@@ -1,0 +1,29 @@
+"""Write label maps of PASCAL VOC's 21 classes from COCO's instance annotations."""
+
+import argparse
+
+from mmseg_sparsemask.datasets.coco_voc import convert_coco
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('annotations', help="COCO's instances_train2017.json")
+    parser.add_argument('-o', '--out-dir', default='data/coco/voc21', help='folder to write')
+    parser.add_argument('--split', default='train2017', help='name of the folder and list')
+    parser.add_argument(
+        '--min-pixels', type=int, default=1000, help='leave out images with fewer labelled pixels'
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    try:
+        count = convert_coco(args.annotations, args.out_dir, args.split, args.min_pixels)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f'error: {error}') from error
+    print(f'{args.out_dir}: {count} images of {args.split}')
+
+
+if __name__ == '__main__':
+    main()
