@@ -146,6 +146,7 @@ def evaluate_image(
     max_dist: float = 0.0075,
     nms: bool = False,
     thinning: bool = True,
+    border: int = 5,
     name: str = '',
 ) -> EdgeCounts:
     """Match one soft boundary map with all its annotations at each threshold.
@@ -157,6 +158,7 @@ def evaluate_image(
         max_dist: tolerance as a share of the image diagonal.
         nms: apply :func:`~mmseg_sparsemask.evaluation.nms.edge_nms` first.
         thinning: thin each cut map to lines one pixel wide.
+        border: width in pixels of the frame that ``nms`` fades.
         name: of the image, for error messages.
 
     Returns:
@@ -172,7 +174,7 @@ def evaluate_image(
     pred = check_inputs(pred, targets, name)
     masks = [np.asarray(target) != 0 for target in targets]
     if nms:
-        pred = edge_nms(pred)
+        pred = edge_nms(pred, border=border)
     total_target = sum(int(mask.sum()) for mask in masks)
     counts = np.zeros((4, len(thresholds)), dtype=np.int64)
     counts[1] = total_target

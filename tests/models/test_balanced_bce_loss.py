@@ -9,7 +9,7 @@ from mmseg_sparsemask.models.losses.balanced_bce_loss import balanced_bce
 
 
 def by_hand(logits, label, ignore_index=255):
-    """Pixel by pixel with the plain formula; the mean over labelled pixels, then over images."""
+    """Pixel by pixel with the plain formula; divided by the weights, averaged over images."""
     total = 0.0
     for x, y in zip(logits.tolist(), label.tolist()):
         pixels = [(v, t) for r, s in zip(x, y) for v, t in zip(r, s) if t != ignore_index]
@@ -20,7 +20,9 @@ def by_hand(logits, label, ignore_index=255):
         for v, t in pixels:
             p = 1 / (1 + math.exp(-v))
             loss -= negative * math.log(p) if t == 1 else (1 - negative) * math.log(1 - p)
-        total += loss / len(pixels)
+        positive = sum(t == 1 for _, t in pixels)
+        weights = positive * negative + (len(pixels) - positive) * (1 - negative)
+        total += loss / weights
     return total / len(logits)
 
 
@@ -31,8 +33,9 @@ def test_equals_the_formula(seed):
     label = torch.randint(0, 3, (3, 4, 5))
     label[label == 2] = 255
     assert balanced_bce(logits, label).item() == pytest.approx(by_hand(logits, label), rel=1e-5)
-    pixels = (label != 255).sum(dim=(1, 2))
-    summed = sum(balanced_bce(x[None], y[None]) * n for x, y, n in zip(logits, label, pixels)) / 3
+    positives, negatives = ((label == v).sum(dim=(1, 2)) for v in (1, 0))
+    weights = 2 * positives * negatives / (positives + negatives)
+    summed = sum(balanced_bce(x[None], y[None]) * w for x, y, w in zip(logits, label, weights)) / 3
     assert balanced_bce(logits, label, reduction='sum').item() == pytest.approx(
         summed.item(), rel=1e-5
     )
@@ -51,8 +54,9 @@ def test_one_positive_weighs_as_much_as_all_negatives():
 def test_images_are_balanced_one_by_one():
     logits = torch.zeros(2, 1, 4)
     label = torch.tensor([[[1, 0, 0, 0]], [[1, 1, 1, 0]]])
-    # Each image: positives and negatives weigh 0.75 / 4 together, times log 2, twice.
-    assert balanced_bce(logits, label).item() == pytest.approx(2 * 0.75 / 4 * math.log(2))
+    # Each image: one pixel of weight 0.75, three of weight 0.25, each with a loss of log 2.
+    assert balanced_bce(logits, label, reduction='sum').item() == pytest.approx(1.5 * math.log(2))
+    assert balanced_bce(logits, label).item() == pytest.approx(math.log(2))
 
 
 @pytest.mark.parametrize('value', [0, 1, 255])

@@ -24,9 +24,13 @@ def _count(
     thresholds: np.ndarray,
     max_dist: float,
     nms: bool,
+    border: int,
     name: str,
 ) -> np.ndarray:
-    return evaluate_image(prob, list(targets), thresholds, max_dist, nms, name=name).as_array()
+    counts = evaluate_image(
+        prob, list(targets), thresholds, max_dist, nms, border=border, name=name
+    )
+    return counts.as_array()
 
 
 @METRICS.register_module()
@@ -42,6 +46,8 @@ class EdgeMetric(BaseMetric):
         thresholds: number of cut levels inside (0, 1); the benchmark's 99 by default.
         max_dist: tolerance as a share of the image diagonal.
         nms: thin the soft map by non-maximum suppression first.
+        border: width in pixels of the frame that the suppression fades; the benchmark's habit is
+            5, images of few pixels want 0.
         num_workers: processes for the matching; 0 = none besides the caller, None = one per core.
         output_dir: folder for the maps before suppression as grey PNG; ``tools/test.py --out``
             sets it.
@@ -63,6 +69,7 @@ class EdgeMetric(BaseMetric):
         thresholds: int = 99,
         max_dist: float = 0.0075,
         nms: bool = True,
+        border: int = 5,
         num_workers: int | None = None,
         output_dir: str | None = None,
         keep_results: bool = False,
@@ -80,6 +87,7 @@ class EdgeMetric(BaseMetric):
         self.thresholds = default_thresholds(thresholds)
         self.max_dist = max_dist
         self.nms = nms
+        self.border = border
         self.output_dir = output_dir
         self.keep_results = keep_results
         self.report_dir = report_dir
@@ -107,9 +115,8 @@ class EdgeMetric(BaseMetric):
                 )
             targets = np.asarray(sample['gt_boundaries'])
             check_inputs(prob, targets, name)
-            future = self._pool.submit(
-                _count, prob, targets, self.thresholds, self.max_dist, self.nms, name
-            )
+            settings = (self.thresholds, self.max_dist, self.nms, self.border)
+            future = self._pool.submit(_count, prob, targets, *settings, name)
             self.results.append((name, future))
 
     def evaluate(self, size: int) -> dict[str, float]:

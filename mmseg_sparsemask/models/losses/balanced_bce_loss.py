@@ -23,8 +23,9 @@ def balanced_bce(
         logits: (N, H, W) or (N, 1, H, W).
         label: (N, H, W), 0, 1 or ``ignore_index``.
         ignore_index: label of pixels that do not count.
-        reduction: ``'sum'`` over all pixels of an image, as published, or ``'mean'``, the sum
-            divided by the image's labelled pixels; either is averaged over the images.
+        reduction: ``'sum'`` over all pixels of an image, as published, or ``'mean'``, divided by
+            the sum of the weights too: the mean of the positives' and of the negatives' mean loss,
+            which starts at log 2 however rare positives are. Averaged over the images.
 
     Returns:
         A scalar.
@@ -49,14 +50,15 @@ def balanced_bce(
     positives = positive.sum(dim=(1, 2)).to(logits.dtype)
     negatives = negative.sum(dim=(1, 2)).to(logits.dtype)
     total = (positives + negatives).clamp(min=1)
-    weight = (
-        positive * (negatives / total)[:, None, None]
-        + negative * (positives / total)[:, None, None]
-    )
+    for_positive, for_negative = negatives / total, positives / total
+    weight = positive * for_positive[:, None, None] + negative * for_negative[:, None, None]
     target = positive.to(logits.dtype)
     loss = F.binary_cross_entropy_with_logits(logits, target, weight, reduction='none')
     loss = loss.sum(dim=(1, 2))
-    return (loss / total if reduction == 'mean' else loss).mean()
+    if reduction == 'mean':
+        # Where one class is missing all weights are 0, and so is the loss.
+        loss = loss / weight.sum(dim=(1, 2)).clamp(min=1e-6)
+    return loss.mean()
 
 
 @MODELS.register_module()
