@@ -1,7 +1,3 @@
 # Baseline: the search with an L1 penalty in place of the sparse loss (SparseMask, Table 1).
 _base_ = './fdn_mbv2_voc.py'
-model = dict(
-    decode_head=dict(
-        loss_connectivity=dict(_delete_=True, type='L1ConnectivityLoss', loss_weight=0.01)
-    )
-)
+model = dict(decode_head=dict(loss_connectivity=dict(type='L1ConnectivityLoss')))

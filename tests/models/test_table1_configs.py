@@ -1,0 +1,81 @@
+"""Table 1: every method is there for every data set, and trains."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+
+import mmseg_sparsemask  # noqa: F401
+
+CONFIGS = Path(__file__).parents[2] / 'configs' / 'sparsemask'
+CLASSES = {'voc': 21, 'camvid': 11, 'camvid-96x128': 11, 'shapes': 8}
+# Head, number of connections, loss on connections, module with the connections.
+METHODS = {
+    'fcn': ('FCNHead', None, None, None),
+    'deeplabv3': ('ASPPHead', None, None, None),
+    'unet': ('SparseMaskHead', 17, None, None),
+    'sparseacn': ('SparseMaskHead', 34, None, None),
+    'full': ('SparseMaskHead', 90, None, None),
+    'sparsemask': ('SparseMaskHead', 15, None, None),
+    'fdn': ('FDNHead', 90, 'SparseConnectivityLoss', 'RelaxedConnections'),
+    'l1': ('FDNHead', 90, 'L1ConnectivityLoss', 'RelaxedConnections'),
+    'maskconnect': ('FDNHead', 90, None, 'TopKConnections'),
+}
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_all_data_sets(method):
+    init_default_scope('mmseg')
+    head_type, count, loss, connections = METHODS[method]
+    for data, classes in CLASSES.items():
+        cfg = Config.fromfile(CONFIGS / f'{method}_mbv2_{data}.py')
+        fcn = Config.fromfile(CONFIGS / f'fcn_mbv2_{data}.py')
+        for key in ('train_dataloader', 'test_evaluator', 'train_cfg', 'optim_wrapper'):
+            assert cfg[key] == fcn[key], 'methods differ in the decoder alone'
+        assert cfg.model.backbone.backbone == fcn.model.backbone.backbone
+        head = MODELS.build(cfg.model.decode_head)
+        assert type(head).__name__ == head_type and head.num_classes == classes
+        connectivity = getattr(head, 'connectivity', None)
+        assert (connectivity and len(connectivity)) == count
+        loss_module = getattr(head, 'loss_connectivity', None)
+        assert (loss_module and type(loss_module).__name__) == loss
+        module = getattr(head, 'connections', None)
+        assert (module and type(module).__name__) == connections
+        hooks = [hook['type'] for hook in cfg.get('custom_hooks', [])]
+        assert ('PruneHook' in hooks) == (head_type == 'FDNHead')
+        if method == 'maskconnect':
+            assert module.k == 3
+        if method == 'l1':
+            searched = Config.fromfile(CONFIGS / f'fdn_mbv2_{data}.py').model.decode_head
+            weight = searched.loss_connectivity.loss_weight
+            assert loss_module.loss_weight == weight
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_a_training_step(method):
+    init_default_scope('mmseg')
+    cfg = Config.fromfile(CONFIGS / f'{method}_mbv2_shapes.py')
+    cfg.model.data_preprocessor.size = (32, 32)
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model)
+    model.train()
+    samples = [
+        SegDataSample(
+            gt_sem_seg=PixelData(data=torch.randint(8, (1, 32, 32))),
+            metainfo=dict(img_shape=(32, 32), ori_shape=(32, 32)),
+        )
+        for _ in range(2)
+    ]
+    images = [torch.randint(256, (3, 32, 32), dtype=torch.uint8) for _ in range(2)]
+    data = model.data_preprocessor(dict(inputs=images, data_samples=samples), training=True)
+    losses = model(**data, mode='loss')
+    total, _ = model.parse_losses(losses)
+    assert torch.isfinite(total)
+    total.backward()
+    missing = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    assert not missing, 'a parameter without gradient stops a run of several processes'
