@@ -43,7 +43,7 @@ from .study import (
 
 MAX_ERRORS = 3
 """Failures in a row after which a worker gives up."""
-MAX_REPEATS = 10
+MAX_REPEATS = 3
 """Repeats in a row after which a worker queues a cell that nobody has tried."""
 POLL = 0.5
 """Seconds between two looks at the study while there is nothing to do."""
@@ -183,7 +183,9 @@ def _make_sampler(job: Job) -> optuna.samplers.BaseSampler:
     kind = job.settings.sampler.get('type', 'paper')
     seed = job.settings.seed
     if kind in ('tpe', 'nsga2'):
-        seed = random.Random(f'{seed}:{socket.gethostname()}:{os.getpid()}').randrange(2**31)
+        seed = random.Random(f'{seed}:{socket.gethostname()}:{os.getpid()}:{job.worker}').randrange(
+            2**31
+        )
     return build_sampler(
         job.settings.sampler,
         job.settings.space,

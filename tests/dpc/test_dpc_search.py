@@ -1,0 +1,303 @@
+"""The search as a whole, with a training that is replaced by a function of the cell."""
+
+import collections
+import csv
+import os
+import threading
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+from mmengine.config import Config
+from mmseg.registry import MODELS
+from optuna.trial import TrialState
+
+from mmseg_sparsemask.dpc import search as search_module
+from mmseg_sparsemask.dpc.cell import Cell
+from mmseg_sparsemask.dpc.proxy import ProxyResult, prepare_task
+from mmseg_sparsemask.dpc.report import pareto_front, ranking, write_report
+from mmseg_sparsemask.dpc.samplers import build_sampler
+from mmseg_sparsemask.dpc.search import Job, cost_of, identity, run_search, run_worker
+from mmseg_sparsemask.dpc.settings import SearchSettings
+from mmseg_sparsemask.dpc.space import SearchSpace
+from mmseg_sparsemask.dpc.study import finished_trials, open_storage, open_study
+
+SPACE = SearchSpace(branches=3, rates=(1, 2, 3), grids=(1, 2))
+
+
+def score(cell):
+    """A smooth score with one best cell: large rates, few poolings, a chain."""
+    return sum(
+        (b.op.size[0] + 2 * b.op.size[1]) * (b.op.kind == 'sep3x3') + (b.input + 1)
+        for b in cell.canonical().branches
+    )
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    trained = []
+
+    def train(task, cell, work_dir):
+        trained.append(cell.hash)
+        time.sleep(0.01)
+        return ProxyResult(miou=float(score(cell)), curve=((6, float(score(cell))),), seconds=0.02)
+
+    monkeypatch.setattr(search_module, 'train_cell', train)
+    monkeypatch.setattr(search_module, 'measure_latency', lambda task, cell: float(len(cell)))
+    monkeypatch.setattr(search_module, 'POLL', 0.02)
+    return trained
+
+
+@pytest.fixture
+def make_job(tiny, tmp_path):
+    task = prepare_task(tiny)
+
+    def make(target, **changes):
+        settings = SearchSettings.from_config(tiny)
+        changes.setdefault('space', SPACE)
+        settings = SearchSettings(**{**vars(settings), **changes})
+        return Job(
+            settings=settings,
+            task=task,
+            storage=str(tmp_path / 'study.db'),
+            study='s',
+            target=target,
+            work_dir=str(tmp_path / 'work'),
+            worker=0,
+            threads=1,
+            parent=os.getppid(),
+        )
+
+    return make
+
+
+def study_of(job):
+    storage = open_storage(job.storage, 1, 3)
+    return open_study(storage, job.study, job.settings.directions, identity(job.settings, job.task))
+
+
+def work(job, count):
+    study_of(job)
+    jobs = [Job(**{**vars(job), 'worker': i}) for i in range(count)]
+    threads = [threading.Thread(target=run_worker, args=(each,)) for each in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return study_of(job)
+
+
+@pytest.mark.parametrize('kind', ['paper', 'random', 'tpe', 'nsga2'])
+def test_exact_counts_and_no_cell_twice(make_job, fake, kind):
+    objectives = ('miou', 'params') if kind == 'nsga2' else ('miou',)
+    job = make_job(9, sampler=dict(type=kind), objectives=objectives)
+    study = work(job, 3)
+    assert len(finished_trials(study)) == 9
+    assert len(fake) == len(set(fake)) == 9
+    assert {t.user_attrs['hash'] for t in finished_trials(study)} == set(fake)
+    for trial in finished_trials(study):
+        cell = Cell.from_string(trial.user_attrs['cell'])
+        assert trial.values[0] == score(cell)
+        assert trial.user_attrs['params'] == cost_of(job.task, cell).params
+    assert len(finished_trials(work(job, 2))) == 9  # nothing left to do
+    more = work(Job(**{**vars(job), 'target': 12}), 2)
+    assert len(finished_trials(more)) == 12
+
+
+@pytest.mark.parametrize('kind', ['paper', 'tpe'])
+def test_a_whole_small_space(make_job, fake, kind):
+    space = SearchSpace(branches=2, rates=(1,), grids=(1,))
+    job = make_job(space.count_distinct, space=space, sampler=dict(type=kind))
+    study = work(job, 3)
+    assert len(finished_trials(study)) == len(set(fake)) == len(fake) == space.count_distinct
+
+
+def simulate(kind, seed, count, space=SPACE):
+    """A search in memory, one worker."""
+    sampler = build_sampler(dict(type=kind), space, seed)
+    study = optuna.create_study(sampler=sampler, direction='maximize')
+    cells = []
+    for _ in range(count):
+        trial = study.ask()
+        params = {k: trial.suggest_categorical(k, v) for k, v in space.choices().items()}
+        cells.append(space.from_params(params))
+        trial.set_user_attr('hash', cells[-1].hash)
+        study.tell(trial, score(cells[-1]))
+    return cells
+
+
+def test_the_papers_mix_finds_better_cells():
+    mean = {}
+    for kind in ('paper', 'random'):
+        scores = [score(cell) for cell in simulate(kind, 0, 60, SearchSpace())]
+        mean[kind] = sum(scores[:20]) / 20, sum(scores[-20:]) / 20
+    assert mean['paper'][1] > mean['paper'][0]
+    assert mean['paper'][1] > mean['random'][1]
+
+
+def test_draws_follow_the_number_of_the_trial():
+    def draw(seed, kind='random'):
+        return simulate(kind, seed, 30)
+
+    assert draw(0) == draw(0) != draw(1)
+    assert len({cell.hash for cell in draw(0)}) == 30
+    assert draw(0, 'paper')[:10] == draw(0)[:10]  # uniform until there is something to be near
+
+
+def test_mixing_share():
+    sampler = build_sampler(dict(type='paper', explore=0.25, startup=1), SearchSpace(), 0)
+    study = optuna.create_study(sampler=sampler, direction='maximize')
+    first = study.ask(
+        {
+            k: optuna.distributions.CategoricalDistribution(v)
+            for k, v in SearchSpace().choices().items()
+        }
+    )
+    study.tell(first, 1.0)
+    centre = first.params
+    near = 0
+    for _ in range(200):
+        trial = study.ask()
+        params = {k: trial.suggest_categorical(k, v) for k, v in SearchSpace().choices().items()}
+        near += sum(params[k] != centre[k] for k in params) == 1
+        study.tell(trial, 0.0)
+    assert 0.65 < near / 200 < 0.85
+
+
+@pytest.mark.parametrize('kind', ['paper', 'nsga2'])
+def test_constraints(make_job, fake, kind, tmp_path):
+    bound = 300
+    job = make_job(8, sampler=dict(type=kind), constraints=dict(params=bound))
+    study = work(job, 2)
+    if kind == 'paper':  # not even tried
+        assert all(t.user_attrs['params'] <= bound for t in finished_trials(study))
+    result = write_report(study, job.settings, tmp_path / 'report')
+    assert cost_of(job.task, result['best']).params <= bound
+    with open(tmp_path / 'report' / 'results.csv') as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        assert (row['feasible'] == 'True') == (int(row['params']) <= bound)
+    assert (tmp_path / 'report' / 'pareto_params.svg').exists()
+
+
+def test_a_failing_cell_does_not_end_the_search(make_job, fake, monkeypatch):
+    good, calls = search_module.train_cell, collections.Counter()
+
+    def sometimes(task, cell, work_dir):
+        calls['n'] += 1
+        if calls['n'] in (2, 5):
+            raise RuntimeError('out of memory')
+        return good(task, cell, work_dir)
+
+    monkeypatch.setattr(search_module, 'train_cell', sometimes)
+    study = work(make_job(4), 1)
+    assert len(finished_trials(study)) == 4
+    errors = [t.user_attrs['error'] for t in study.trials if t.state == TrialState.FAIL]
+    assert errors == ['RuntimeError: out of memory'] * 2
+
+
+def test_an_error_that_stays_is_raised(make_job, fake, monkeypatch):
+    def never(task, cell, work_dir):
+        raise RuntimeError('no such device')
+
+    monkeypatch.setattr(search_module, 'train_cell', never)
+    job = make_job(6)
+    with pytest.raises(RuntimeError, match='no such device'):
+        run_worker(job)
+    assert not finished_trials(study_of(job))
+
+
+def test_a_worker_whose_launcher_is_gone_ends(make_job, fake):
+    job = make_job(5)
+    study_of(job)
+    run_worker(Job(**{**vars(job), 'parent': 1 if os.getppid() != 1 else 2}))
+    assert not fake
+
+
+def test_report(make_job, fake, tmp_path):
+    job = make_job(9)
+    study = work(job, 2)
+    out = tmp_path / 'report'
+    result = write_report(study, job.settings, out)
+    names = {str(p.relative_to(out)) for p in out.rglob('*') if p.is_file()}
+    assert names == {
+        'results.csv',
+        'history.svg',
+        'pareto_params.svg',
+        'cell.json',
+        'cell.svg',
+        'retrain.py',
+        *(f'cells/rank_{k}.svg' for k in range(1, 6)),
+    }
+    with open(out / 'results.csv') as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 9
+    assert max(float(r['miou']) for r in rows) == result['miou'] == score(result['best'])
+    assert Cell.load(out / 'cell.json') == result['best']
+    config = Config.fromfile(out / 'retrain.py')
+    assert Cell.from_published(config.model.decode_head.cell) == result['best']
+    assert config.model.decode_head.num_classes == 8
+    assert MODELS.build(config.model).decode_head.context.cell.cell == result['best']
+    ranked = ranking(study)
+    assert [t.values[0] for t in ranked] == sorted((t.values[0] for t in ranked), reverse=True)
+
+
+def test_pareto_front_by_exhaustion(make_job, fake):
+    trials = finished_trials(work(make_job(12), 1))
+    front = {t.number for t in pareto_front(trials, 'params')}
+
+    def beats(a, b):
+        ahead = a.user_attrs['miou'] >= b.user_attrs['miou']
+        cheaper = a.user_attrs['params'] <= b.user_attrs['params']
+        strictly = (
+            a.user_attrs['miou'] > b.user_attrs['miou']
+            or a.user_attrs['params'] < b.user_attrs['params']
+        )
+        return ahead and cheaper and strictly
+
+    points = {(t.user_attrs['miou'], t.user_attrs['params']): t.number for t in reversed(trials)}
+    kept = {
+        points[(t.user_attrs['miou'], t.user_attrs['params'])]
+        for t in trials
+        if not any(beats(other, t) for other in trials)
+    }
+    assert front == kept
+
+
+def test_studies_that_do_not_compare(make_job, fake):
+    job = make_job(3)
+    study_of(job)
+    other = make_job(3, space=SearchSpace(branches=2))
+    with pytest.raises(ValueError, match='was started with space='):
+        study_of(other)
+    storage = open_storage(job.storage, 1, 3)
+    changed = {**identity(job.settings, job.task), 'caches': {'train': 'x', 'val': 'y'}}
+    with pytest.raises(ValueError, match='caches=.*backbone checkpoint'):
+        open_study(storage, job.study, job.settings.directions, changed)
+
+
+@pytest.mark.parametrize(
+    'changes, message',
+    [
+        (dict(trials=0), '--trials must be at least 1, got 0'),
+        (dict(workers=0), '--workers must be at least 1, got 0'),
+        (dict(storage='postgresql://me:secret@127.0.0.1:1/x'), 'cannot reach the storage'),
+        (dict(storage='nothing://x'), 'nothing://x'),
+        (dict(storage='/proc/none/x.db'), 'cannot|No such file'),
+    ],
+)
+def test_bad_starts_leave_nothing(tiny, tmp_path, changes, message):
+    arguments = dict(
+        storage=str(tmp_path / 'study.db'), study_name='s', workers=1, trials=2, work_dir=tmp_path
+    )
+    with pytest.raises((ValueError, OSError), match=message) as error:
+        run_search(tiny, **{**arguments, **changes})
+    assert 'secret' not in str(error.value)
+    assert not (tmp_path / 'cache').exists() and not (tmp_path / 'study.db').exists()
+
+
+def test_heartbeat_settings(tmp_path):
+    with pytest.raises(ValueError, match='grace must be larger'):
+        open_storage(str(tmp_path / 'x.db'), 10, 10)
+    assert not Path(tmp_path / 'x.db').exists()
