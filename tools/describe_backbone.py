@@ -7,7 +7,7 @@ from mmengine.registry import init_default_scope
 
 from mmseg_sparsemask.models.describe import (
     config_lines,
-    describe_features,
+    describe_backbone,
     feature_table,
     head_mismatch,
 )
@@ -44,12 +44,12 @@ def main(argv=None):
     image_size = (args.shape[0], args.shape[-1])
     model = cfg.get('model', {})
     try:
-        features = describe_features(model, image_size)
+        description = describe_backbone(model, image_size)
     except ValueError as error:
         raise SystemExit(f'error: {error}') from None
-    print(feature_table(features, image_size))
-    print(f'\n{config_lines(features)}')
-    mismatch = head_mismatch(model.get('decode_head') or {}, features)
+    print(feature_table(description))
+    print(f'\n{config_lines(description.features)}')
+    mismatch = head_mismatch(model.get('decode_head') or {}, description.features)
     if mismatch:
         print(f'\ndecode_head of this config does not fit: {mismatch}')
 

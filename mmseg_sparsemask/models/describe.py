@@ -4,14 +4,33 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from mmseg_sparsemask.connectivity import Feature
-from mmseg_sparsemask.connectivity.cost import feature_size
 from mmseg_sparsemask.models.backbones.feature_taps import FeatureTaps, describe, probe_shapes
+
+#: Strides are measured on an image whose sides are multiples of this: a size that a strided layer
+#: has to round says less about its stride.
+_EVEN = 64
+
+
+@dataclass(frozen=True)
+class Description:
+    """Features of an encoder, and how large they are for one image.
+
+    Attributes:
+        image_size: (height, width) of the image in pixels.
+        features: In the backbone's order.
+        sizes: (height, width) of each.
+    """
+
+    image_size: tuple[int, int]
+    features: tuple[Feature, ...]
+    sizes: tuple[tuple[int, int], ...]
 
 
 class _Encoder(nn.Module):
@@ -27,9 +46,9 @@ class _Encoder(nn.Module):
         return tuple(features if self.neck is None else self.neck(features))
 
 
-def describe_features(
+def describe_backbone(
     model: Mapping[str, Any], image_size: tuple[int, int] = (512, 512)
-) -> tuple[Feature, ...]:
+) -> Description:
     """Features that a segmentor's backbone (and neck, if it has one) hands to its heads.
 
     Nothing is downloaded, and where the backbone allows it nothing is computed either.
@@ -39,7 +58,7 @@ def describe_features(
         image_size: (height, width) in pixels of the image to try.
 
     Returns:
-        One for each feature, in the backbone's order. Modules are named for ``FeatureTaps`` only.
+        One feature for each output. Modules are named for ``FeatureTaps`` only.
 
     Raises:
         ValueError: No backbone in the config, an image too small, or something that is no tuple
@@ -49,30 +68,38 @@ def describe_features(
         raise ValueError('expected a config with model=dict(backbone=dict(...), ...), found none')
     backbone = MODELS.build(copy.deepcopy(model['backbone']))
     neck = MODELS.build(copy.deepcopy(model['neck'])) if model.get('neck') else None
+    encoder = _Encoder(backbone, neck)
+    even = (-(-image_size[0] // _EVEN) * _EVEN, -(-image_size[1] // _EVEN) * _EVEN)
+    taps = backbone.features if isinstance(backbone, FeatureTaps) and neck is None else ()
+    features = describe(_shapes(encoder, even), even, taps)
+    sizes = tuple((shape[2], shape[3]) for shape in _shapes(encoder, image_size))
+    return Description(image_size, features, sizes)
+
+
+def _shapes(encoder: _Encoder, image_size: tuple[int, int]) -> list[tuple[int, ...]]:
+    name = type(encoder.backbone).__name__
     try:
-        shapes = probe_shapes(_Encoder(backbone, neck), image_size)
+        shapes = probe_shapes(encoder, image_size)
     except RuntimeError as error:
         raise ValueError(
-            f'{type(backbone).__name__} cannot take an image of {image_size[0]}x{image_size[1]} '
-            f'pixels ({error}); try another --shape'
+            f'{name} cannot take an image of {image_size[0]}x{image_size[1]} pixels ({error}); '
+            'try another --shape'
         ) from error
     if any(len(shape) != 4 for shape in shapes):
         raise ValueError(
-            f'{type(backbone).__name__} gives shapes {shapes}; expected maps (N, C, h, w): set its '
-            'out_indices, or tap modules with FeatureTaps'
+            f'{name} gives shapes {shapes}; expected maps (N, C, h, w): set its out_indices, or '
+            'tap modules with FeatureTaps'
         )
-    taps = backbone.features if isinstance(backbone, FeatureTaps) and neck is None else ()
-    return describe(shapes, image_size, taps)
+    return shapes
 
 
-def feature_table(features: Sequence[Feature], image_size: tuple[int, int]) -> str:
-    """The features as a text table; sizes are for that image."""
-    rows = [('feature', 'module', 'channels', 'stride', f'size at {image_size[0]}x{image_size[1]}')]
-    for feature in features:
-        size = 'x'.join(map(str, feature_size(image_size, feature.stride)))
-        rows.append(
-            (feature.name, feature.module or '-', f'{feature.channels}', f'{feature.stride}', size)
-        )
+def feature_table(description: Description) -> str:
+    """The features as a text table."""
+    height, width = description.image_size
+    rows = [('feature', 'module', 'channels', 'stride', f'size at {height}x{width}')]
+    for feature, (h, w) in zip(description.features, description.sizes):
+        numbers = (f'{feature.channels}', f'{feature.stride}', f'{h}x{w}')
+        rows.append((feature.name, feature.module or '-', *numbers))
     widths = [max(map(len, column)) for column in zip(*rows)]
     return '\n'.join(
         '  '.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows

@@ -12,7 +12,7 @@ from mmseg.structures import SegDataSample
 
 import mmseg_sparsemask  # noqa: F401
 from mmseg_sparsemask.connectivity import decoder_cost, supernet_parameters
-from mmseg_sparsemask.models.describe import describe_features, head_mismatch
+from mmseg_sparsemask.models.describe import describe_backbone, head_mismatch
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'sparsemask'
 
@@ -61,7 +61,7 @@ def test_backbone(backbone):
     assert search.model.backbone == found.model.backbone
     assert Path(search.custom_hooks[0].retrain_config).resolve() == Path(found.filename).resolve()
 
-    features = describe_features(search.model, (512, 512))
+    features = describe_backbone(search.model, (513, 513)).features
     assert head_mismatch(search.model.decode_head, features) is None
     assert head_mismatch(found.model.decode_head, features) is None
 

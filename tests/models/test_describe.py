@@ -7,8 +7,9 @@ from mmseg.registry import MODELS
 
 from mmseg_sparsemask.connectivity import Feature
 from mmseg_sparsemask.models.describe import (
+    Description,
     config_lines,
-    describe_features,
+    describe_backbone,
     feature_table,
     head_mismatch,
 )
@@ -23,25 +24,29 @@ FPN = dict(type='FPN', in_channels=[64, 128, 256, 512], out_channels=8, num_outs
 
 
 def test_against_real_tensors():
-    features = describe_features(dict(backbone=RESNET), (64, 96))
+    description = describe_backbone(dict(backbone=RESNET), (65, 97))
+    features = description.features
     backbone = MODELS.build(RESNET).eval()
-    outputs = backbone(torch.zeros(1, 3, 64, 96))
+    outputs = backbone(torch.zeros(1, 3, 65, 97))
     assert len(features) == len(outputs) == 5
     for feature, output in zip(features, outputs):
-        assert output.shape[1:] == (feature.channels, 64 // feature.stride, 96 // feature.stride)
+        assert output.shape[1] == feature.channels
+    assert description.sizes == tuple(tuple(output.shape[2:]) for output in outputs)
+    # Not round(65 / 3), as the coarsest of this size would say.
+    assert [f.stride for f in features] == [2, 4, 8, 16, 32]
     assert [f.module for f in features] == RESNET['features']
     assert [f.name for f in features] == ['E1', 'E2', 'E3', 'E4', 'E5']
 
 
 def test_a_neck_counts():
     model = dict(backbone=dict(type='ResNet', depth=18), neck=FPN)
-    features = describe_features(model, (128, 128))
+    features = describe_backbone(model, (128, 128)).features
     assert [(f.channels, f.stride) for f in features] == [(8, 4), (8, 8), (8, 16), (8, 32)]
 
 
 def test_config_is_not_changed():
     model = dict(backbone=dict(type='ResNet', depth=18), neck=FPN)
-    describe_features(model, (64, 64))
+    describe_backbone(model, (64, 64))
     assert model == dict(backbone=dict(type='ResNet', depth=18), neck=FPN)
 
 
@@ -49,7 +54,8 @@ FEATURES = (Feature('E1', 16, 4, 'layer1'), Feature('E2', 320, 32, 'layer4.1'))
 
 
 def test_text():
-    assert feature_table(FEATURES, (513, 65)).splitlines() == [
+    description = Description((513, 65), FEATURES, ((129, 17), (17, 3)))
+    assert feature_table(description).splitlines() == [
         'feature  module    channels  stride  size at 513x65',
         'E1       layer1    16        4       129x17',
         'E2       layer4.1  320       32      17x3',
@@ -85,7 +91,7 @@ BAD = {
     'unknown module': (dict(backbone={**RESNET, 'features': ['layer9']}), 'layer9'),
     'neck that does not fit': (
         dict(backbone=RESNET, neck={**FPN, 'in_channels': [1, 2, 3, 4, 5], 'num_outs': 5}),
-        'cannot take an image of 64x64',
+        'cannot take an image of 64x64 pixels',
     ),
 }
 
@@ -94,7 +100,7 @@ BAD = {
 def test_bad_input(name):
     model, message = BAD[name]
     with pytest.raises(ValueError, match=message):
-        describe_features(model, (64, 64))
+        describe_backbone(model, (64, 64))
 
 
 def tool():
