@@ -1,0 +1,81 @@
+import csv
+import json
+import math
+
+import optuna
+import pytest
+from mmengine.config import Config
+
+from mmseg_sparsemask.dpc.cell import Cell
+from mmseg_sparsemask.dpc.rerank import rank_correlation, run_rerank
+from mmseg_sparsemask.dpc.space import SearchSpace
+from mmseg_sparsemask.dpc.study import open_storage
+
+SPACE = SearchSpace(branches=2, rates=(1, 2), grids=(1,))
+CELLS = ['-1:conv1x1 -1:sep3x3_1x1', '-1:sep3x3_2x2 0:conv1x1', '-1:conv1x1 -1:conv1x1']
+
+
+@pytest.fixture
+def storage(tmp_path):
+    """A study of three finished trials, and one that repeats the best."""
+    url = str(tmp_path / 'study.db')
+    study = optuna.create_study(storage=open_storage(url), study_name='s', direction='maximize')
+    for text, score, repeat in zip([*CELLS, CELLS[1]], [10.0, 30.0, 20.0, 30.0], [0, 0, 0, 1]):
+        cell = Cell.from_string(text)
+        trial = study.ask()
+        for name, values in SPACE.choices().items():
+            trial.suggest_categorical(name, values)
+        attrs = dict(cell=text, hash=cell.hash, miou=score, params=1, macs=1, latency=1.0)
+        for name, value in attrs.items():
+            trial.set_user_attr(name, value)
+        if repeat:
+            trial.set_user_attr('repeat_of', 1)
+        study.tell(trial, score)
+    return url
+
+
+def test_the_best_are_trained_for_real(tiny, tmp_path, storage):
+    out = tmp_path / 'rerank'
+    result = run_rerank(tiny, storage, 's', 2, out)
+    assert [r['proxy_miou'] for r in sorted(result['rows'], key=lambda r: r['proxy_rank'])] == [
+        30.0,
+        20.0,
+    ]
+    real = [r['real_miou'] for r in result['rows']]
+    assert real == sorted(real, reverse=True)
+    with open(out / 'rerank.csv') as file:
+        rows = list(csv.DictReader(file))
+    assert {r['cell'] for r in rows} == {CELLS[1], CELLS[2]}
+    best = Cell.load(out / 'cell.json')
+    assert best == result['best'] and best.meta['real_miou'] == real[0]
+    config = Config.fromfile(out / 'retrain.py')
+    assert Cell.from_published(config.model.decode_head.cell) == best
+    assert json.loads((out / 'rerank.json').read_text())['rows'] == result['rows']
+    # Going on with one more cell leaves what is done.
+    stamps = {p: p.stat().st_mtime_ns for p in out.glob('*/result.json')}
+    assert len(stamps) == 2
+    more = run_rerank(tiny, storage, 's', 5, out)
+    assert len(more['rows']) == 3
+    assert all(p.stat().st_mtime_ns == stamp for p, stamp in stamps.items())
+
+
+def test_rank_correlation():
+    assert rank_correlation([1, 2, 3], [10, 20, 40]) == pytest.approx(1)
+    assert rank_correlation([1, 2, 3, 4], [2, 1, 4, 3]) == pytest.approx(1 - 6 * 4 / (4 * 15))
+    assert math.isnan(rank_correlation([1], [1]))
+    assert math.isnan(rank_correlation([1, 2], [3, 3]))
+    with pytest.raises(ValueError, match='as many scores'):
+        rank_correlation([1], [1, 2])
+
+
+def test_bad_input(tiny, tmp_path, storage):
+    with pytest.raises(ValueError, match='--top must be at least 1'):
+        run_rerank(tiny, storage, 's', 0, tmp_path)
+    with pytest.raises(ValueError, match=r"no study 'x' in this storage; it has \['s'\]"):
+        run_rerank(tiny, storage, 'x', 1, tmp_path)
+    optuna.create_study(storage=open_storage(storage), study_name='empty')
+    with pytest.raises(ValueError, match='no finished trial'):
+        run_rerank(tiny, storage, 'empty', 1, tmp_path)
+    tiny.dpc_search.retrain = None
+    with pytest.raises(ValueError, match='names no dpc_search.retrain'):
+        run_rerank(tiny, storage, 's', 1, tmp_path)
