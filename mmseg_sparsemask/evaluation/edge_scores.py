@@ -26,6 +26,7 @@ __all__ = [
     'f_measure',
     'precision_recall',
     'summarise',
+    'thin_lines',
 ]
 
 
@@ -139,6 +140,27 @@ def check_inputs(pred: np.ndarray, targets: Sequence[np.ndarray], name: str = ''
     return pred
 
 
+def thin_lines(mask: np.ndarray) -> np.ndarray:
+    """Thin a boundary map to lines one pixel wide.
+
+    Args:
+        mask: (H, W) boolean.
+
+    Returns:
+        (H, W) boolean, a subset of mask.
+
+    Raises:
+        ImportError: without scikit-image, which only this needs.
+    """
+    try:
+        from skimage.morphology import thin
+    except ImportError as error:
+        raise ImportError(
+            'thinning boundaries needs scikit-image; run: pip install scikit-image'
+        ) from error
+    return np.asarray(thin(mask))  # type: ignore[no-untyped-call, unused-ignore]
+
+
 def evaluate_image(
     pred: np.ndarray,
     targets: Sequence[np.ndarray],
@@ -170,8 +192,7 @@ def evaluate_image(
     if thinning:
         # Not at the top: the plugin imports this module, and scikit-image is optional.
         require_extra('skimage', 'edge')
-        from skimage.morphology import thin
-    pred = check_inputs(pred, targets, name)
+            pred = check_inputs(pred, targets, name)
     masks = [np.asarray(target) != 0 for target in targets]
     if nms:
         pred = edge_nms(pred, border=border)
@@ -187,7 +208,7 @@ def evaluate_image(
         previous = cut
         if not cut.any():
             continue
-        lines = thin(cut) if thinning else cut  # type: ignore[no-untyped-call, unused-ignore]
+        lines = thin_lines(cut) if thinning else cut
         found = np.zeros_like(cut)
         for mask in masks:
             matched_pred, matched_target = match_boundaries(lines, mask, max_dist)

@@ -1,5 +1,9 @@
 """ODS, OIS, AP and R50 on cases small enough to work out by hand."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -14,6 +18,8 @@ from mmseg_sparsemask.evaluation.edge_scores import (
     recall_at_half,
     summarise,
 )
+
+ROOT = Path(__file__).parents[2]
 
 
 def counts(*rows):
@@ -188,3 +194,13 @@ def test_wrong_inputs():
         summarise([], [0.5])
     with pytest.raises(ValueError, match='2 thresholds'):
         summarise([counts([1], [1], [1], [1])], [0.3, 0.6])
+
+
+def test_without_scikit_image(monkeypatch):
+    """Only thinning needs it, and says so; importing the package does not."""
+    monkeypatch.setitem(sys.modules, 'skimage.morphology', None)
+    with pytest.raises(ImportError, match='pip install scikit-image'):
+        evaluate_image(line(20) * 1.0, [line(20)], [0.5])
+    evaluate_image(line(20) * 1.0, [line(20)], [0.5], thinning=False)
+    code = "import sys; sys.modules['skimage'] = None; import mmseg_sparsemask.evaluation.metrics"
+    subprocess.run([sys.executable, '-c', code], check=True, cwd=ROOT)
