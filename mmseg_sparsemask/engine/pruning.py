@@ -32,6 +32,7 @@ from mmseg_sparsemask.connectivity.draw import (
 from mmseg_sparsemask.connectivity.io import write_atomically
 from mmseg_sparsemask.connectivity.prune import drop_unreachable, separation, threshold
 from mmseg_sparsemask.models.decode_heads import FDNHead
+from mmseg_sparsemask.utils.toolbox import allow_checkpoint_types
 
 #: Where the history is kept in the message hub, and so in checkpoints.
 HISTORY_KEY = 'connection_weight_history'
@@ -78,8 +79,11 @@ class PruneStatus:
     parameters: int
 
     def separated(self, factor: float) -> bool:
-        """Whether the smallest kept weight is at least `factor` times the largest dropped one."""
-        return self.live < self.total and self.smallest_kept >= factor * self.largest_dropped
+        """Whether the smallest kept weight is at least `factor` times the largest dropped one.
+
+        Never when nothing is dropped, or nothing would be left.
+        """
+        return 0 < self.live < self.total and self.smallest_kept >= factor * self.largest_dropped
 
 
 def find_supernet(model: nn.Module) -> FDNHead:
@@ -99,13 +103,25 @@ def find_supernet(model: nn.Module) -> FDNHead:
     )
 
 
-def prune_status(head: FDNHead, value: float, merge: bool) -> PruneStatus:
+def prune_status(
+    head: FDNHead,
+    value: float,
+    merge: bool,
+    weights: Mapping[Connection, float] | None = None,
+) -> PruneStatus:
     """What pruning a supernet now would give.
+
+    Args:
+        head: The supernet.
+        value: Threshold on the connection weights, in (0, 1).
+        merge: See `connectivity.prune.prune`.
+        weights: Weights of another moment of the search, instead of the present ones.
 
     Raises:
         ValueError: A weight is not a number, or the threshold is not in (0, 1).
     """
-    weights = head.connection_weights()
+    if weights is None:
+        weights = head.connection_weights()
     dropped, kept = separation(weights, value)
     live = len(drop_unreachable(threshold(weights, value)))
     parameters = 0
@@ -253,6 +269,8 @@ def load_search(path: str | os.PathLike[str], config: str | None = None) -> Save
     Raises:
         ValueError: Not a checkpoint, no supernet in it, or no config.
     """
+    # Once the toolbox has loaded a checkpoint, it takes the types it allowed for that back.
+    allow_checkpoint_types()
     try:
         checkpoint = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:

@@ -7,6 +7,7 @@ from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
+from mmengine.runner import EpochBasedTrainLoop
 from mmseg.registry import HOOKS
 
 from mmseg_sparsemask.connectivity.draw import draw_weights, figure_to_array
@@ -67,6 +68,12 @@ class PruneHook(Hook):
             raise ValueError(f'threshold: expected a number in (0, 1), got {threshold}')
         if interval < 1:
             raise ValueError(f'interval: expected at least 1 iteration, got {interval}')
+        if image_interval < 0:
+            raise ValueError(
+                f'image_interval: expected 0 (none) or more iterations, got {image_interval}'
+            )
+        if not separation >= 1:
+            raise ValueError(f'separation: expected a factor of at least 1, got {separation}')
         if stop_after is not None and stop_after < 1:
             raise ValueError(f'stop_after: expected None or at least 1 check, got {stop_after}')
         self.threshold = threshold
@@ -82,7 +89,7 @@ class PruneHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Check what the end will need, and take up the history of a resumed run."""
-        find_supernet(runner.model)
+        head = find_supernet(runner.model)
         check_work_dir(runner.work_dir)
         if self.retrain_config is not None and not osp.isfile(self.retrain_config):
             raise ValueError(
@@ -93,6 +100,12 @@ class PruneHook(Hook):
         self._history = WeightHistory(list(saved['steps']), list(saved['weights']))
         if not self._history.steps:
             self._record(runner)
+        self._last_live, self._steady_checks = -1, 0
+        connections = list(head.connection_weights())
+        for step, record in zip(self._history.steps, self._history.weights):
+            if step and step % self.interval == 0:
+                weights = dict(zip(connections, record))
+                self._count_check(prune_status(head, self.threshold, self.merge, weights))
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -148,12 +161,26 @@ class PruneHook(Hook):
             f'{status.parameters:,} decoder parameters'
         )
 
-    def _stop_if_converged(self, runner: Any, status: PruneStatus) -> None:
+    def _count_check(self, status: PruneStatus) -> None:
         steady = status.live == self._last_live and status.separated(self.separation)
         self._steady_checks = self._steady_checks + 1 if steady else 0
         self._last_live = status.live
-        if self.stop_after is not None and self._steady_checks >= self.stop_after:
-            runner.logger.info(
-                f'converged: {status.live} connections for {self._steady_checks} checks; stopping'
-            )
-            runner.train_loop.stop_training = True
+
+    def _stop_if_converged(self, runner: Any, status: PruneStatus) -> None:
+        self._count_check(status)
+        loop = runner.train_loop
+        if self.stop_after is None or self._steady_checks < self.stop_after or loop.stop_training:
+            return
+        loop.stop_training = True
+        # The loop also ends here by its own count: that is when the last checkpoint and the last
+        # validation come.
+        if isinstance(loop, EpochBasedTrainLoop):
+            loop._max_epochs = runner.epoch + 1
+            when = 'after this epoch'
+        else:
+            loop._max_iters = runner.iter + 1
+            when = 'here'
+        runner.logger.info(
+            f'converged: {status.live} connections for {self._steady_checks} checks; '
+            f'stopping {when}'
+        )

@@ -1,0 +1,315 @@
+"""PruneHook in real runs: its log, scalars, pictures and files, and what stops it."""
+
+import json
+import re
+from xml.etree import ElementTree
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from reference import tiny
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from mmseg_sparsemask.connectivity import Connection, decoder_cost, load
+from mmseg_sparsemask.engine.hooks import prune_hook
+from mmseg_sparsemask.engine.hooks.prune_hook import PruneHook
+from mmseg_sparsemask.engine.pruning import (
+    HISTORY_KEY,
+    find_supernet,
+    load_search,
+    write_results,
+)
+
+STAGES = {'D5': ['E5', 'G'], 'D1': ['E1', 'E3', 'D5']}
+RESULTS = {'connectivity.json', 'connectivity.svg', 'connection_weights.svg', 'retrain.py'}
+
+#: Weights stay where a test puts them, but for the small steps of the optimiser.
+STILL = {
+    'model.decode_head.connections.noise_std': 0.0,
+    'model.decode_head.loss_connectivity': None,
+    'optim_wrapper.optimizer.lr': 1e-6,
+    'val_cfg': None,
+    'val_dataloader': None,
+    'val_evaluator': None,
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def make_runner(folder, iterations=7, stages=STAGES, dropped=0.0, **options):
+    """A search whose raw weights are 1.5 on the connections of `stages` and `dropped` elsewhere."""
+    folder.mkdir(exist_ok=True)
+    config = tiny.write_configs(folder, iterations)
+    options = {f'custom_hooks.0.{k}': v for k, v in options.items()}
+    runner = Runner.from_cfg(tiny.load(config, folder / 'w', **STILL, **options))
+    put_weights(runner, stages, dropped)
+    return runner
+
+
+def put_weights(runner, stages, dropped):
+    head = find_supernet(runner.model)
+    with torch.no_grad():
+        for stage, sources in head.connectivity.stages.items():
+            for place, source in enumerate(sources):
+                kept = source in stages.get(stage, [])
+                head.connections.raw[stage][place] = 1.5 if kept else dropped
+
+
+def log_of(work_dir):
+    return '\n'.join(path.read_text() for path in sorted(work_dir.glob('*/*.log')))
+
+
+def files_of(folder):
+    return {path.name for path in folder.iterdir()} & RESULTS
+
+
+@pytest.fixture(scope='module')
+def searched(tmp_path_factory):
+    """Folder and runner of a finished search of 7 iterations, checked every 3, drawn every 6."""
+    folder = tmp_path_factory.mktemp('search')
+    torch.set_num_threads(1)
+    runner = make_runner(folder)
+    runner.train()
+    return folder / 'w', runner
+
+
+def test_log(searched):
+    text = log_of(searched[0])
+    cost = decoder_cost(load(searched[0] / 'connectivity.json'), [8, 8, 16, 32, 64], 8, 8)
+    checks = re.findall(
+        r'if pruned now: (\d+) of (\d+) connections, largest dropped weight (\S+), '
+        r'smallest kept (\S+), (\S+) decoder parameters',
+        text,
+    )
+    assert len(checks) == 2
+    for live, total, dropped, kept, parameters in checks:
+        assert (live, total, parameters) == ('5', '30', f'{cost.parameters:,}')
+        assert float(dropped) < 1e-3 and float(kept) == 0.75
+    # The toolbox's own line of the iteration shows them too.
+    (line,) = re.findall(r'Iter\(train\) \[3/7\].*', text)
+    assert 'connections: 5' in line and f'decoder_params: {cost.parameters}' in line
+
+
+def test_summary_table(searched):
+    text = log_of(searched[0])
+    table = text[text.index('pruned\n') :]
+    assert re.search(r'\| D5 +\| 32 +\| E5 \(0\.75\) G \(0\.75\)', table)
+    assert re.search(r'\| D1 +\| 2 +\| E1 \(0\.75\) E3 \(0\.75\) D5 \(0\.75\)', table)
+    assert '5 of 30 connections, 1,384 decoder parameters (supernet: 7,512)' in table
+    assert f'retrain with: python tools/train.py {searched[0]}/retrain.py' in table
+
+
+def test_message_hub(searched):
+    hub = searched[1].message_hub
+    assert hub.get_scalar('train/connections').data[0].tolist() == [5, 5]
+    assert hub.get_scalar('train/smallest_kept').current() == pytest.approx(0.75, abs=1e-3)
+    assert hub.get_scalar('train/largest_dropped').current() < 1e-3
+    assert hub.get_scalar('train/decoder_params').current() == 1384
+    history = hub.get_info(HISTORY_KEY)
+    assert history['steps'] == [0, 3, 6, 7]
+    assert [len(record) for record in history['weights']] == [30] * 4
+    connections = list(find_supernet(searched[1].model).connection_weights())
+    first = dict(zip(connections, history['weights'][0]))
+    assert first[Connection('E3', 'D1')] == 0.75 and first[Connection('E2', 'D1')] == 0
+
+
+def test_files(searched):
+    work_dir, runner = searched
+    found = load(work_dir / 'connectivity.json')
+    assert {s: list(v) for s, v in found.stages.items()} == STAGES
+    assert found.strides == (2, 4, 8, 16, 32)
+    assert found.meta['threshold'] == 1e-3 and found.meta['merge'] is False
+    assert found.meta['iteration'] == 7
+    assert found.meta['experiment'] == runner.experiment_name
+    for name in ('connectivity.svg', 'connection_weights.svg'):
+        assert ElementTree.parse(work_dir / name).getroot().tag.endswith('svg')
+    # Nothing temporary stays.
+    assert not [path for path in work_dir.iterdir() if path.name.startswith('.')]
+
+
+def test_heat_map_reaches_every_backend(searched):
+    vis = next(searched[0].glob('*/vis_data'))
+    pictures = sorted(path.name for path in (vis / 'vis_image').iterdir())
+    assert pictures == ['connection_weights_6.png']
+    (events,) = vis.glob('events.out.tfevents*')
+    board = EventAccumulator(str(events), size_guidance={'images': 0, 'scalars': 0})
+    board.Reload()
+    (image,) = board.Images('connection_weights')
+    assert image.step == 6 and image.width > 100 and image.height > 50
+    assert [(e.step, e.value) for e in board.Scalars('connections')][:2] == [(3, 5.0), (4, 5.0)]
+    assert {'largest_dropped', 'smallest_kept', 'decoder_params'} <= set(board.Tags()['scalars'])
+
+
+def test_retrain_config_trains(searched):
+    cfg = tiny.load(searched[0] / 'retrain.py', searched[0] / 'retrain', **{'val_cfg': None})
+    assert Config.fromfile(searched[0] / 'retrain.py').work_dir == str(searched[0] / 'retrain')
+    cfg.val_dataloader = cfg.val_evaluator = None
+    cfg.train_cfg.max_iters = 1
+    runner = Runner.from_cfg(cfg)
+    head = runner.model.decode_head
+    assert type(head).__name__ == 'SparseMaskHead'
+    assert str(head.connectivity) == str(load(searched[0] / 'connectivity.json'))
+    assert sum(p.numel() for p in head.parameters()) == 1384
+    before = {name: p.clone() for name, p in head.named_parameters()}
+    runner.train()
+    moved = [name for name, p in head.named_parameters() if not torch.equal(p, before[name])]
+    assert len(moved) == len(before)
+
+
+def test_retrain_config_moves_with_its_project(searched, tmp_path, monkeypatch):
+    """Below the working directory, the base config is named relative to retrain.py."""
+    project = tmp_path / 'project'
+    (project / 'configs').mkdir(parents=True)
+    (project / 'work').mkdir()
+    tiny.write_configs(project / 'configs')
+    monkeypatch.chdir(project)
+    write_results(
+        find_supernet(searched[1].model), 'work', 1e-3, retrain_config='configs/sparse.py'
+    )
+    assert "_base_ = ['../configs/sparse.py']" in (project / 'work/retrain.py').read_text()
+    project.rename(tmp_path / 'elsewhere')
+    cfg = Config.fromfile(tmp_path / 'elsewhere/work/retrain.py')
+    assert cfg.model.decode_head.connectivity.stages == STAGES
+    assert cfg.work_dir == str(tmp_path / 'elsewhere/work/retrain')
+
+
+def test_the_same_later_from_the_checkpoint(searched, tmp_path):
+    search = load_search(searched[0] / 'iter_7.pth')
+    assert search.hook['interval'] == 3 and search.iteration == 7
+    hub = searched[1].message_hub
+    assert search.history.steps == [0, 3, 6, 7][: len(search.history.steps)]
+    assert search.history.weights == hub.get_info(HISTORY_KEY)['weights'][:3]
+    later = write_results(search.head, tmp_path, 1e-3, history=search.history)
+    assert later == load(searched[0] / 'connectivity.json')
+    assert files_of(tmp_path) == RESULTS - {'retrain.py'}
+
+
+def test_resume_keeps_the_history(searched, tmp_path):
+    runner = make_runner(tmp_path, iterations=9)
+    runner._resume, runner._load_from = True, str(searched[0] / 'iter_7.pth')
+    runner.train()
+    history = runner.message_hub.get_info(HISTORY_KEY)
+    assert history['steps'] == [0, 3, 6, 9]
+    earlier = searched[1].message_hub.get_info(HISTORY_KEY)['weights']
+    assert history['weights'][:3] == earlier[:3]
+    assert json.loads((tmp_path / 'w/connectivity.json').read_text())['meta']['iteration'] == 9
+
+
+def test_stops_when_converged(tmp_path):
+    """Checks at 3, 6, 9: the first sets the number, the next two find it unchanged."""
+    runner = make_runner(tmp_path, iterations=20, stop_after=2, retrain_config=None)
+    runner.train()
+    assert runner.iter == 9
+    assert 'converged: 5 connections for 2 checks; stopping here' in log_of(tmp_path / 'w')
+    assert files_of(tmp_path / 'w') == RESULTS - {'retrain.py'}
+    # What was found can be pruned again from a checkpoint of the same iteration.
+    assert (tmp_path / 'w/last_checkpoint').read_text().endswith('iter_9.pth')
+    assert load_search(tmp_path / 'w/iter_9.pth').iteration == 9
+
+
+def test_a_resumed_search_stops_where_it_would_have(tmp_path):
+    """Checks at 3 and 6 count, although the process that made them is gone."""
+    make_runner(tmp_path, iterations=8, stop_after=2).train()
+    runner = make_runner(tmp_path, iterations=20, stop_after=2)
+    runner._resume, runner._load_from = True, str(tmp_path / 'w/iter_8.pth')
+    runner.train()
+    assert runner.iter == 9
+
+
+def test_stops_after_the_epoch(tmp_path):
+    """By epochs of 6 iterations: converged at 9, so the second epoch is the last."""
+    tiny.write_configs(tmp_path)
+    cfg = tiny.load(
+        tmp_path / 'search.py', tmp_path / 'w', **STILL, **{'custom_hooks.0.stop_after': 2}
+    )
+    cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=9)
+    cfg.train_dataloader.sampler = dict(type='DefaultSampler', shuffle=False)
+    cfg.default_hooks.checkpoint = dict(type='CheckpointHook', interval=100)
+    cfg.log_processor.by_epoch = True
+    runner = Runner.from_cfg(cfg)
+    put_weights(runner, STAGES, 0.0)
+    runner.train()
+    assert (runner.epoch, runner.iter) == (2, 12)
+    text = log_of(tmp_path / 'w')
+    assert text.count('checks; stopping after this epoch') == 1
+    assert load_search(tmp_path / 'w/epoch_2.pth').iteration == 12
+    assert files_of(tmp_path / 'w') == RESULTS
+
+
+@pytest.mark.parametrize(
+    ('dropped', 'stages'),
+    [
+        pytest.param(0.002 * 0.9, STAGES, id='not converged below the threshold'),
+        pytest.param(0.3, STAGES, id='not separated'),
+        pytest.param(0.0, {'D5': ['E5', 'G']}, id='D1 cut off'),
+    ],
+)
+def test_goes_on_until_then(tmp_path, dropped, stages):
+    options = dict(stop_after=1, separation=1000.0, retrain_config=None)
+    runner = make_runner(tmp_path, 7, stages, dropped, **options)
+    if stages is STAGES:
+        runner.train()
+    else:
+        with pytest.raises(ValueError, match='everything is pruned'):
+            runner.train()
+    assert runner.iter == 7 and 'stopping' not in log_of(tmp_path / 'w')
+
+
+def test_everything_pruned_leaves_no_file(tmp_path):
+    runner = make_runner(tmp_path, 4, stages={})
+    with pytest.raises(ValueError, match='everything is pruned: .*lower the threshold.*smaller'):
+        runner.train()
+    assert files_of(tmp_path / 'w') == set()
+    assert 'if pruned now: 0 of 30 connections' in log_of(tmp_path / 'w')
+    # The search itself is not lost.
+    assert load_search(tmp_path / 'w/iter_4.pth').iteration == 4
+
+
+def test_other_processes_write_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(prune_hook, 'is_main_process', lambda: False)
+    runner = make_runner(tmp_path, 6)
+    runner.train()
+    assert files_of(tmp_path / 'w') == set()
+    assert not list((tmp_path / 'w').glob('*/vis_data/vis_image/*'))
+    # They still know the history, which each rank's checkpoint state must agree on.
+    assert runner.message_hub.get_info(HISTORY_KEY)['steps'] == [0, 3, 6]
+
+
+def test_merging(tmp_path):
+    """D4 and D5 have equal inputs: one is left."""
+    stages = {'D5': ['E5', 'G'], 'D4': ['E5', 'G'], 'D1': ['E1', 'D4', 'D5']}
+    runner = make_runner(tmp_path, 3, stages, merge=True, image_interval=0)
+    runner.train()
+    found = load(tmp_path / 'w/connectivity.json')
+    assert str(found) == 'D5: E5 G · D1: E1 D5' and found.meta['merge'] is True
+    assert 'if pruned now: 4 of 30' in log_of(tmp_path / 'w')
+    assert not list((tmp_path / 'w').glob('*/vis_data/vis_image/*'))
+
+
+def test_pictures_can_be_switched_off_without_a_visualiser_backend(tmp_path):
+    runner = make_runner(tmp_path, 3, image_interval=0, retrain_config=None)
+    runner.train()
+    assert files_of(tmp_path / 'w') == RESULTS - {'retrain.py'}
+
+
+@pytest.mark.parametrize(
+    ('kwargs', 'words'),
+    [
+        (dict(threshold=0.0), r'threshold: expected a number in \(0, 1\), got 0'),
+        (dict(threshold=1.0), r'threshold: expected a number in \(0, 1\), got 1'),
+        (dict(interval=0), 'interval: expected at least 1 iteration, got 0'),
+        (dict(image_interval=-1), 'image_interval: expected 0 .none. or more .*got -1'),
+        (dict(stop_after=0), 'stop_after: expected None or at least 1 check, got 0'),
+        (dict(separation=0.5), 'separation: expected a factor of at least 1, got 0.5'),
+    ],
+)
+def test_bad_arguments(kwargs, words):
+    with pytest.raises(ValueError, match=words):
+        PruneHook(**kwargs)
