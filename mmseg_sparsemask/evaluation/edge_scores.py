@@ -152,12 +152,10 @@ def thin_lines(mask: np.ndarray) -> np.ndarray:
     Raises:
         ImportError: without scikit-image, which only this needs.
     """
-    try:
-        from skimage.morphology import thin
-    except ImportError as error:
-        raise ImportError(
-            'thinning boundaries needs scikit-image; run: pip install scikit-image'
-        ) from error
+    # Not at the top: the plugin imports this module, and scikit-image is optional.
+    require_extra('skimage', 'edge')
+    from skimage.morphology import thin
+
     return np.asarray(thin(mask))  # type: ignore[no-untyped-call, unused-ignore]
 
 
@@ -189,10 +187,7 @@ def evaluate_image(
     Raises:
         ValueError: on maps of different size, values outside [0, 1], or no annotation.
     """
-    if thinning:
-        # Not at the top: the plugin imports this module, and scikit-image is optional.
-        require_extra('skimage', 'edge')
-            pred = check_inputs(pred, targets, name)
+    pred = check_inputs(pred, targets, name)
     masks = [np.asarray(target) != 0 for target in targets]
     if nms:
         pred = edge_nms(pred, border=border)
