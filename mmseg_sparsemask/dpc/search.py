@@ -66,7 +66,7 @@ class Job:
     worker: int
     threads: int
     parent: int
-    gpu: int | None = None
+    gpu: str | None = None
 
 
 def identity(settings: SearchSettings, task: ProxyTask) -> dict[str, Any]:
@@ -202,7 +202,7 @@ def run_worker(job: Job) -> None:
     row the last error is raised.
     """
     if job.gpu is not None:
-        os.environ['CUDA_VISIBLE_DEVICES'] = str(job.gpu)
+        os.environ['CUDA_VISIBLE_DEVICES'] = job.gpu
     torch.set_num_threads(job.threads)
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
     # The toolbox warns on every build of a model and a loop, here hundreds of times.
@@ -304,7 +304,9 @@ def run_search(
         f'{done} of {target} trials finished, {settings.space.count:.3g} cells in the space',
         'current',
     )
-    gpus = torch.cuda.device_count()
+    gpus = [str(index) for index in range(torch.cuda.device_count())]
+    if gpus and os.environ.get('CUDA_VISIBLE_DEVICES'):
+        gpus = os.environ['CUDA_VISIBLE_DEVICES'].split(',')
     job = dict(
         settings=settings,
         task=copy.deepcopy(task),
@@ -321,7 +323,8 @@ def run_search(
     try:
         if done < target:
             processes = [
-                _start(Job(**job, worker=i, gpu=i % gpus if gpus else None)) for i in range(workers)
+                _start(Job(**job, worker=i, gpu=gpus[i % len(gpus)] if gpus else None))
+                for i in range(workers)
             ]
         while done < target:
             time.sleep(POLL)
@@ -351,5 +354,7 @@ def run_search(
             f'all workers ended with {len(found)} of {target} trials finished.{why} What is '
             'finished is kept: the same command goes on'
         )
+    cost = '\n'.join(cost_of(task, result['best']).lines())
+    print_log(f'the best cell on features of {task.feature_size}:\n{cost}', 'current')
     print_log(f'{target} trials, {time.monotonic() - start:.0f} s in this start', 'current')
     return result
