@@ -43,40 +43,41 @@ def draw_cell(cell: Cell, title: str = '') -> Figure:
         A figure to give to :func:`save_figure`.
     """
     depth: list[int] = []
-    for branch in cell.branches:
+    children: dict[int, list[int]] = {FEATURE: []}
+    for index, branch in enumerate(cell.branches):
         depth.append(1 if branch.input == FEATURE else depth[branch.input] + 1)
-    rows: dict[int, list[int]] = {}
-    for index, level in enumerate(depth):
-        rows.setdefault(level, []).append(index)
-    widest = max(len(row) for row in rows.values())
+        children[index] = []
+        children[branch.input].append(index)
     bottom = max(depth) + 1
 
-    place: dict[int, tuple[float, float]] = {FEATURE: (0.0, 0.0)}
-    for level, row in rows.items():
-        # Below what they read as far as the row has room, so that lines cross less.
-        row.sort(key=lambda i: (place[cell.branches[i].input][0], i))
-        # Odd rows are shifted a little, else the lines to the concatenation run through boxes.
-        shift = 0.25 if level % 2 else -0.25
-        for position, index in enumerate(row):
-            place[index] = ((position - (len(row) - 1) / 2) * 1.5 + shift, -float(level))
+    # A cell is a tree: ends side by side, everything else in the middle above what reads it.
+    place: dict[int, tuple[float, float]] = {}
+    ends = 0
 
-    figure = Figure(figsize=(2.1 * max(widest, 2) + 1, 1.05 * (bottom + 1)))
+    def settle(node: int, level: int) -> None:
+        nonlocal ends
+        for child in children[node]:
+            settle(child, level + 1)
+        if children[node]:
+            x = sum(place[child][0] for child in children[node]) / len(children[node])
+        else:
+            x = 1.5 * ends
+            ends += 1
+        place[node] = (x, -float(level))
+
+    settle(FEATURE, 0)
+    right = 1.5 * (ends - 1)
+    figure = Figure(figsize=(2.1 * max(ends, 2) + 0.5, 1.05 * (bottom + 1)))
     axes = figure.add_subplot()
     axes.set_axis_off()
-    end = (0.0, -float(bottom))
+    end = (right / 2, -float(bottom))
 
-    def line(start: tuple[float, float], stop: tuple[float, float], style: str) -> None:
+    def line(start: tuple[float, float], stop: tuple[float, float]) -> None:
         axes.annotate(
             '',
             xy=(stop[0], stop[1] + 0.24),
             xytext=(start[0], start[1] - 0.24),
-            arrowprops={
-                'arrowstyle': '->',
-                'linestyle': style,
-                'color': '#333333' if style == '-' else '#999999',
-                'shrinkA': 0,
-                'shrinkB': 0,
-            },
+            arrowprops={'arrowstyle': '->', 'color': '#333333', 'shrinkA': 0, 'shrinkB': 0},
         )
 
     def box(at: tuple[float, float], text: str, colour: str) -> None:
@@ -91,14 +92,11 @@ def draw_cell(cell: Cell, title: str = '') -> Figure:
         )
 
     for index, branch in enumerate(cell.branches):
-        line(place[branch.input], place[index], '-')
-        line(place[index], end, '--')
-    box(place[FEATURE], 'feature', '#dddddd')
-    box(end, 'concatenation', '#dddddd')
-    for index, branch in enumerate(cell.branches):
+        line(place[branch.input], place[index])
         box(place[index], f'{index}: {_label(branch.op)}', _COLOURS[branch.op.kind])
-    reach = widest * 0.75 + 0.6
-    axes.set_xlim(-reach, reach)
+    box(place[FEATURE], 'feature', '#dddddd')
+    box(end, 'concatenation of all branches', '#dddddd')
+    axes.set_xlim(-0.9, right + 0.9)
     axes.set_ylim(-bottom - 0.5, 0.5)
     if title:
         axes.set_title(title, fontsize=10)
