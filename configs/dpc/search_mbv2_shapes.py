@@ -8,9 +8,9 @@ dpc_search = dict(
     retrain='./dpc_mbv2_shapes.py',
     proxy=dict(
         # No pretrained backbone: train this config end to end for a while first.
-        pretrain_iters=300,
-        max_iters=200,
-        val_interval=50,
+        pretrain_iters=400,
+        max_iters=400,
+        val_interval=100,
         batch_size=16,
         filters=32,
         train_images=800,

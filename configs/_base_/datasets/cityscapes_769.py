@@ -1,5 +1,5 @@
 # Cityscapes, 2,975 + 500 finely annotated images of 1024x2048, 769x769 crops, evaluated whole
-# (docs/data.md; label maps from the toolbox's tools/dataset_converters/cityscapes.py).
+# (docs/dpc.md; label maps from the toolbox's tools/dataset_converters/cityscapes.py).
 dataset_type = 'CityscapesDataset'
 data_root = 'data/cityscapes'
 crop_size = (769, 769)

@@ -1,4 +1,4 @@
-# PASCAL-Person-Part, 1,716 + 1,817 images, six parts and background (docs/data.md; label maps from
+# PASCAL-Person-Part, 1,716 + 1,817 images, six parts and background (docs/dpc.md; label maps from
 # tools/dataset_converters/pascal_person_part.py).
 dataset_type = 'PascalPersonPartDataset'
 data_root = 'data/pascal_person_part'
