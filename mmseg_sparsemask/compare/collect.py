@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mmseg_sparsemask.compare.table import Row
 from mmseg_sparsemask.models.decode_heads import FDNHead
+
+
+def _product_flops(_: Any, left: Sequence[int], right: Sequence[int], **kwargs: Any) -> int:
+    """Of ``left @ right``, from their shapes."""
+    return 2 * math.prod(left) * right[-1]
+
+
+#: What torch's own counter leaves out: products that are added in place.
+IN_PLACE = {torch.ops.aten.addmm_: _product_flops, torch.ops.aten.baddbmm_: _product_flops}
 
 
 @dataclass
@@ -61,11 +70,11 @@ def collect(
         work_dirs = _work_dirs(cfg, Path(config), work_roots)
         cfg, work_dirs = _follow_search(cfg, work_dirs, row)
         model = _build(cfg)
+        _count(model, row, image_size)
     # A row that fails must not take the table with it, whatever its config is.
     except Exception as error:  # noqa: BLE001
         row.notes.append(f'cannot be built: {one_line(error)}')
         return Method(row)
-    _count(model, row, image_size)
     scores = [score for directory in work_dirs if (score := find_score(directory)) is not None]
     row.scores = [score.value for score in scores]
     row.score_source = ', '.join(sorted({score.source for score in scores}))
@@ -137,6 +146,13 @@ def _parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
+def count_multiply_adds(function: Callable[..., Any], *inputs: Any) -> tuple[int, Any]:
+    """Multiply-adds of the convolutions and matrix products of a call, and its result."""
+    with FlopCounterMode(display=False, custom_mapping=IN_PLACE) as counter:
+        result = function(*inputs)
+    return counter.get_total_flops() // 2, result
+
+
 def multiply_adds(model: nn.Module, image_size: tuple[int, int]) -> tuple[int, int]:
     """Multiply-adds of encoder (with neck) and decode head for one image.
 
@@ -153,9 +169,8 @@ def multiply_adds(model: nn.Module, image_size: tuple[int, int]) -> tuple[int, i
     with torch.no_grad():
         value: Any = torch.zeros(1, 3, *image_size, device='meta')
         for part in (probe.extract_feat, probe.decode_head):
-            with FlopCounterMode(display=False) as counter:
-                value = part(value)
-            counts.append(counter.get_total_flops() // 2)
+            count, value = count_multiply_adds(part, value)
+            counts.append(count)
     return counts[0], counts[1]
 
 

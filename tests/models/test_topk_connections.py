@@ -155,3 +155,10 @@ def test_in_the_supernet():
     found = prune(weights, strides)
     assert all(len(sources) == 2 for sources in found.stages.values())
     assert len(preset('fdn', strides)) == len(weights) == 12
+
+
+def test_compiles_to_one_graph():
+    module = build(2, seed=3).train()
+    compiled = torch.compile(build(2, seed=3).train(), backend='eager', fullgraph=True)
+    for _ in range(3):
+        assert compiled()['D1'].tolist() == module()['D1'].tolist()
