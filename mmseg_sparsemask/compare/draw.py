@@ -32,7 +32,9 @@ def draw_comparison(rows: Sequence[Row]) -> Figure:
         axes.set_ylabel('mIoU (%)')
         axes.grid(alpha=0.3)
         known = [
-            (x, row.score, row) for row in rows if (x := value(row)) is not None and row.scores
+            (x, y, row)
+            for row in rows
+            if (x := value(row)) is not None and (y := row.score) is not None
         ]
         for x, y, row in known:
             axes.errorbar([x], [y], yerr=[row.spread or 0.0], fmt='o', markersize=5, capsize=2)
