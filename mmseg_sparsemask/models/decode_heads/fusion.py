@@ -27,11 +27,11 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mmseg_sparsemask.connectivity import Connectivity
+from mmseg_sparsemask.models.decode_heads.upsampling import upsample_sum
 
 
 @dataclass(frozen=True)
@@ -185,15 +185,8 @@ def as_map(rows: Tensor, like: Tensor) -> Tensor:
     return rows.view(batch, height, width, -1).permute(0, 3, 1, 2)
 
 
-def upsample(feature: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:
-    """Bilinear resize to a size (height, width), not by a factor; nothing to do if it has it."""
-    if tuple(feature.shape[-2:]) == tuple(size):
-        return feature
-    return F.interpolate(feature, size=tuple(size), mode='bilinear', align_corners=align_corners)
-
-
 def fuse(
-    maps: dict[int, Tensor], vector: Tensor | None, size: tuple[int, int], align_corners: bool
+    maps: dict[int, Tensor], vector: Tensor | None, size: Sequence[int], align_corners: bool
 ) -> Tensor:
     """Sum of a stage's maps at its own size.
 
@@ -204,14 +197,12 @@ def fuse(
         align_corners: Of the upsampling.
     """
     if not maps:
-        assert vector is not None  # a stage has at least one source
         return vector.expand(-1, -1, *size)
-    # Coarsest last in size: there the vector is cheapest to add.
-    ordered = sorted(maps.items(), reverse=True)
-    total = None
-    for _, feature in ordered:
-        if vector is not None:
-            feature, vector = feature + vector.to(feature.dtype), None
-        resized = upsample(feature, size, align_corners)
-        total = resized if total is None else total + resized
-    return total
+    # Bilinear weights sum to one, so the vector may join where that is cheapest.
+    coarsest = max(maps)
+    if vector is not None:
+        maps = {**maps, coarsest: maps[coarsest] + vector.to(maps[coarsest].dtype)}
+    same = [feature for feature in maps.values() if tuple(feature.shape[-2:]) == tuple(size)]
+    others = [feature for feature in maps.values() if tuple(feature.shape[-2:]) != tuple(size)]
+    base = None if not same else sum(same[1:], same[0])
+    return upsample_sum(base, others, size, align_corners)

@@ -127,6 +127,13 @@ class FusionHead(BaseDecodeHead):
         """Activated ``D1`` (N, channels, H/s_1, W/s_1) from ``E1`` .. ``EL``."""
         return _Pass(self, features).run()
 
+    def cls_seg(self, feat: Tensor) -> Tensor:
+        """Logits from activated ``D1``; the classifier as a product of rows."""
+        if self.dropout is not None:
+            feat = self.dropout(feat)
+        rows = F.linear(as_rows(feat), self.conv_seg.weight.flatten(1), self.conv_seg.bias)
+        return as_map(rows, feat)
+
     def sources_alone(self, features: Sequence[Tensor]) -> frozenset[str]:
         """Sources that are multiplied on their own (`weighted_product`), not in a block."""
         return frozenset({GLOBAL})
@@ -223,7 +230,7 @@ class _Pass:
         users = self.connectivity.consumers(source)
         if source in self.alone:
             product = self.head.weighted_product(source, rows)
-            for stage, part in zip(users, product.split(self.head.channels, 1)):
+            for stage, part in zip(users, _parts(product, len(users))):
                 if source == GLOBAL:
                     self.vectors[stage].append(part)
                 else:
@@ -245,7 +252,7 @@ class _Pass:
                 product = torch.mm(rows, weight.t())
             else:
                 product.addmm_(rows.to(product.dtype), weight.t().to(product.dtype))
-        for stage, part in zip(block.stages, product.split(self.head.channels, 1)):
+        for stage, part in zip(block.stages, _parts(product, len(block.stages))):
             self._add_map(stage, block.stride, part)
 
     def _weight_for(self, source: str, stages: Sequence[str]) -> Tensor:
@@ -274,6 +281,11 @@ class _Pass:
     def _add_map(self, stage: str, stride: int, part: Tensor) -> None:
         maps = self.maps[stage]
         maps[stride] = maps[stride] + part if stride in maps else part
+
+
+def _parts(product: Tensor, count: int) -> Sequence[Tensor]:
+    """Columns of a product by user. One user gets the product itself, which it may overwrite."""
+    return (product,) if count == 1 else product.chunk(count, 1)
 
 
 def _check_inputs(
