@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -20,26 +21,42 @@ PANELS: tuple[tuple[str, Callable[[Row], float | None]], ...] = (
 )
 
 
+MARKERS = 'osD^vP*X'
+
+
 def draw_comparison(rows: Sequence[Row]) -> Figure:
     """Plot mIoU against parameters, multiply-adds and FPS; a bar shows the spread of several runs.
 
-    A panel shows the rows for which both values are known, and says so when there are none.
+    A panel shows the rows for which both values are known, and says so when there are none. A
+    method has the same colour and marker in all of them.
     """
-    figure = new_figure(4.0 * len(PANELS), 3.8)
+    figure = new_figure(4.0 * len(PANELS), 4.2)
+    drawn: dict[str, Any] = {}
     for place, (label, value) in enumerate(PANELS, 1):
         axes = figure.add_subplot(1, len(PANELS), place)
         axes.set_xlabel(label)
         axes.set_ylabel('mIoU (%)')
         axes.grid(alpha=0.3)
-        known = [
-            (x, y, row)
-            for row in rows
-            if (x := value(row)) is not None and (y := row.score) is not None
-        ]
-        for x, y, row in known:
-            axes.errorbar([x], [y], yerr=[row.spread or 0.0], fmt='o', markersize=5, capsize=2)
-            axes.annotate(row.method, (x, y), xytext=(4, 4), textcoords='offset points', fontsize=7)
+        known = False
+        for number, row in enumerate(rows):
+            x, y = value(row), row.score
+            if x is None or y is None:
+                continue
+            known = True
+            drawn[row.method] = axes.errorbar(
+                [x],
+                [y],
+                yerr=[row.spread or 0.0],
+                fmt=MARKERS[number % len(MARKERS)],
+                color=f'C{number % 10}',
+                markersize=6,
+                capsize=3,
+            )
         if not known:
             axes.text(0.5, 0.5, 'no results', transform=axes.transAxes, ha='center', color='0.4')
-        axes.margins(x=0.25, y=0.15)
+        axes.margins(x=0.15, y=0.15)
+    if drawn:
+        figure.legend(
+            list(drawn.values()), list(drawn), loc='outside lower center', ncols=5, fontsize=8
+        )
     return figure
