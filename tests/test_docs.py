@@ -1,0 +1,86 @@
+"""The documentation: its links lead somewhere, its commands and examples run."""
+
+import importlib.util
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from mmseg.registry import MODELS
+
+import mmseg_sparsemask  # noqa: F401
+
+ROOT = Path(__file__).parents[1]
+PAGES = [path for path in ROOT.glob('*.md')] + [
+    path for folder in ('docs', 'tools', 'configs') for path in (ROOT / folder).rglob('*.md')
+]
+LINK = re.compile(r'\[[^\]]*\]\(([^)\s]+)\)|src="([^"]+)"')
+FENCE = re.compile(r'^```.*?^```$', re.DOTALL | re.MULTILINE)
+
+
+def anchors(page):
+    """Anchors of a page's headings, as GitHub makes them."""
+    text = FENCE.sub('', page.read_text())
+    headings = re.findall(r'^#+ (.*)$', text, re.MULTILINE)
+    return {re.sub(r'[^\w\- ]', '', heading.lower()).replace(' ', '-') for heading in headings}
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for groups in LINK.findall(FENCE.sub('', page.read_text())):
+        target = ''.join(groups)
+        if re.match(r'https?://|mailto:', target):
+            continue
+        name, _, anchor = target.partition('#')
+        path = (page.parent / name).resolve() if name else page
+        assert path.exists(), target
+        if anchor and path.suffix == '.md':
+            assert anchor in anchors(path), target
+
+
+def block_after(page, mark):
+    """The fenced block that follows a line."""
+    text = (ROOT / page).read_text()
+    return re.search(re.escape(mark) + r'\n```\w+\n(.*?)^```$', text, re.DOTALL | re.MULTILINE)[1]
+
+
+@pytest.mark.parametrize('name', ['run', 'test'])
+def test_the_commands_of_the_readme_are_where_ci_looks_for_them(name):
+    command = block_after('README.md', f'<!-- command: {name} -->')
+    assert '"${VENV:-.venv}/bin/activate"' in command and 'pip install -e' in command
+    assert subprocess.run(['bash', '-n', '-c', command]).returncode == 0
+    assert f'command_of {name}' in (ROOT / '.ci/run').read_text()
+
+
+def load(page, example, tmp_path):
+    """Run an example of a page as the module that a user would make of it."""
+    path = tmp_path / f'{example}.py'
+    path.write_text(block_after(page, f'<!-- example: {example} -->'))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+
+def test_own_connections_and_own_loss(tmp_path):
+    for example in ('connections', 'loss'):
+        load('docs/extending.md', example, tmp_path)
+    head = MODELS.build(
+        dict(
+            type='FDNHead',
+            in_channels=[4, 6, 8],
+            in_index=[0, 1, 2],
+            strides=[4, 8, 16],
+            channels=8,
+            num_classes=3,
+            connections=dict(type='LogisticConnections', start=1.0),
+            loss_connectivity=dict(type='CountLoss', wanted=4),
+        )
+    )
+    head([torch.randn(2, c, s, s) for c, s in zip((4, 6, 8), (16, 8, 4))]).sum().backward()
+    gradients = [raw.grad for raw in head.connections.raw.values()]
+    assert sum(map(len, gradients)) == 12 and all(g.abs().sum() > 0 for g in gradients)
+    share = 1 / (1 + 2.718281828459045**-1)
+    assert list(head.connection_weights().values()) == pytest.approx([share] * 12, abs=1e-6)
+    loss = head.loss_connectivity(head.connections.weights())
+    assert float(loss) == pytest.approx(1e-4 * (12 * share - 4) ** 2, rel=1e-5)
