@@ -6,9 +6,9 @@ _base_ = [
     '../_base_/schedules/sgd_600_scratch.py',
 ]
 model = dict(
-    data_preprocessor=dict(size=(64, 64)),
-    # 64x64 images: at output stride 8 the cell still sees 8x8 positions.
+    data_preprocessor=dict(size=(96, 96)),
+    # 96x96 images: at output stride 8 the cell still sees 12x12 positions.
     backbone=dict(strides=(1, 2, 2, 1, 1, 1, 1), dilations=(1, 1, 1, 2, 2, 2, 2)),
-    # Rates are taken as they stand: at 8 they would be doubled, beyond the 8x8 positions.
-    decode_head=dict(channels=64, num_classes=8),
+    # Rates are taken as they stand: at 8 they would be doubled, beyond the 12x12 positions.
+    decode_head=dict(channels=64, num_classes=6),
 )

@@ -2,7 +2,7 @@
 # tools/dpc_search.py configs/dpc/search_mbv2_shapes.py --workers 2 --trials 30
 _base_ = './aspp_mbv2_shapes.py'
 dpc_search = dict(
-    # The features have 8x8 positions: larger rates and grids would all be alike.
+    # The features have 12x12 positions: larger rates and grids would all be alike.
     space=dict(branches=5, rates=(1, 2, 3, 4, 6), grids=(1, 2, 4)),
     sampler=dict(type='paper', explore=0.4, startup=10),
     retrain='./dpc_mbv2_shapes.py',

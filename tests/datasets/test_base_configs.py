@@ -60,7 +60,7 @@ def set_root(dataset, root):
     [
         ('voc12_aug', voc_stand_in, 3, (333, 500)),
         ('camvid', camvid_stand_in, 1, (360, 480)),
-        ('shapes', None, 2000, (64, 64)),
+        ('shapes', None, 2000, (96, 96)),
     ],
 )
 def test_pipelines(tmp_path, name, stand_in, length, size):

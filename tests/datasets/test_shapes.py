@@ -46,36 +46,34 @@ def test_scene_has_the_promised_arrays(size):
 def test_every_class_occurs_and_background_is_not_nearly_all():
     counts = sum(np.bincount(s.labels.ravel(), minlength=len(CLASSES)) for s in scenes(200))
     share = counts / counts.sum()
-    assert share.min() > 0.02
-    assert share[0] < 0.75
+    assert share.min() > 0.05
+    assert 0.4 < share[0] < 0.75
 
 
-def test_context_alone_decides_warm_or_cold():
-    warm, cold, marker = (CLASSES.index(name) for name in ('warm', 'cold', 'marker'))
-    seen = {'warm': [], 'cold': []}
-    colour = {'warm': [], 'cold': []}
+def test_the_tint_of_the_ground_alone_decides_warm_or_cold():
+    warm, cold = (CLASSES.index(name) for name in ('warm', 'cold'))
+    colours = {'warm': [], 'cold': []}
     for scene in scenes(300):
         labels = set(np.unique(scene.labels))
-        assert marker in labels
         assert (warm if scene.context == 'cold' else cold) not in labels
-        blue, _, red = scene.image[scene.labels == marker].mean(0)
+        blue, _, red = scene.image[scene.labels == 0].mean(0)
         assert (red > blue) == (scene.context == 'warm')
-        plain = scene.image[np.isin(scene.labels, (warm, cold))]
-        if len(plain):
-            colour[scene.context].append(plain.mean(0))
-        seen[scene.context].append(scene)
-    assert min(len(v) for v in seen.values()) > 100
-    # The plain shapes' own colours tell nothing: their means agree within a few standard errors.
-    difference = np.mean(colour['warm'], 0) - np.mean(colour['cold'], 0)
-    assert np.abs(difference).max() < 4 * 40 / np.sqrt(min(map(len, colour.values()))) * np.sqrt(2)
+        # One colour per shape: pixels of a shape are not independent.
+        for number in np.unique(scene.instances[scene.labels > 0]):
+            colours[scene.context].append(scene.image[scene.instances == number].mean(0))
+    assert min(len(v) for v in colours.values()) > 300
+    # The shapes' own colours tell nothing: their means agree within a few standard errors.
+    difference = np.mean(colours['warm'], 0) - np.mean(colours['cold'], 0)
+    error = np.sqrt(sum(np.var(v, 0) / len(v) for v in colours.values()))
+    assert (np.abs(difference) < 3.5 * error).all()
 
 
 def test_textures_share_mean_and_deviation_and_differ_in_direction():
     spread, across, down = {}, {}, {}
-    for name in CLASSES[1:5]:
+    for name in ('horizontal', 'vertical', 'checker'):
         label = CLASSES.index(name)
         deviations, horizontal, vertical = [], [], []
-        for scene in scenes(200):
+        for scene in scenes(150):
             for number in np.unique(scene.instances[scene.labels == label]):
                 where = scene.instances == number
                 if where.sum() < 150:
@@ -88,12 +86,10 @@ def test_textures_share_mean_and_deviation_and_differ_in_direction():
         spread[name] = np.mean(deviations)
         across[name], down[name] = np.mean(horizontal), np.mean(vertical)
     assert max(spread.values()) < 1.15 * min(spread.values())
-    # One cell further along a row: equal for rows, opposite for columns and checkerboard, unrelated
-    # for speckle.
+    # One cell further along a row: equal for rows, opposite for columns and checkerboard.
     assert across['horizontal'] > 0.7 and down['horizontal'] < -0.7
     assert across['vertical'] < -0.7 and down['vertical'] > 0.7
     assert across['checker'] < -0.7 and down['checker'] < -0.7
-    assert abs(across['speckle']) < 0.25 and abs(down['speckle']) < 0.25
 
 
 def test_the_drawing_is_fixed():
@@ -104,7 +100,7 @@ def test_the_drawing_is_fixed():
     assert checks == GOLDEN
 
 
-GOLDEN = [2441857961, 461764832, 525898118]
+GOLDEN = [2342161456, 791580499, 2476003300]
 
 
 def test_other_process_draws_the_same_bytes():
@@ -147,11 +143,11 @@ def test_the_toolbox_pipeline_gives_the_drawn_scene():
 
 def test_a_subset_of_classes_and_of_images():
     data = dataset(
-        pipeline=PIPELINE, metainfo=dict(classes=('background', 'marker')), indices=2, length=9
+        pipeline=PIPELINE, metainfo=dict(classes=('background', 'checker')), indices=6, length=9
     )
-    assert len(data) == 2
-    labels = np.unique(data[0]['data_samples'].gt_sem_seg.data.numpy())
-    assert set(labels) == {0, 1, 255}
+    assert len(data) == 6
+    labels = np.stack([item['data_samples'].gt_sem_seg.data.numpy() for item in data])
+    assert set(np.unique(labels)) == {0, 1, 255}
 
 
 def test_instances_have_an_address():

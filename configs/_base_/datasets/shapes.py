@@ -1,6 +1,6 @@
 # Scenes drawn from a seed: no files, no download (docs/data.md).
 dataset_type = 'ShapesDataset'
-crop_size = (64, 64)
+crop_size = (96, 96)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
@@ -29,7 +29,7 @@ tta_pipeline = [
 ]
 # Drawing takes under a millisecond an image: worker processes would cost more than they save.
 train_dataloader = dict(
-    batch_size=16,
+    batch_size=8,
     num_workers=0,
     persistent_workers=False,
     sampler=dict(type='InfiniteSampler', shuffle=True),
@@ -38,7 +38,7 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=16,
+    batch_size=8,
     num_workers=0,
     persistent_workers=False,
     sampler=dict(type='DefaultSampler', shuffle=False),
@@ -47,12 +47,12 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = dict(
-    batch_size=16,
+    batch_size=8,
     num_workers=0,
     persistent_workers=False,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type=dataset_type, length=400, size=crop_size, split='test', pipeline=test_pipeline
+        type=dataset_type, length=200, size=crop_size, split='test', pipeline=test_pipeline
     ),
 )
 val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
