@@ -131,6 +131,7 @@ def test_key_tells_apart_what_matters(tiny, tmp_path):
     assert key() not in keys
 
 
+@pytest.mark.slow
 def test_two_processes_build_one_cache(tiny, tmp_path):
     code = (
         'import sys\n'

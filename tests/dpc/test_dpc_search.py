@@ -105,7 +105,7 @@ def test_exact_counts_and_no_cell_twice(make_job, fake, kind):
     assert len(finished_trials(more)) == 12
 
 
-@pytest.mark.parametrize('kind', ['paper', 'tpe'])
+@pytest.mark.parametrize('kind', ['paper', pytest.param('tpe', marks=pytest.mark.slow)])
 def test_a_whole_small_space(make_job, fake, kind):
     space = SearchSpace(branches=2, rates=(1,), grids=(1,))
     job = make_job(space.count_distinct, space=space, sampler=dict(type=kind))
