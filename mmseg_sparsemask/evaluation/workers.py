@@ -6,12 +6,19 @@ import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 import cv2
 from mmengine.utils import ProgressBar
 
 __all__ = ['WorkerPool', 'default_workers', 'gather']
+
+
+_BROKEN = (
+    'a process that scores images ended early: out of memory, or the script that was started has '
+    "no `if __name__ == '__main__':`. Guard the script, or set num_workers=0 in EdgeMetric"
+)
 
 
 def default_workers(share: int = 1) -> int:
@@ -37,7 +44,8 @@ class WorkerPool:
     """Runs functions in processes of its own, or at once in this one when ``workers`` is 0.
 
     The processes come from a server that is started afresh, not from a fork of a process that may
-    hold threads or a GPU. They start with the first task.
+    hold threads or a GPU. They start with the first task and import the main script, which
+    therefore must run nothing unless ``__name__ == '__main__'``.
 
     Args:
         workers: number of processes.
@@ -69,7 +77,10 @@ class WorkerPool:
             self._executor = ProcessPoolExecutor(
                 self.workers, mp_context=context, initializer=_start_worker
             )
-        return self._executor.submit(function, *args)
+        try:
+            return self._executor.submit(function, *args)
+        except BrokenProcessPool as error:
+            raise RuntimeError(_BROKEN) from error
 
     def close(self) -> None:
         """End the processes; tasks not yet begun are dropped."""
@@ -86,12 +97,16 @@ def gather(futures: Sequence[Future[Any]], progress: bool) -> list[Any]:
         progress: show a bar with the time left, unless everything is done already.
 
     Raises:
+        RuntimeError: if a process died.
         Exception: the first one that a task raised.
     """
     bar = ProgressBar(len(futures)) if progress and not all(f.done() for f in futures) else None
     results = []
     for future in futures:
-        results.append(future.result())
+        try:
+            results.append(future.result())
+        except BrokenProcessPool as error:
+            raise RuntimeError(_BROKEN) from error
         if bar is not None:
             bar.update()
     if bar is not None:

@@ -1,6 +1,7 @@
 """EdgeMetric and SaliencyMetric in the toolbox's loop, in one and in two processes."""
 
 import json
+import os
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from mmseg.registry import METRICS
 import mmseg_sparsemask  # noqa: F401
 from mmseg_sparsemask.evaluation import saliency
 from mmseg_sparsemask.evaluation.edge_scores import default_thresholds, evaluate_image, summarise
+from mmseg_sparsemask.evaluation.workers import WorkerPool, gather
 
 N = 5
 
@@ -96,6 +98,17 @@ def test_saliency_metric_is_the_pure_function():
 def test_processes_beside_the_caller_change_nothing(capsys):
     samples = [edge_sample(i) for i in range(3)]
     assert run({**EDGE, 'num_workers': 2}, samples) == run(EDGE, samples)
+
+
+def test_a_process_that_dies_says_what_to_look_for():
+    pool = WorkerPool(1)
+    try:
+        with pytest.raises(RuntimeError, match='num_workers=0'):
+            gather([pool.submit(os._exit, 1)], progress=False)
+        with pytest.raises(RuntimeError, match='num_workers=0'):
+            pool.submit(os._exit, 1)
+    finally:
+        pool.close()
 
 
 def _rank(rank, size, folder):
