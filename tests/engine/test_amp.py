@@ -1,0 +1,96 @@
+"""Searches in mixed precision: finite, and the sparse loss in float32."""
+
+import pytest
+import torch
+from mmengine.runner import Runner
+from mmseg.registry import MODELS
+from reference import tiny
+
+from mmseg_sparsemask.engine import launch
+from mmseg_sparsemask.engine.pruning import find_supernet
+
+
+def search(tmp_path, monkeypatch, device):
+    """Three iterations under ``--amp``; what the losses and the logits were made of."""
+    monkeypatch.setattr(launch, 'get_device', lambda: device)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    cfg = tiny.load(tiny.write_configs(tmp_path, 3), tmp_path / 'w')
+    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    launch.enable_amp(cfg)
+    runner = Runner.from_cfg(cfg)
+    head = find_supernet(runner.model)
+    before = {name: p.detach().clone() for name, p in head.named_parameters()}
+    losses, logits, inside = [], [], []
+    head.loss_connectivity.register_forward_hook(lambda m, i, out: losses.append(out))
+    head.loss_connectivity.register_forward_pre_hook(
+        lambda m, i: inside.append(torch.is_autocast_enabled(device))
+    )
+    head.register_forward_hook(lambda m, i, out: logits.append(out))
+    runner.train()
+    torch.set_num_threads(threads)
+    return runner, head, before, losses, logits, inside
+
+
+def check(head, before, losses, inside):
+    assert len(losses) == 3 and inside == [False] * 3
+    assert all(loss.dtype == torch.float32 and torch.isfinite(loss) for loss in losses)
+    assert all(0 <= weight <= 1 for weight in head.connection_weights().values())
+    for name, parameter in head.named_parameters():
+        assert parameter.dtype == torch.float32 and torch.isfinite(parameter).all(), name
+        assert not torch.equal(parameter, before[name]), name
+    for buffer in head.buffers():
+        assert torch.isfinite(buffer).all()
+
+
+def test_cpu(tmp_path, monkeypatch):
+    runner, head, before, losses, logits, inside = search(tmp_path, monkeypatch, 'cpu')
+    assert type(runner.optim_wrapper).__name__ == 'CPUAmpOptimWrapper'
+    assert all(x.dtype == torch.bfloat16 and torch.isfinite(x).all() for x in logits)
+    check(head, before, losses, inside)
+    assert (tmp_path / 'w/connectivity.json').exists()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
+def test_gpu(tmp_path, monkeypatch):
+    runner, head, before, losses, logits, inside = search(tmp_path, monkeypatch, 'cuda')
+    assert type(runner.optim_wrapper).__name__ == 'AmpOptimWrapper'
+    assert all(x.dtype == torch.float16 and x.is_cuda for x in logits)
+    check(head, before, losses, inside)
+    assert (tmp_path / 'w/connectivity.json').exists()
+
+
+@pytest.mark.parametrize('kind', ['FDNHead', 'SparseMaskHead'])
+def test_a_step_in_bfloat16_is_near_one_in_float32(kind):
+    """Losses agree to bfloat16's few digits, gradients point the same way."""
+    torch.manual_seed(0)
+    strides, channels = [2, 4, 8, 16], (6, 8, 10, 40)
+    config = dict(
+        type=kind,
+        in_channels=channels,
+        in_index=[0, 1, 2, 3],
+        strides=strides,
+        channels=8,
+        num_classes=4,
+    )
+    if kind == 'SparseMaskHead':
+        config['connectivity'] = 'unet'
+    head = MODELS.build(config)
+    features = [torch.randn(4, c, 64 // s, 48 // s) for c, s in zip(channels, strides)]
+    target = torch.randint(4, (4, 32, 24))
+    seen = []
+    for enabled in (False, True):
+        head.zero_grad()
+        if kind == 'FDNHead':
+            head.connections.step.zero_()
+        with torch.autocast('cpu', dtype=torch.bfloat16, enabled=enabled):
+            logits = head(features)
+        assert logits.dtype == (torch.bfloat16 if enabled else torch.float32)
+        loss = torch.nn.functional.cross_entropy(logits.float(), target)
+        loss.backward()
+        gradient = torch.cat([p.grad.flatten() for p in head.parameters()])
+        seen.append((loss.item(), gradient))
+    (exact, one), (rough, two) = seen
+    assert rough == pytest.approx(exact, rel=2e-2)
+    assert torch.nn.functional.cosine_similarity(one, two, dim=0) > 0.98
