@@ -139,6 +139,20 @@ def test_float32(kind, layout):
         assert relative(head(features), naive_copy(head)(features, weights)) < 1e-5
 
 
+@pytest.mark.parametrize('align_corners', [True, False])
+@pytest.mark.parametrize('batch', [1, 3])
+@pytest.mark.parametrize('case', CASES)
+@pytest.mark.parametrize('kind', ['FDNHead', 'SparseMaskHead'])
+def test_inference_in_one_pass(kind, case, batch, align_corners):
+    """Without gradients a CPU classifies D1 strip by strip; more rows than one strip."""
+    strides, channels, size = CASES[case]
+    head = make_head(kind, case, torch.float64, align_corners=align_corners).eval()
+    features = features_of(strides, channels, size, batch, torch.float64)
+    weights = dict(head.connections.raw.items()) if kind == 'FDNHead' else None
+    with torch.no_grad():
+        assert relative(head(features), naive_copy(head)(features, weights)) < 1e-10
+
+
 def test_both_kinds_of_statistics_are_used():
     """The cases above cover sources by moments and sources by product."""
     strides, channels, size = CASES['mbv2-like']
@@ -211,5 +225,7 @@ def test_random_connectivities():
         head = MODELS.build(config).double().eval()
         features = features_of(connectivity.strides, channels, size, 2, torch.float64)
         compare(head, features, 1e-10)
+        with torch.no_grad():
+            assert relative(head(features), naive_copy(head)(features)) < 1e-10
 
     check()

@@ -95,7 +95,7 @@ class FDNHead(FusionHead):
         }
 
     def decode(self, features: Sequence[Tensor]) -> Tensor:
-        """Activated ``D1``; draws the connection weights of this pass first."""
+        """Logits; draws the connection weights of this pass first."""
         batch = len(features[-1])
         if self.training and batch == 1 and not self._syncs():
             if any(source == GLOBAL for source in self.connection_norms):

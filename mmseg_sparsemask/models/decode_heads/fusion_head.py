@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from mmcv.cnn import build_activation_layer, build_norm_layer
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmseg_sparsemask.connectivity import GLOBAL, Connectivity
 from mmseg_sparsemask.connectivity.cost import source_channels
@@ -22,6 +23,7 @@ from mmseg_sparsemask.models.decode_heads.fusion import (
     fuse,
     plan_blocks,
 )
+from mmseg_sparsemask.models.decode_heads.upsampling import classify_strips, strips_pay
 
 
 class FusionHead(BaseDecodeHead):
@@ -120,11 +122,10 @@ class FusionHead(BaseDecodeHead):
             ValueError: Number, channels or relative sizes of the features are not what the
                 head was built for.
         """
-        features = self._select(inputs)
-        return self.cls_seg(self.decode(features))
+        return self.decode(self._select(inputs))
 
     def decode(self, features: Sequence[Tensor]) -> Tensor:
-        """Activated ``D1`` (N, channels, H/s_1, W/s_1) from ``E1`` .. ``EL``."""
+        """Logits (N, num_classes, H/s_1, W/s_1) from ``E1`` .. ``EL``, in channels_last."""
         return _Pass(self, features).run()
 
     def cls_seg(self, feat: Tensor) -> Tensor:
@@ -206,16 +207,60 @@ class _Pass:
         self.prepared: set[str] = set()
 
     def run(self) -> Tensor:
-        """Activated ``D1``."""
+        """Logits."""
+        activated = None
         for stage, sources in self.connectivity.stages.items():
             for source in sources:
                 self._prepare(source)
-            for block in self.blocks:
-                if block.stages[0] == stage:
-                    self._multiply(block)
+            blocks = [block for block in self.blocks if block.stages[0] == stage]
+            if stage == 'D1' and self._one_pass_pays():
+                return self._classify_in_one_pass(blocks)
+            for block in blocks:
+                self._multiply(block)
             activated = self.head.act_in_place(self.head.norms[stage](self._sum(stage)))
             self.rows[stage] = as_rows(activated)
-        return activated
+        return self.head.cls_seg(activated)
+
+    def _one_pass_pays(self) -> bool:
+        norm = self.head.norms['D1']
+        return (
+            not torch.is_grad_enabled()
+            and isinstance(norm, _BatchNorm)
+            and not norm.training
+            and self.features[0].dtype == norm.running_mean.dtype
+            and not torch.is_autocast_enabled(self.features[0].device.type)
+            and strips_pay(self.features[0])
+        )
+
+    def _classify_in_one_pass(self, blocks: Sequence[Block]) -> Tensor:
+        """Logits without ``D1`` as a whole: its normalisation folds into what it sums."""
+        norm = self.head.norms['D1']
+        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        size = self.features[0].shape[-2:]
+        own = []
+        for block in blocks:
+            if block.stages == ('D1',) and self._like(block.stride).shape[-2:] == size:
+                own += [
+                    (self.rows[s], self._weight_for(s, block.stages) * scale[:, None])
+                    for s in block.sources
+                ]
+            else:
+                self._multiply(block)
+        maps = [
+            as_map(rows * scale, self._like(stride)) for stride, rows in self.maps['D1'].items()
+        ]
+        vectors = self.vectors['D1']
+        vector = sum(vectors) if vectors else 0
+        bias: Tensor = (vector - norm.running_mean) * scale + norm.bias
+        return classify_strips(
+            own,
+            maps,
+            bias.view(-1, self.head.channels).expand(len(self.features[0]), -1),
+            self.head.act_in_place,
+            self.head.conv_seg,
+            size,
+            self.head.align_corners,
+        )
 
     def _prepare(self, source: str) -> None:
         """Activate a source and get its weights or its product, once."""

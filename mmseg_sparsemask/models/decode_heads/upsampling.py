@@ -9,11 +9,11 @@ accumulated in place.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 #: Output rows of one strip; measured to be best on CPUs (docs/performance.md).
@@ -38,7 +38,7 @@ def upsample_sum(
         size: (H, W).
         align_corners: Of the resizing.
     """
-    if maps and _strips_pay(maps[0]):
+    if maps and strips_pay(maps[0]):
         return strip_sum(base, maps, size, align_corners)
     total = base
     for feature in maps:
@@ -55,17 +55,67 @@ def strip_sum(
     if base is None:
         first = maps[0]
         base = first.new_zeros(first.shape[0], height, width, first.shape[1]).permute(0, 3, 1, 2)
-    # Along the width by the library: these maps are still few rows high.
-    wide = [upsample(feature, (feature.shape[-2], width), align_corners) for feature in maps]
-    wide = [feature.contiguous(memory_format=torch.channels_last) for feature in wide]
+    wide = [_widen(feature, width, align_corners) for feature in maps]
     return _StripSum.apply(base.contiguous(memory_format=torch.channels_last), align_corners, *wide)
 
 
-def _strips_pay(feature: Tensor) -> bool:
-    # Elsewhere a compiler fuses the plain form into one kernel, or an exporter wants to see it.
+def strips_pay(feature: Tensor) -> bool:
+    """Whether to work strip by strip: on a CPU, unless a compiler or exporter is looking."""
     return feature.device.type == 'cpu' and not (
         torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.onnx.is_in_onnx_export()
     )
+
+
+def classify_strips(
+    own: Sequence[tuple[Tensor, Tensor]],
+    maps: Sequence[Tensor],
+    bias: Tensor,
+    act: nn.Module,
+    classifier: nn.Conv2d,
+    size: Sequence[int],
+    align_corners: bool,
+) -> Tensor:
+    """Logits of the last stage in one pass over the output; inference only.
+
+    ``classifier(act(sum of products + sum of resized maps + bias))``, strip by strip, so that the
+    stage itself is never written as a whole.
+
+    Args:
+        own: Pairs of a source of the stage's own size, rows (N H W, C), and its weight (K, C).
+        maps: Maps (N, K, h, w) of other sizes.
+        bias: (N, K).
+        act: Activation; may work in place.
+        classifier: 1x1 convolution.
+        size: (H, W).
+        align_corners: Of the resizing.
+
+    Returns:
+        (N, classes, H, W).
+    """
+    height, width = size
+    batch, channels = bias.shape
+    wide = [_image_rows(_widen(feature, width, align_corners)) for feature in maps]
+    heights = [feature.shape[-2] for feature in maps]
+    pieces = list(_pieces(heights, height, align_corners, bias.dtype))
+    weight = classifier.weight.flatten(1).t()
+    logits = bias.new_empty(batch, height, width, weight.shape[1])
+    sources = [(rows.view(batch, height, width, -1), w.t()) for rows, w in own]
+    for image in range(batch):
+        for first, last, parts in pieces:
+            strip = bias[image].expand((last - first) * width, channels)
+            for rows, source_weight in sources:
+                strip = torch.addmm(strip, rows[image, first:last].flatten(0, 1), source_weight)
+            if not sources:
+                strip = strip.clone()
+            tall = strip.view(last - first, width * channels)
+            for (interpolation, low, high), rows in zip(parts, wide):
+                tall.addmm_(interpolation, rows[image, low:high])
+            out = logits[image, first:last].view(-1, weight.shape[1])
+            if classifier.bias is None:
+                torch.mm(act(strip), weight, out=out)
+            else:
+                torch.addmm(classifier.bias, act(strip), weight, out=out)
+    return logits.permute(0, 3, 1, 2)
 
 
 class _StripSum(torch.autograd.Function):
@@ -96,32 +146,46 @@ class _StripSum(torch.autograd.Function):
         return grad, None, *grads
 
 
-def _strips(large: Tensor, maps: Sequence[Tensor], align_corners: bool):
+def _strips(
+    large: Tensor, maps: Sequence[Tensor], align_corners: bool
+) -> Iterator[tuple[Tensor, list[tuple[Tensor, Tensor]]]]:
     """Pairs of a strip of `large` and the parts of `maps` it meets, as matrices.
 
     Yields:
         The strip (R, W K), a view, and for each map the interpolation weights (R, k) and the
         source rows (k, W K), a view.
     """
-    batch, channels, height, width = large.shape
-    weights = [
-        interpolation_matrix(feature.shape[-2], height, align_corners, large.dtype)
-        for feature in maps
-    ]
+    heights = [feature.shape[-2] for feature in maps]
     large_rows = _image_rows(large)
     map_rows = [_image_rows(feature) for feature in maps]
-    for first in range(0, height, STRIP):
-        last = min(first + STRIP, height)
-        pieces = []
-        for weight in weights:
-            used = weight[first:last].any(0).nonzero()
-            low, high = int(used[0]), int(used[-1]) + 1
-            pieces.append((weight[first:last, low:high], low, high))
-        for image in range(batch):
+    for first, last, parts in _pieces(heights, large.shape[-2], align_corners, large.dtype):
+        for image in range(len(large)):
             yield (
                 large_rows[image, first:last],
-                [(w, rows[image, low:high]) for (w, low, high), rows in zip(pieces, map_rows)],
+                [(w, rows[image, low:high]) for (w, low, high), rows in zip(parts, map_rows)],
             )
+
+
+def _pieces(
+    heights: Sequence[int], height: int, align_corners: bool, dtype: torch.dtype
+) -> Iterator[tuple[int, int, list[tuple[Tensor, int, int]]]]:
+    """First and last row of each strip, and for each map (weights (R, k), first, last row)."""
+    matrices = [interpolation_matrix(inputs, height, align_corners, dtype) for inputs in heights]
+    used = [(matrix != 0).numpy() for matrix in matrices]
+    for first in range(0, height, STRIP):
+        last = min(first + STRIP, height)
+        parts = []
+        for matrix, nonzero in zip(matrices, used):
+            columns = nonzero[first:last].any(0).nonzero()[0]
+            low, high = int(columns[0]), int(columns[-1]) + 1
+            parts.append((matrix[first:last, low:high], low, high))
+        yield first, last, parts
+
+
+def _widen(feature: Tensor, width: int, align_corners: bool) -> Tensor:
+    """Resize along the width only, in channels_last. The library's kernel will do: few rows."""
+    feature = upsample(feature, (feature.shape[-2], width), align_corners)
+    return feature.contiguous(memory_format=torch.channels_last)
 
 
 def _image_rows(feature: Tensor) -> Tensor:
@@ -134,6 +198,9 @@ def interpolation_matrix(
     inputs: int, outputs: int, align_corners: bool, dtype: torch.dtype
 ) -> Tensor:
     """Matrix (outputs, inputs) of bilinear resizing along one axis."""
-    identity = torch.eye(inputs, dtype=dtype)[None, None]
+    identity = torch.eye(inputs)[None, None]
     size = (outputs, inputs)
-    return F.interpolate(identity, size=size, mode='bilinear', align_corners=align_corners)[0, 0]
+    matrix = F.interpolate(
+        identity.double(), size=size, mode='bilinear', align_corners=align_corners
+    )
+    return matrix[0, 0].to(dtype)
