@@ -10,13 +10,14 @@ model = dict(
     decode_head=dict(
         num_classes=11,
         # The paper's 0.01 is made for 33,000 iterations.
-        loss_connectivity=dict(loss_weight=0.03),
+        loss_connectivity=dict(loss_weight=0.05),
     ),
 )
 randomness = dict(seed=0)
 custom_hooks = [
     dict(
         type='PruneHook',
+        stop_after=5,
         retrain_config='{{ fileDirname }}/sparsemask_mbv2_camvid-96x128.py',
     )
 ]
