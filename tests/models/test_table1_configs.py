@@ -13,7 +13,7 @@ from mmseg.structures import SegDataSample
 import mmseg_sparsemask  # noqa: F401
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'sparsemask'
-CLASSES = {'voc': 21, 'camvid': 11, 'camvid-96x128': 11, 'shapes': 8}
+CLASSES = {'voc': 21, 'camvid': 11, 'camvid-96x128': 11, 'shapes': 6}
 # Head, number of connections, loss on connections, module with the connections.
 METHODS = {
     'fcn': ('FCNHead', None, None, None),
@@ -66,7 +66,7 @@ def test_a_training_step(method):
     model.train()
     samples = [
         SegDataSample(
-            gt_sem_seg=PixelData(data=torch.randint(8, (1, 32, 32))),
+            gt_sem_seg=PixelData(data=torch.randint(6, (1, 32, 32))),
             metainfo=dict(img_shape=(32, 32), ori_shape=(32, 32)),
         )
         for _ in range(2)
