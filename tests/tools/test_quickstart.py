@@ -1,0 +1,123 @@
+"""The one-command run of the main job, made tiny, and the parts of its output."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+#: Four iterations on 64x64 pixels in each step.
+TINY = [
+    'train_cfg.max_iters=4',
+    'train_cfg.val_interval=4',
+    'train_dataloader.batch_size=2',
+    'train_dataloader.dataset.size=(64,64)',
+    'val_dataloader.dataset.size=(64,64)',
+    'val_dataloader.dataset.length=2',
+    'test_dataloader.dataset.size=(64,64)',
+    'test_dataloader.dataset.length=2',
+    'model.data_preprocessor.size=(64,64)',
+    'default_hooks.logger.interval=2',
+]
+
+
+@pytest.fixture(scope='module')
+def quickstart():
+    spec = importlib.util.spec_from_file_location('quickstart', ROOT / 'tools/quickstart.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def call(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, ROOT / 'tools/quickstart.py', *map(str, arguments)],
+        cwd=cwd,
+        env=dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES=''),
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+def test_runs_the_main_job_and_the_baseline(tmp_path):
+    done = call('--baseline', '--cfg-options', *TINY, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    out = done.stdout
+    work_dir = tmp_path / 'work_dirs/quickstart'
+    commands = [line for line in out.splitlines() if line.startswith('$ python ')]
+    tools = ['train.py', 'train.py', 'test.py', 'train.py', 'test.py']
+    assert [line.split()[2].rpartition('/')[2] for line in commands] == tools
+    assert 'work_dirs/quickstart/retrain.py' in commands[1]
+    assert out.count('iteration 4/4  eta 0:00:00') == 3
+    # Four iterations prune nothing; FDN with six classes has the paper's 1,934,293 parameters less
+    # fifteen classes.
+    (row,) = [line for line in out.splitlines() if line.startswith('| pruned')]
+    cells = [cell.strip() for cell in row.strip('|').split('|')]
+    assert cells[1:3] == ['90', f'{1_934_293 - 15 * 65:,}']
+    (result,) = (work_dir / 'retrain/test').glob('*/*.json')
+    assert cells[3] == f'{json.loads(result.read_text())["mIoU"]:.1f}'
+    assert '| fcn_mbv2_shapes ' in out
+    figures = [line.strip() for line in out.partition('figures\n')[2].splitlines()]
+    assert {Path(name).name for name in figures} == {
+        'connectivity.svg', 'connection_weights.svg', 'sample_000000.png', 'sample_000001.png',
+    }  # fmt: skip
+    assert all((tmp_path / name).stat().st_size > 0 for name in figures)
+    picture = cv2.imread(str(work_dir / 'sample_000001.png'))
+    prediction = cv2.imread(str(work_dir / 'retrain/predictions/000001.png'), -1)
+    assert prediction.shape == (64, 64)
+    assert picture.shape == (4 * 64, 4 * (3 * 64 + 2 * 4), 3)
+
+
+def test_a_failing_step_ends_it_with_the_reason(tmp_path):
+    done = call('--config', tmp_path / 'none.py', cwd=tmp_path)
+    assert done.returncode != 0
+    assert 'none.py' in done.stderr and 'search failed' in done.stderr
+    assert done.stdout.count('$ python') == 1
+
+
+def test_progress_shows_the_lines_that_matter(quickstart):
+    train = (
+        '11/20 14:07:22 - mmengine - INFO - Iter(train) [ 50/350]  base_lr: 3.0000e-04 '
+        'lr: 3.0000e-04  eta: 0:01:05  time: 0.2158  data_time: 0.0061  loss: 3.0434  '
+        'decode.loss_ce: 1.7957'
+    )
+    assert quickstart.progress(train) == 'iteration  50/350  eta 0:01:05  loss 3.043'
+    days = train.replace('0:01:05', '1 day, 2:01:05')
+    assert 'eta 1 day, 2:01:05' in quickstart.progress(days)
+    pruned = (
+        'if pruned now: 21 of 90 connections, largest dropped weight 0.00042, smallest kept 0.31, '
+        '421,000 decoder parameters'
+    )
+    assert quickstart.progress(pruned) == (
+        '21 of 90 connections if pruned now (largest dropped 0.00042, smallest kept 0.31)'
+    )
+    assert quickstart.progress('Loads checkpoint by local backend') is None
+
+
+@pytest.mark.parametrize(('seconds', 'shown'), [(0.4, '0:00'), (59.6, '1:00'), (187, '3:07')])
+def test_clock(quickstart, seconds, shown):
+    assert quickstart.clock(seconds) == shown
+
+
+def test_sample_has_image_label_and_prediction_side_by_side(quickstart, tmp_path):
+    config = ROOT / 'configs/sparsemask/fcn_mbv2_shapes.py'
+    options = ['test_dataloader.dataset.size=(64,96)', 'test_dataloader.dataset.length=1']
+    cv2.imwrite(str(tmp_path / '000000.png'), np.full((64, 96), 2, np.uint8))
+    (path,) = quickstart.write_samples(config, options, tmp_path, tmp_path)
+    picture = cv2.imread(str(path))[::4, ::4]
+    from mmseg_sparsemask.datasets.scene import PALETTE
+    from mmseg_sparsemask.datasets.shapes import shapes_scene
+
+    scene = shapes_scene((64, 96), 0, 'test', 0)
+    np.testing.assert_array_equal(picture[:, :96], scene.image)
+    colours = np.array(PALETTE, np.uint8)
+    np.testing.assert_array_equal(picture[:, 100:196], colours[scene.labels][..., ::-1])
+    assert (picture[:, 200:] == colours[2][::-1]).all()
