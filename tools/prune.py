@@ -1,4 +1,4 @@
-"""Prune the supernet of a checkpoint: the result PruneHook writes, with other settings, any time."""
+"""Prune the supernet of a checkpoint: what PruneHook writes, with other settings, any time."""
 
 import argparse
 import os
