@@ -18,16 +18,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmseg_sparsemask.compare.table import Row
+from mmseg_sparsemask.connectivity import decoder_cost
 from mmseg_sparsemask.models.decode_heads import FDNHead
-
-
-def _product_flops(_: Any, left: Sequence[int], right: Sequence[int], **kwargs: Any) -> int:
-    """Of ``left @ right``, from their shapes."""
-    return 2 * math.prod(left) * right[-1]
-
-
-#: What torch's own counter leaves out: products that are added in place.
-IN_PLACE = {torch.ops.aten.addmm_: _product_flops, torch.ops.aten.baddbmm_: _product_flops}
+from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
 
 
 @dataclass
@@ -146,18 +139,12 @@ def _parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def count_multiply_adds(function: Callable[..., Any], *inputs: Any) -> tuple[int, Any]:
-    """Multiply-adds of the convolutions and matrix products of a call, and its result."""
-    with FlopCounterMode(display=False, custom_mapping=IN_PLACE) as counter:
-        result = function(*inputs)
-    return counter.get_total_flops() // 2, result
-
-
 def multiply_adds(model: nn.Module, image_size: tuple[int, int]) -> tuple[int, int]:
     """Multiply-adds of encoder (with neck) and decode head for one image.
 
-    Counts convolutions and matrix products, each multiply-add once; nothing else. Run on the meta
-    device: nothing is computed.
+    Convolutions and matrix products, each multiply-add once; nothing else. Decoders with a
+    connectivity are counted from that (`decoder_cost`), as their equations are written and whatever
+    way they are computed; everything else as it runs on the meta device, where nothing is computed.
 
     Args:
         model: An ``EncoderDecoder``.
@@ -165,13 +152,20 @@ def multiply_adds(model: nn.Module, image_size: tuple[int, int]) -> tuple[int, i
     """
     probe = copy.deepcopy(model).to('meta')
     probe.eval()
-    counts = []
     with torch.no_grad():
-        value: Any = torch.zeros(1, 3, *image_size, device='meta')
-        for part in (probe.extract_feat, probe.decode_head):
-            count, value = count_multiply_adds(part, value)
-            counts.append(count)
-    return counts[0], counts[1]
+        image = torch.zeros(1, 3, *image_size, device='meta')
+        encoder, features = _count_products(probe.extract_feat, image)
+        head = model.decode_head
+        if isinstance(head, FusionHead):
+            sizes = (head.in_channels, head.channels, head.out_channels)
+            return encoder, decoder_cost(head.connectivity, *sizes, image_size).multiply_adds
+        return encoder, _count_products(probe.decode_head, features)[0]
+
+
+def _count_products(function: Callable[[Any], Any], value: Any) -> tuple[int, Any]:
+    with FlopCounterMode(display=False) as counter:
+        result = function(value)
+    return counter.get_total_flops() // 2, result
 
 
 def find_score(work_dir: Path) -> Score | None:

@@ -8,13 +8,13 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
+from reference.naive import NaiveDecoder
 from torch import nn
 
 import mmseg_sparsemask  # noqa: F401
 from mmseg_sparsemask.compare import measure as measure_module
 from mmseg_sparsemask.compare.collect import Method, Score, collect, find_score, multiply_adds
 from mmseg_sparsemask.compare.table import Row
-from mmseg_sparsemask.connectivity import decoder_cost, preset
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / 'configs' / 'sparsemask'
@@ -60,15 +60,18 @@ def convolution_multiply_adds(module, *inputs):
     return total
 
 
-def test_multiply_adds_against_two_other_counts():
+def test_multiply_adds_against_other_counts():
     init_default_scope('mmseg')
     model = MODELS.build(Config.fromfile(CONFIGS / 'sparsemask_mbv2_voc.py').model)
     size = (65, 97)
     encoder, decoder = multiply_adds(model, size)
     assert encoder == convolution_multiply_adds(model.backbone, torch.rand(1, 3, *size))
-    found = preset('sparsemask_mbv2_voc')
-    cost = decoder_cost(found, model.decode_head.in_channels, image_size=size)
-    assert decoder == cost.multiply_adds
+    head = model.decode_head
+    stages = head.connectivity.stages
+    naive = NaiveDecoder(stages, head.in_channels, head.channels, head.num_classes, search=False)
+    with torch.no_grad():
+        features = model.extract_feat(torch.rand(1, 3, *size))
+    assert decoder == convolution_multiply_adds(naive, features)
     model = MODELS.build(Config.fromfile(CONFIGS / 'fcn_mbv2_voc.py').model)
     assert multiply_adds(model, (512, 512))[1] == 1280 * 21 * 16 * 16
 
@@ -114,7 +117,8 @@ def test_a_search_stands_for_what_it_found(tmp_path):
     row = collect(CONFIGS / 'fdn_mbv2_shapes.py', [tmp_path], (64, 64)).row
     assert (row.method, row.connections, row.scores) == ('fdn_mbv2_shapes', 2, [60.0])
     # E1 and E9 to D1, its normalisation, the classifier.
-    assert row.decoder_parameters == (32 + 1280) * 64 + 2 * 64 + 65 * 8
+    classes = Config.fromfile(CONFIGS / 'sparsemask_mbv2_shapes.py').model.decode_head.num_classes
+    assert row.decoder_parameters == (32 + 1280) * 64 + 2 * 64 + 65 * classes
     assert 'searched, then retrained' in row.notes[0]
     # The written config is a row of its own as well.
     row = collect(work_dir / 'retrain.py', ['elsewhere'], (64, 64)).row
