@@ -1,0 +1,216 @@
+"""Whole networks: images a second, from the normalised image to the logits at its size.
+
+    python benchmarks/end_to_end.py --threads 1 --json OUT.json
+
+All have the same MobileNet-V2 and are built from `configs/sparsemask/*_mbv2_voc.py`, untrained; the
+segmentor's `encode_decode` is timed. Each runs in both layouts and each as it is trained and with
+its batch normalisations folded into its convolutions (`folded`; ours: `deployed`); its best form
+enters the table of ratios, for the baselines as for ours.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from common import DTYPES, LAYOUTS, finish, measure, parse_args, prepare, profile, table
+from decoders import CLASSES, TOLERANCE, Equality, deployed, model_config, naive, relative
+from floor import Work, decoder_work, measure_rates
+from mmcv.cnn import fuse_conv_bn
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+OURS = 'SparseMask'
+#: The same head as DeepLab-V3's authors have it; the config's has no dilated branches.
+DILATED = 'DeepLab-V3, dilated'
+ORIGINAL_ASPP = dict(channels=256, dilations=(1, 6, 12, 18))
+CONFIGS = {
+    'FCN': 'fcn_mbv2_voc',
+    'DeepLab-V3': 'deeplabv3_mbv2_voc',
+    DILATED: 'deeplabv3_mbv2_voc',
+    'U-Net': 'unet_mbv2_voc',
+    'full FDN': 'full_mbv2_voc',
+    OURS: 'sparsemask_mbv2_voc',
+}
+#: What SparseMask's Table 1 makes of it.
+PAPER = {'FCN': 98 / 156, 'DeepLab-V3': 98 / 50}
+#: Folding changes the rounding of some fifty layers; what `tools/deployment/export.py` allows.
+FOLDED_TOLERANCE = 1e-4
+
+
+class Network(nn.Module):
+    """Backbone, decoder, and the resize of its logits to the image."""
+
+    def __init__(self, backbone: nn.Module, decoder: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.decoder = decoder
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits (N, classes, H, W) of images (N, 3, H, W)."""
+        logits = self.decoder(self.backbone(image))
+        return F.interpolate(logits, size=image.shape[-2:], mode='bilinear', align_corners=True)
+
+
+def make_models(size: int) -> dict[str, nn.Module]:
+    """The segmentors by title, untrained, with one backbone's weights and real statistics."""
+    configs = {title: model_config(name) for title, name in CONFIGS.items()}
+    configs[DILATED]['decode_head'].update(ORIGINAL_ASPP)
+    models = {title: MODELS.build(config) for title, config in configs.items()}
+    backbone = models[OURS].backbone.state_dict()
+    images = torch.randn(2, 3, size, size)
+    for model in models.values():
+        model.backbone.load_state_dict(backbone)
+        # Activations of a deep network without them fade to numbers that are slow to multiply.
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = None
+        model.train()
+        model.encode_decode(images, metas_of(images))
+        model.eval()
+    return models
+
+
+def metas_of(images: Tensor) -> list[dict]:
+    """What `EncoderDecoder.predict` makes when there are no data samples."""
+    size = tuple(images.shape[2:])
+    return [dict(ori_shape=size, img_shape=size, pad_shape=size)] * len(images)
+
+
+def folded(model: nn.Module) -> nn.Module:
+    """A copy with each batch normalisation that follows a convolution folded into it."""
+    model = copy.deepcopy(model)
+    if hasattr(model.decode_head, 'connectivity'):
+        model.backbone = fuse_conv_bn(model.backbone)
+        return model
+    return fuse_conv_bn(model)
+
+
+def segmentor(model: nn.Module) -> Callable[[Tensor], Tensor]:
+    """The segmentor's own path from images to logits."""
+    return lambda image: model.encode_decode(image, metas_of(image))
+
+
+@torch.no_grad()
+def main() -> int:
+    args = parse_args(__doc__, size=512, batch=1, threads=1, rounds=30)
+    conditions = prepare(args)
+    device, dtype = args.device, DTYPES[args.dtype]
+    models = make_models(128 if not args.quick else 64)
+    image = torch.randn(args.batch, 3, args.size, args.size).to(dtype).to(device)
+    forms: dict[str, dict[str, nn.Module]] = {}
+    for title, model in models.items():
+        forms[title] = {'as trained': model, 'folded': folded(model)}
+    plain = deployed(models[OURS].decode_head)
+    if plain is not None:
+        forms[OURS]['deployed'] = Network(copy.deepcopy(forms[OURS]['folded'].backbone), plain)
+    reference = Network(
+        models[OURS].backbone, naive(models[OURS].decode_head, 'cpu', torch.float32, 'contiguous')
+    )
+    forms['SparseMask, naive'] = {'as trained': reference}
+
+    equality = Equality()
+    small = torch.randn(2, 3, 96, 64)
+    for title, by_form in forms.items():
+        expected = reference(small) if title == OURS else run(by_form['as trained'])(small)
+        for form, model in by_form.items():
+            if form == 'as trained' and title != OURS:
+                continue
+            allowed = TOLERANCE if form == 'as trained' else FOLDED_TOLERANCE
+            equality.check(f'{title}, {form}', relative(run(model)(small), expected), allowed)
+
+    variants: dict[str, Callable[[], Tensor]] = {}
+    owners: dict[str, str] = {}
+    for layout, memory_format in LAYOUTS.items():
+        seen = image.contiguous(memory_format=memory_format)
+        for title, by_form in forms.items():
+            for form, model in by_form.items():
+                placed = copy.deepcopy(model).to(device, dtype).to(memory_format=memory_format)
+                name = f'{title}, {form}, {layout}'
+                owners[name] = title
+                variants[name] = lambda net=placed, seen=seen: run(net)(seen)
+        alone = copy.deepcopy(forms[OURS]['folded'].backbone).to(device, dtype)
+        alone = alone.to(memory_format=memory_format)
+        variants[f'backbone alone, folded, {layout}'] = lambda net=alone, seen=seen: net(seen)
+    if args.compile:
+        for title in ('FCN', 'DeepLab-V3', OURS):
+            best = copy.deepcopy(forms[title].get('deployed', forms[title]['folded']))
+            if not isinstance(best, Network):
+                best = Network(best.backbone, best.decode_head)
+            best = best.to(device, dtype).to(memory_format=torch.channels_last)
+            net = torch.compile(best, mode=args.compile, dynamic=False)
+            owners[f'{title}, compiled'] = title
+            variants[f'{title}, compiled'] = lambda net=net, seen=seen: net(seen)
+
+    rates = measure_rates(device, dtype, args.quick)
+    timings = measure(variants, rounds=args.rounds, device=device, warmup=args.warmup)
+    fastest = {
+        title: timings.fastest([name for name, owner in owners.items() if owner == title])
+        for title in forms
+    }
+    compared = {title: fastest[title] for title in ('FCN', 'DeepLab-V3')}
+    print(f'\n{timings.table(compared)}\n')
+    rows, summary = [], {}
+    for title, name in fastest.items():
+        fps = args.batch / timings.median(name)
+        ratios = {other: timings.ratio(name, best) for other, best in compared.items()}
+        by_round = {other: timings.round_ratio(name, best) for other, best in compared.items()}
+        summary[title] = {'best': name, 'fps': fps, 'of_medians': ratios, 'of_rounds': by_round}
+        cells = [name, f'{fps:.1f}']
+        for other in compared:
+            cells += [f'{ratios[other]:.2f}', f'{by_round[other]:.2f}']
+        rows.append(cells)
+    heads = ['best form', 'images/s']
+    heads += [f'over {title} ({of})' for title in compared for of in ('medians', 'rounds')]
+    print(f'{table(heads, rows)}\n\n{rates}')
+    floor = rates.floor(network_work(models[OURS], image.cpu().float(), dtype))
+    floor['times'] = 1e3 * timings.median(fastest[OURS]) / floor['floor_ms']
+    print(
+        f'floor of {OURS}: {floor["floor_ms"]:.2f} ms, the larger of {floor["bytes"] / 1e6:.1f} MB '
+        f'({floor["bytes_ms"]:.2f} ms) and {floor["multiply_adds"] / 1e6:.0f} M multiply-adds '
+        f'({floor["multiply_adds_ms"]:.2f} ms)\n{fastest[OURS]}: {floor["times"]:.1f} times the floor'
+    )
+    if args.profile:
+        profile(variants[fastest[OURS]], device, fastest[OURS])
+    return finish(
+        args,
+        'end_to_end',
+        {
+            'conditions': conditions,
+            'equality': equality.checks,
+            'rates': vars(rates),
+            'floor': floor,
+            'paper': PAPER,
+            'summary': summary,
+            'variants': timings.as_dict(compared),
+        },
+    )
+
+
+def run(model: nn.Module) -> Callable[[Tensor], Tensor]:
+    """From images to logits at their size."""
+    return model if isinstance(model, Network) else segmentor(model)
+
+
+def network_work(model: nn.Module, image: Tensor, dtype: torch.dtype) -> Work:
+    """Minimal form of our network: image and parameters read, logits at its size written."""
+    with FlopCounterMode(display=False) as counter:
+        features = model.backbone(image)
+    decoder = decoder_work(model.decode_head.connectivity, features, 64, CLASSES)
+    height, width = image.shape[-2:]
+    rows = features[0].shape[-2]
+    resizing = 2 * CLASSES * (rows * width + height * width) * len(image)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    logits = len(image) * CLASSES * height * width
+    return Work(
+        dtype.itemsize * (image.numel() + parameters + logits),
+        counter.get_total_flops() // 2 + decoder.multiply_adds + resizing,
+    )
+
+
+if __name__ == '__main__':
+    sys.exit(main())
