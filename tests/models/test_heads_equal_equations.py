@@ -181,6 +181,26 @@ def test_align_corners_false(kind):
     compare(head, features_of(strides, channels, size, 2, torch.float64), 1e-10)
 
 
+@pytest.mark.parametrize('kind', ['FDNHead', 'SparseMaskHead'])
+def test_with_cp(kind):
+    """Computed again for the gradients: same values, gradients and statistics, noise included."""
+    strides, channels, size = CASES['mbv2-like']
+    plain = make_head(kind, 'mbv2-like', torch.float64).train()
+    if kind == 'FDNHead':
+        plain.connections.noise_std = 0.1
+    checkpointed = copy.deepcopy(plain)
+    checkpointed.with_cp = True
+    results = []
+    for head in (plain, checkpointed):
+        features = features_of(strides, channels, size, 2, torch.float64)
+        out = head(features)
+        out.square().sum().backward()
+        grads = [p.grad for p in head.parameters()] + [f.grad for f in features]
+        results.append([out, *grads, *head.buffers()])
+    for one, other in zip(*results):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
 def test_nearly_constant_channels_keep_their_variance():
     """Saturated channels (mean 6, tiny variance): second moments must not cancel in float32."""
     strides, channels, size = CASES['odd']

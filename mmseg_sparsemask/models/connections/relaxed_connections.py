@@ -110,7 +110,8 @@ class RelaxedConnections(nn.Module):
                 for (stage, raw), part in zip(drawn.items(), noise.split(counts))
             }
         if self.training:
-            self.step += 1
+            # In place: assigning a buffer anew would break a compiled graph.
+            self.step.add_(1)
         return {stage: clamp_inclusive(raw, self.max_weight) for stage, raw in drawn.items()}
 
     def weights(self) -> dict[str, Tensor]:

@@ -70,7 +70,8 @@ class TopKConnections(nn.Module):
         self._project()
         counts = [len(raw) for raw in self.raw.values()]
         noise = counter_noise(sum(counts), self.seed, self.step).split(counts)
-        self.step += 1
+        # In place: assigning a buffer anew would break a compiled graph.
+        self.step.add_(1)
         return {
             stage: _straight_through(_largest(_draw_keys(raw.detach(), part), self.k), raw)
             for (stage, raw), part in zip(self.raw.items(), noise)

@@ -82,7 +82,6 @@ class FDNHead(FusionHead):
         self.loss_connectivity = (
             MODELS.build(loss_connectivity) if loss_connectivity is not None else None
         )
-        self._drawn: dict[str, Tensor] = {}
 
     def connection_weights(self) -> dict[Connection, float]:
         """Weight in [0, 1] of every connection, as pruning sees it; finest stage first."""
@@ -95,7 +94,7 @@ class FDNHead(FusionHead):
         }
 
     def decode(self, features: Sequence[Tensor]) -> Tensor:
-        """Logits; draws the connection weights of this pass first."""
+        """Logits (N, num_classes, H/s_1, W/s_1) from ``E1`` .. ``EL``."""
         batch = len(features[-1])
         if self.training and batch == 1 and not self._syncs():
             if any(source == GLOBAL for source in self.connection_norms):
@@ -103,19 +102,19 @@ class FDNHead(FusionHead):
                     'the supernet normalises G over the batch: expected a batch of at least 2 '
                     'images in training, got 1; raise batch_size or use SyncBN'
                 )
+        return super().decode(features)
+
+    def connection_scales(self) -> dict[str, Tensor]:
+        """Connection weights of this pass, drawn anew: see the base class."""
         drawn = self.connections()
         by_source: dict[str, list[Tensor]] = {}
         for stage, sources in self.connectivity.stages.items():
             for source, weight in zip(sources, drawn[stage].unbind()):
                 by_source.setdefault(source, []).append(weight)
-        self._drawn = {
+        return {
             source: torch.stack(weights).repeat_interleave(self.channels)
             for source, weights in by_source.items()
         }
-        try:
-            return super().decode(features)
-        finally:
-            self._drawn = {}
 
     def loss_by_feat(
         self, seg_logits: Tensor, batch_data_samples: list[BaseDataElement]
@@ -147,7 +146,9 @@ class FDNHead(FusionHead):
             )
         }
 
-    def folded_weight(self, source: str, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def folded_weight(
+        self, source: str, rows: Tensor | None, scale: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """``w * bn(conv(.))`` as one weight (n K, C) and bias (n K,)."""
         weight = self.stacked_weight(source)
         norm = self.connection_norms[source]
@@ -156,10 +157,10 @@ class FDNHead(FusionHead):
             self._update(norm, mean, variance, len(rows))
         else:
             mean, variance = norm.running_mean, norm.running_var
-        scale, shift = fold_norm(mean, variance, norm.eps, self._drawn[source])
-        return weight.to(scale.dtype) * scale[:, None], shift
+        factor, shift = fold_norm(mean, variance, norm.eps, scale)
+        return weight.to(factor.dtype) * factor[:, None], shift
 
-    def weighted_product(self, source: str, rows: Tensor) -> Tensor:
+    def weighted_product(self, source: str, rows: Tensor, scale: Tensor) -> Tensor:
         """``w * bn(conv(source))`` (P, n K)."""
         norm = self.connection_norms[source]
         product = F.linear(rows, self.stacked_weight(source))
@@ -168,8 +169,8 @@ class FDNHead(FusionHead):
             self._update(norm, mean, variance, len(rows))
         else:
             mean, variance = norm.running_mean, norm.running_var
-        scale, shift = fold_norm(mean, variance, norm.eps, self._drawn[source])
-        return product * scale.to(product.dtype) + shift.to(product.dtype)
+        factor, shift = fold_norm(mean, variance, norm.eps, scale)
+        return product * factor.to(product.dtype) + shift.to(product.dtype)
 
     def _outputs(self, source: str) -> int:
         return self.channels * len(self.connectivity.consumers(source))
@@ -181,7 +182,8 @@ class FDNHead(FusionHead):
     def _update(self, norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor, count: int) -> None:
         """Running statistics as nn.BatchNorm keeps them."""
         count *= dist.get_world_size() if self._syncs() else 1
-        norm.num_batches_tracked += 1
+        # In place: assigning a buffer anew would break a compiled graph.
+        norm.num_batches_tracked.add_(1)
         rate = norm.momentum
         if rate is None:
             rate = 1.0 / float(norm.num_batches_tracked)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from mmcv.cnn import build_activation_layer, build_norm_layer
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
 
 from mmseg_sparsemask.connectivity import GLOBAL, Connectivity
 from mmseg_sparsemask.connectivity.cost import source_channels
@@ -23,7 +25,11 @@ from mmseg_sparsemask.models.decode_heads.fusion import (
     fuse,
     plan_blocks,
 )
-from mmseg_sparsemask.models.decode_heads.upsampling import classify_strips, strips_pay
+from mmseg_sparsemask.models.decode_heads.upsampling import (
+    Product,
+    classify_strips,
+    strips_pay,
+)
 
 
 class FusionHead(BaseDecodeHead):
@@ -31,7 +37,7 @@ class FusionHead(BaseDecodeHead):
 
     A stage is ``BN(sum of its sources' 1x1 convolutions, resized)``; the activation is applied
     to each source, and to ``D1`` before the classifier. A subclass says with which weights
-    (`folded_weight`, `weighted_product`).
+    (`connection_scales`, `folded_weight`, `weighted_product`).
 
     Parameters are named by stage and source: ``convs.D1.E3`` is the convolution of the connection
     ``E3 -> D1``, shape (channels, C, 1, 1); ``norms.D1`` is the normalisation of the stage.
@@ -45,6 +51,8 @@ class FusionHead(BaseDecodeHead):
         act_cfg: Activation.
         align_corners: Of the upsampling inside the decoder, and of the logits to the label.
         dropout_ratio: Before the classifier.
+        with_cp: Keep only the features for the backward pass and compute the decoder again there.
+            Rarely worth its time: little is kept without it (docs/performance.md).
         **kwargs: As of any mmseg decode head: num_classes, loss_decode, ignore_index, ...
 
     Raises:
@@ -62,6 +70,7 @@ class FusionHead(BaseDecodeHead):
         act_cfg: dict[str, Any] | None = None,
         align_corners: bool = True,
         dropout_ratio: float = 0.0,
+        with_cp: bool = False,
         **kwargs: Any,
     ) -> None:
         in_channels, in_index = _check_inputs(in_channels, in_index, connectivity)
@@ -79,6 +88,7 @@ class FusionHead(BaseDecodeHead):
             **kwargs,
         )
         self.connectivity = connectivity
+        self.with_cp = with_cp
         self.convs = nn.ModuleDict(
             {
                 stage: nn.ParameterDict(
@@ -126,7 +136,31 @@ class FusionHead(BaseDecodeHead):
 
     def decode(self, features: Sequence[Tensor]) -> Tensor:
         """Logits (N, num_classes, H/s_1, W/s_1) from ``E1`` .. ``EL``, in channels_last."""
-        return _Pass(self, features).run()
+        # Drawn here, so that a pass computed again for its gradients uses the same.
+        scales = self.connection_scales()
+        if self.with_cp and self.training and torch.is_grad_enabled():
+            return checkpoint(
+                self._pass,
+                scales,
+                *features,
+                use_reentrant=False,
+                context_fn=lambda: (nullcontext(), self._buffers_kept()),
+            )
+        return self._pass(scales, *features)
+
+    def _pass(self, scales: dict[str, Tensor], *features: Tensor) -> Tensor:
+        return _Pass(self, features, scales).run()
+
+    @contextmanager
+    def _buffers_kept(self) -> Iterator[None]:
+        """Computing a pass again must not count its statistics twice."""
+        before = [buffer.clone() for buffer in self.buffers()]
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for buffer, value in zip(self.buffers(), before):
+                    buffer.copy_(value)
 
     def cls_seg(self, feat: Tensor) -> Tensor:
         """Logits from activated ``D1``; the classifier as a product of rows."""
@@ -139,20 +173,36 @@ class FusionHead(BaseDecodeHead):
         """Sources that are multiplied on their own (`weighted_product`), not in a block."""
         return frozenset({GLOBAL})
 
-    def weighted_product(self, source: str, rows: Tensor) -> Tensor:
+    def connection_scales(self) -> dict[str, Tensor]:
+        """Connection weights of this pass by source, for each output of `stacked_weight`: (n K,).
+
+        A source that is not there has weight 1.
+        """
+        return {}
+
+    def weighted_product(self, source: str, rows: Tensor, scale: Tensor | None) -> Tensor:
         """What the users of a source that stands alone get from it.
 
         Args:
             source: Its name.
             rows: (P, C), its activated positions; for ``G`` one row an image.
+            scale: Its connection weights, from `connection_scales`.
 
         Returns:
             (P, n K), stacked over the n users from coarse to fine.
         """
         return F.linear(rows, self.stacked_weight(source))
 
-    def folded_weight(self, source: str, rows: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Weight (n K, C) and bias (n K,) or None that the users of a source apply to it."""
+    def folded_weight(
+        self, source: str, rows: Tensor | None, scale: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Weight (n K, C) and bias (n K,) or None that the users of a source apply to it.
+
+        Args:
+            source: Its name.
+            rows: (P, C), its activated positions. In evaluation they do not matter: None will do.
+            scale: Its connection weights, from `connection_scales`.
+        """
         return self.stacked_weight(source), None
 
     def _select(self, inputs: Sequence[Tensor]) -> list[Tensor]:
@@ -194,11 +244,14 @@ class _Pass:
     Maps are kept as rows (N h w, C), which is what channels_last is in memory.
     """
 
-    def __init__(self, head: FusionHead, features: Sequence[Tensor]) -> None:
+    def __init__(
+        self, head: FusionHead, features: Sequence[Tensor], scales: dict[str, Tensor]
+    ) -> None:
         self.head = head
         self.connectivity = head.connectivity
         self.features = features
         self.alone = head.sources_alone(features)
+        self.scales = scales
         self.blocks = plan_blocks(self.connectivity, self.alone)
         self.rows: dict[str, Tensor] = {}
         self.weights: dict[str, Tensor] = {}
@@ -210,11 +263,11 @@ class _Pass:
         """Logits."""
         activated = None
         for stage, sources in self.connectivity.stages.items():
-            for source in sources:
-                self._prepare(source)
             blocks = [block for block in self.blocks if block.stages[0] == stage]
             if stage == 'D1' and self._one_pass_pays():
                 return self._classify_in_one_pass(blocks)
+            for source in sources:
+                self._prepare(source)
             for block in blocks:
                 self._multiply(block)
             activated = self.head.act_in_place(self.head.norms[stage](self._sum(stage)))
@@ -225,6 +278,7 @@ class _Pass:
         norm = self.head.norms['D1']
         return (
             not torch.is_grad_enabled()
+            and not self.head.training
             and isinstance(norm, _BatchNorm)
             and not norm.training
             and self.features[0].dtype == norm.running_mean.dtype
@@ -237,14 +291,24 @@ class _Pass:
         norm = self.head.norms['D1']
         scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
         size = self.features[0].shape[-2:]
+        here = [
+            block
+            for block in blocks
+            if block.stages == ('D1',) and self._like(block.stride).shape[-2:] == size
+        ]
+        late = {source for block in here for source in block.sources} - set(self.rows)
+        for source in self.connectivity.stages['D1']:
+            self._prepare(source, activate=source not in late)
         own = []
-        for block in blocks:
-            if block.stages == ('D1',) and self._like(block.stride).shape[-2:] == size:
-                own += [
-                    (self.rows[s], self._weight_for(s, block.stages) * scale[:, None])
-                    for s in block.sources
-                ]
+        for source in (source for block in here for source in block.sources):
+            weight = self._weight_for(source, ('D1',)) * scale[:, None]
+            if source in late:
+                rows = as_rows(self.features[level_of(source) - 1])
+                own.append(Product(rows, weight, self.head.act))
             else:
+                own.append(Product(self.rows[source], weight, nn.Identity()))
+        for block in blocks:
+            if block not in here:
                 self._multiply(block)
         maps = [
             as_map(rows * scale, self._like(stride)) for stride, rows in self.maps['D1'].items()
@@ -262,26 +326,31 @@ class _Pass:
             self.head.align_corners,
         )
 
-    def _prepare(self, source: str) -> None:
-        """Activate a source and get its weights or its product, once."""
+    def _prepare(self, source: str, activate: bool = True) -> None:
+        """Activate a source and get its weights or its product, once.
+
+        In evaluation the weights do not need the activated source: it may be left for later.
+        """
         if source in self.prepared:
             return
         self.prepared.add(source)
-        if source == GLOBAL:
+        if not activate:
+            pass
+        elif source == GLOBAL:
             self.rows[source] = self.head.act(self.features[-1].mean((2, 3)))
         elif source not in self.rows:
             self.rows[source] = as_rows(self.head.act(self.features[level_of(source) - 1]))
-        rows = self.rows[source]
+        rows = self.rows.get(source)
         users = self.connectivity.consumers(source)
         if source in self.alone:
-            product = self.head.weighted_product(source, rows)
+            product = self.head.weighted_product(source, rows, self.scales.get(source))
             for stage, part in zip(users, _parts(product, len(users))):
                 if source == GLOBAL:
                     self.vectors[stage].append(part)
                 else:
                     self._add_map(stage, self.connectivity.stride_of(source), part)
             return
-        weight, bias = self.head.folded_weight(source, rows)
+        weight, bias = self.head.folded_weight(source, rows, self.scales.get(source))
         self.weights[source] = weight
         if bias is not None:
             for stage, part in zip(users, bias.view(1, len(users), -1).unbind(1)):

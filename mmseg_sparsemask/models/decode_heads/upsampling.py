@@ -10,6 +10,7 @@ accumulated in place.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -66,8 +67,22 @@ def strips_pay(feature: Tensor) -> bool:
     )
 
 
+class Product(NamedTuple):
+    """A source of the stage's own size and what is done to it.
+
+    Attributes:
+        rows: (N H W, C).
+        weight: (K, C).
+        act: Applied to the rows first.
+    """
+
+    rows: Tensor
+    weight: Tensor
+    act: nn.Module
+
+
 def classify_strips(
-    own: Sequence[tuple[Tensor, Tensor]],
+    own: Sequence[Product],
     maps: Sequence[Tensor],
     bias: Tensor,
     act: nn.Module,
@@ -81,7 +96,7 @@ def classify_strips(
     stage itself is never written as a whole.
 
     Args:
-        own: Pairs of a source of the stage's own size, rows (N H W, C), and its weight (K, C).
+        own: Sources of the stage's own size.
         maps: Maps (N, K, h, w) of other sizes.
         bias: (N, K).
         act: Activation; may work in place.
@@ -99,12 +114,13 @@ def classify_strips(
     pieces = list(_pieces(heights, height, align_corners, bias.dtype))
     weight = classifier.weight.flatten(1).t()
     logits = bias.new_empty(batch, height, width, weight.shape[1])
-    sources = [(rows.view(batch, height, width, -1), w.t()) for rows, w in own]
+    sources = [(p.rows.view(batch, height, -1), p.weight.t(), p.act) for p in own]
     for image in range(batch):
         for first, last, parts in pieces:
             strip = bias[image].expand((last - first) * width, channels)
-            for rows, source_weight in sources:
-                strip = torch.addmm(strip, rows[image, first:last].flatten(0, 1), source_weight)
+            for rows, source_weight, source_act in sources:
+                part = source_act(rows[image, first:last].view(-1, source_weight.shape[0]))
+                strip = torch.addmm(strip, part, source_weight)
             if not sources:
                 strip = strip.clone()
             tall = strip.view(last - first, width * channels)
