@@ -161,16 +161,25 @@ class FDNHead(FusionHead):
         return weight.to(factor.dtype) * factor[:, None], shift
 
     def weighted_product(self, source: str, rows: Tensor, scale: Tensor) -> Tensor:
-        """``w * bn(conv(source))`` (P, n K)."""
+        """``w * bn(conv(source))`` (P, n K); w is the scale that ``bn`` itself lacks."""
         norm = self.connection_norms[source]
         product = F.linear(rows, self.stacked_weight(source))
-        if norm.training:
-            mean, variance = statistics_of(product, self._syncs())
-            self._update(norm, mean, variance, len(rows))
-        else:
-            mean, variance = norm.running_mean, norm.running_var
-        factor, shift = fold_norm(mean, variance, norm.eps, scale)
-        return product * factor.to(product.dtype) + shift.to(product.dtype)
+        if not (norm.training and self._syncs()):
+            if norm.training:
+                norm.num_batches_tracked.add_(1)
+            return F.batch_norm(
+                product,
+                norm.running_mean,
+                norm.running_var,
+                weight=scale,
+                training=norm.training,
+                momentum=self._rate(norm),
+                eps=norm.eps,
+            )
+        mean, variance = statistics_of(product, sync=True)
+        self._update(norm, mean, variance, len(rows))
+        scale, shift = fold_norm(mean, variance, norm.eps, scale)
+        return product * scale.to(product.dtype) + shift.to(product.dtype)
 
     def _outputs(self, source: str) -> int:
         return self.channels * len(self.connectivity.consumers(source))
@@ -182,11 +191,15 @@ class FDNHead(FusionHead):
     def _update(self, norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor, count: int) -> None:
         """Running statistics as nn.BatchNorm keeps them."""
         count *= dist.get_world_size() if self._syncs() else 1
-        # In place: assigning a buffer anew would break a compiled graph.
         norm.num_batches_tracked.add_(1)
-        rate = norm.momentum
-        if rate is None:
-            rate = 1.0 / float(norm.num_batches_tracked)
+        rate = self._rate(norm)
         norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), rate)
         unbiased = variance * (count / max(count - 1, 1))
         norm.running_var.lerp_(unbiased.to(norm.running_var.dtype), rate)
+
+    @staticmethod
+    def _rate(norm: nn.BatchNorm1d) -> float:
+        """Share of this batch in the running statistics; no momentum means a plain average."""
+        if norm.momentum is not None:
+            return norm.momentum
+        return 1.0 / max(1.0, float(norm.num_batches_tracked))

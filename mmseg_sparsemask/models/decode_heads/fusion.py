@@ -22,7 +22,6 @@ Outputs equal the equations to rounding; ``tests/reference/naive.py`` has them a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,7 +30,6 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mmseg_sparsemask.connectivity import Connectivity
-from mmseg_sparsemask.models.decode_heads.upsampling import upsample_sum
 
 
 @dataclass(frozen=True)
@@ -117,18 +115,23 @@ def _average(tensor: Tensor) -> Tensor:
     return all_reduce(tensor.contiguous()) / dist.get_world_size()
 
 
+#: What normalising and keeping one number of a product costs, forward and backward, in
+#: multiply-adds. On CPUs anything from 16 to 256 is equally fast; larger keeps less memory.
+NORM_COST = 160
+
+
 def moments_are_cheaper(positions: int, channels: int, outputs: int) -> bool:
     """Whether to get batch statistics from the source's covariance rather than from its product.
+
+    Forward and backward, the covariance costs C^2 (2 P + 3 K) multiply-adds; without it the product
+    (P, K) has to be normalised, which is bound by memory.
 
     Args:
         positions: P = N h w of the source.
         channels: C of the source.
         outputs: K, channels of all its stacked convolutions.
-
-    The covariance costs C^2 (P + K) multiply-adds against P C K for the product; the factor 2 is
-    what not writing, keeping and reading the product is worth.
     """
-    return channels * (positions + outputs) <= 2 * positions * outputs
+    return channels**2 * (2 * positions + 3 * outputs) <= NORM_COST * positions * outputs
 
 
 def statistics_from_moments(
@@ -172,37 +175,3 @@ def fold_norm(mean: Tensor, variance: Tensor, eps: float, weight: Tensor) -> tup
     """
     scale = weight.to(mean.dtype) * torch.rsqrt(variance + eps)
     return scale, -mean * scale
-
-
-def as_rows(feature: Tensor) -> Tensor:
-    """(N, C, h, w) as (N h w, C); no copy when the layout is channels_last."""
-    return feature.permute(0, 2, 3, 1).flatten(0, 2)
-
-
-def as_map(rows: Tensor, like: Tensor) -> Tensor:
-    """(N h w, K) as (N, K, h, w) in channels_last, with the size of another map."""
-    batch, _, height, width = like.shape
-    return rows.view(batch, height, width, -1).permute(0, 3, 1, 2)
-
-
-def fuse(
-    maps: dict[int, Tensor], vector: Tensor | None, size: Sequence[int], align_corners: bool
-) -> Tensor:
-    """Sum of a stage's maps at its own size.
-
-    Args:
-        maps: Map (N, K, h, w) of each resolution (key: stride), already summed over sources.
-        vector: (N or 1, K, 1, 1): the contribution of ``G`` and of folded biases.
-        size: (height, width) of the stage.
-        align_corners: Of the upsampling.
-    """
-    if not maps:
-        return vector.expand(-1, -1, *size)
-    # Bilinear weights sum to one, so the vector may join where that is cheapest.
-    coarsest = max(maps)
-    if vector is not None:
-        maps = {**maps, coarsest: maps[coarsest] + vector.to(maps[coarsest].dtype)}
-    same = [feature for feature in maps.values() if tuple(feature.shape[-2:]) == tuple(size)]
-    others = [feature for feature in maps.values() if tuple(feature.shape[-2:]) != tuple(size)]
-    base = None if not same else sum(same[1:], same[0])
-    return upsample_sum(base, others, size, align_corners)

@@ -20,15 +20,15 @@ from mmseg_sparsemask.connectivity.cost import source_channels
 from mmseg_sparsemask.connectivity.graph import level_of
 from mmseg_sparsemask.models.decode_heads.fusion import (
     Block,
-    as_map,
-    as_rows,
-    fuse,
     plan_blocks,
 )
 from mmseg_sparsemask.models.decode_heads.upsampling import (
     Product,
+    as_map,
+    as_rows,
     classify_strips,
     strips_pay,
+    upsample_sum,
 )
 
 
@@ -380,14 +380,27 @@ class _Pass:
 
     def _sum(self, stage: str) -> Tensor:
         """A stage before its normalisation."""
-        feature = self.features[level_of(stage) - 1]
-        maps = {
-            stride: as_map(rows, self._like(stride))
-            for stride, rows in self.maps.pop(stage).items()
-        }
-        vectors = self.vectors.pop(stage)
-        vector = sum(vectors[1:], vectors[0])[:, :, None, None] if vectors else None
-        return fuse(maps, vector, feature.shape[-2:], self.head.align_corners)
+        like = self.features[level_of(stage) - 1]
+        maps, vectors = self.maps.pop(stage), self.vectors.pop(stage)
+        vector = sum(vectors[1:], vectors[0]) if vectors else None
+        if not maps:
+            return vector[:, :, None, None].expand(-1, -1, *like.shape[-2:])
+        if vector is not None:
+            # Bilinear weights sum to one, so the vector may join where that is cheapest.
+            coarsest = max(maps)
+            maps[coarsest] = self._add_vector(maps[coarsest], vector)
+        own, others = None, []
+        for stride, rows in maps.items():
+            if self._like(stride).shape[-2:] == like.shape[-2:]:
+                own = rows if own is None else own + rows
+            else:
+                others.append(as_map(rows, self._like(stride)))
+        return upsample_sum(own, others, like, self.head.align_corners)
+
+    def _add_vector(self, rows: Tensor, vector: Tensor) -> Tensor:
+        """Rows (N h w, K) plus a vector (N or 1, K) for each image."""
+        per_image = rows.view(len(self.features[0]), -1, rows.shape[1])
+        return (per_image + vector[:, None].to(rows.dtype)).flatten(0, 1)
 
     def _like(self, stride: int) -> Tensor:
         return self.features[self.connectivity.strides.index(stride)]

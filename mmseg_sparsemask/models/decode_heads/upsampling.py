@@ -1,16 +1,16 @@
 """Sum of bilinearly upsampled maps.
 
-`upsample_sum` is the plain form: one resize and one addition a map. On a CPU that is bound by
-memory: each resize writes, and each addition reads and writes, a map of the full size. `strip_sum`
-computes the same rows of the output from all maps at once, while they are in the cache: a strip of
-output rows is a small matrix of interpolation weights times the few source rows it touches,
-accumulated in place.
+The plain form is one resize and one addition a map. On a CPU that is bound by memory: each resize
+writes, and each addition reads and writes, a map of the full size. There `_StripSum` computes the
+same rows of the output from all maps at once, while they are in the cache: a strip of output rows
+is a small matrix of interpolation weights times the few source rows it touches, accumulated in
+place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -29,35 +29,45 @@ def upsample(feature: Tensor, size: Sequence[int], align_corners: bool) -> Tenso
 
 
 def upsample_sum(
-    base: Tensor | None, maps: Sequence[Tensor], size: Sequence[int], align_corners: bool
+    rows: Tensor | None, maps: Sequence[Tensor], like: Tensor, align_corners: bool
 ) -> Tensor:
-    """``base`` plus all maps, resized: (N, K, H, W).
+    """Rows plus all maps, resized.
 
     Args:
-        base: (N, K, H, W) or None.
-        maps: Each (N, K, h, w); at least one if there is no base.
-        size: (H, W).
+        rows: (N H W, K) or None; may be overwritten.
+        maps: Each (N, K, h, w); at least one if there are no rows.
+        like: A map of the wanted size (H, W).
         align_corners: Of the resizing.
+
+    Returns:
+        (N, K, H, W).
     """
-    if maps and strips_pay(maps[0]):
-        return strip_sum(base, maps, size, align_corners)
-    total = base
+    if not maps:
+        return as_map(rows, like)
+    size = like.shape[-2:]
+    if strips_pay(maps[0]):
+        if rows is None:
+            batch, channels = maps[0].shape[:2]
+            rows = maps[0].new_zeros(batch * size[0] * size[1], channels)
+        # A view would cost a copy of the whole in the backward pass of an in-place operation.
+        rows = rows.clone() if rows._is_view() else rows
+        return as_map(_StripSum.apply(rows, size, align_corners, *maps), like)
+    total = None if rows is None else as_map(rows, like)
     for feature in maps:
         resized = upsample(feature, size, align_corners)
         total = resized if total is None else total + resized
     return total
 
 
-def strip_sum(
-    base: Tensor | None, maps: Sequence[Tensor], size: Sequence[int], align_corners: bool
-) -> Tensor:
-    """`upsample_sum`, strip by strip. Needs maps in channels_last; overwrites `base`."""
-    height, width = size
-    if base is None:
-        first = maps[0]
-        base = first.new_zeros(first.shape[0], height, width, first.shape[1]).permute(0, 3, 1, 2)
-    wide = [_widen(feature, width, align_corners) for feature in maps]
-    return _StripSum.apply(base.contiguous(memory_format=torch.channels_last), align_corners, *wide)
+def as_rows(feature: Tensor) -> Tensor:
+    """(N, C, h, w) as (N h w, C); no copy when the layout is channels_last."""
+    return feature.permute(0, 2, 3, 1).flatten(0, 2)
+
+
+def as_map(rows: Tensor, like: Tensor) -> Tensor:
+    """(N h w, K) as (N, K, h, w) in channels_last, with the size of another map."""
+    batch, _, height, width = like.shape
+    return rows.view(batch, height, width, -1).permute(0, 3, 1, 2)
 
 
 def strips_pay(feature: Tensor) -> bool:
@@ -135,49 +145,50 @@ def classify_strips(
 
 
 class _StripSum(torch.autograd.Function):
-    """Adds maps (N, K, h, W), upsampled along the height, to a base (N, K, H, W) in place."""
+    """Adds maps (N, K, h, w), resized to (H, W), to rows (N H W, K) in place."""
 
     @staticmethod
-    def forward(ctx, base: Tensor, align_corners: bool, *maps: Tensor) -> Tensor:
-        ctx.mark_dirty(base)
-        ctx.align_corners = align_corners
-        ctx.heights = [feature.shape[-2] for feature in maps]
-        for strip, parts in _strips(base, maps, align_corners):
-            for weight, rows in parts:
-                strip.addmm_(weight, rows)
-        return base
+    def forward(
+        ctx: Any, rows: Tensor, size: Sequence[int], align_corners: bool, *maps: Tensor
+    ) -> Tensor:
+        ctx.mark_dirty(rows)
+        ctx.size, ctx.align_corners = size, align_corners
+        ctx.shapes = [feature.shape for feature in maps]
+        wide = [_widen(feature, size[1], align_corners) for feature in maps]
+        large = rows.view(len(maps[0]), size[0], -1)
+        for strip, parts in _strips(large, wide, align_corners):
+            for weight, source in parts:
+                strip.addmm_(weight, source)
+        return rows
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        grad = grad.contiguous(memory_format=torch.channels_last)
-        batch, channels, _, width = grad.shape
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        height, width = ctx.size
+        wide = grad.view(-1, height, width, grad.shape[1]).permute(0, 3, 1, 2)
+        # The library's own adjoint; strips of it measured slower.
         grads = [
-            grad.new_zeros(batch, height, width, channels).permute(0, 3, 1, 2)
-            for height in ctx.heights
+            torch.ops.aten.upsample_bilinear2d_backward(wide, ctx.size, shape, ctx.align_corners)
+            for shape in ctx.shapes
         ]
-        for strip, parts in _strips(grad, grads, ctx.align_corners):
-            for weight, rows in parts:
-                rows.addmm_(weight.t(), strip)
-        return grad, None, *grads
+        return grad, None, None, *grads
 
 
 def _strips(
-    large: Tensor, maps: Sequence[Tensor], align_corners: bool
+    large: Tensor, wide: Sequence[Tensor], align_corners: bool
 ) -> Iterator[tuple[Tensor, list[tuple[Tensor, Tensor]]]]:
-    """Pairs of a strip of `large` and the parts of `maps` it meets, as matrices.
+    """Pairs of a strip of `large` (N, H, W K) and the parts of maps it meets, as matrices.
 
     Yields:
-        The strip (R, W K), a view, and for each map the interpolation weights (R, k) and the
-        source rows (k, W K), a view.
+        The strip (R, W K), a view, and for each map (N, K, h, W) the interpolation weights (R, k)
+        and the source rows (k, W K), a view.
     """
-    heights = [feature.shape[-2] for feature in maps]
-    large_rows = _image_rows(large)
-    map_rows = [_image_rows(feature) for feature in maps]
-    for first, last, parts in _pieces(heights, large.shape[-2], align_corners, large.dtype):
+    heights = [feature.shape[-2] for feature in wide]
+    map_rows = [_image_rows(feature) for feature in wide]
+    for first, last, parts in _pieces(heights, large.shape[1], align_corners, large.dtype):
         for image in range(len(large)):
             yield (
-                large_rows[image, first:last],
+                large[image, first:last],
                 [(w, rows[image, low:high]) for (w, low, high), rows in zip(parts, map_rows)],
             )
 

@@ -1,0 +1,138 @@
+"""The heads under torch.compile: one graph, the same numbers; and the toolbox's own switch for it."""
+
+import copy
+
+import pytest
+import torch
+from mmengine.runner import Runner
+from mmseg.registry import MODELS
+from reference.tiny import ROOT, load
+
+import mmseg_sparsemask  # noqa: F401
+
+STRIDES = [2, 2, 4, 8, 16]
+CHANNELS = [6, 4, 5, 7, 80]  # the last one has more channels than positions
+BACKENDS = ['eager', 'aot_eager']
+
+CONNECTIONS = {
+    'RelaxedConnections': dict(type='RelaxedConnections'),
+    'TopKConnections': dict(type='TopKConnections', k=2),
+}
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
+def make_head(kind, **more):
+    config = dict(
+        type=kind,
+        in_channels=CHANNELS,
+        in_index=[0, 1, 2, 3, 4],
+        channels=8,
+        num_classes=3,
+        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
+    )
+    if kind == 'FDNHead':
+        config.update(strides=STRIDES, loss_connectivity=dict(type='SparseConnectivityLoss'))
+    else:
+        stages = {
+            'D5': ['E5', 'G'],
+            'D3': ['E3', 'D5'],
+            'D2': ['E3', 'E5', 'G'],
+            'D1': ['E1', 'D2', 'D3', 'E5'],
+        }
+        config.update(connectivity=dict(strides=STRIDES, stages=stages))
+    torch.manual_seed(0)
+    return MODELS.build({**config, **more}).double()
+
+
+def features(seed=0, size=(33, 49), batch=2):
+    generator = torch.Generator().manual_seed(seed)
+    return [
+        torch.randn(batch, c, -(-size[0] // s), -(-size[1] // s), generator=generator)
+        .double()
+        .requires_grad_()
+        for s, c in zip(STRIDES, CHANNELS)
+    ]
+
+
+def assert_equal(ours, theirs):
+    for mine, other in zip(ours, theirs, strict=True):
+        assert (mine is None) == (other is None)
+        if mine is not None:
+            # Gradients that vanish by symmetry leave rounding only.
+            scale = other.abs().max().clamp_min(1e-3) if other.numel() else 1.0
+            assert ((mine - other).abs().max() / scale).item() < 1e-10
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+@pytest.mark.parametrize(
+    'kind, more',
+    [
+        ('SparseMaskHead', {}),
+        ('FDNHead', dict(connections=CONNECTIONS['RelaxedConnections'])),
+        ('FDNHead', dict(connections=CONNECTIONS['TopKConnections'])),
+    ],
+    ids=['SparseMaskHead', 'FDNHead', 'FDNHead-TopK'],
+)
+def test_training_is_one_graph(kind, more, backend):
+    """Two steps: values, gradients, statistics, the step of the noise; compiled just once."""
+    head = make_head(kind, **more).train()
+    twin = copy.deepcopy(head)
+    compiled = torch.compile(twin, backend=backend, fullgraph=True)
+    for step in range(2):
+        inputs, copies = features(step), features(step)
+        with torch._dynamo.config.patch(error_on_recompile=step > 0):
+            theirs = compiled(copies)
+        ours = head(inputs)
+        assert_equal([theirs], [ours])
+        for logits in (ours, theirs):
+            logits.square().sum().backward()
+        assert_equal([f.grad for f in copies], [f.grad for f in inputs])
+        assert_equal([p.grad for p in twin.parameters()], [p.grad for p in head.parameters()])
+        assert_equal([b.double() for b in twin.buffers()], [b.double() for b in head.buffers()])
+
+
+@pytest.mark.parametrize('grad', [True, False], ids=['grad', 'no_grad'])
+@pytest.mark.parametrize('backend', BACKENDS)
+@pytest.mark.parametrize('kind', ['SparseMaskHead', 'FDNHead'])
+def test_evaluation_is_one_graph(kind, backend, grad):
+    head = make_head(kind).eval()
+    compiled = torch.compile(copy.deepcopy(head), backend=backend, fullgraph=True)
+    with torch.set_grad_enabled(grad):
+        assert_equal([compiled(features(batch=1))], [head(features(batch=1))])
+
+
+def test_the_switch_of_the_toolbox(tmp_path):
+    """``cfg.compile`` compiles the training step of a search; it learns as without."""
+    states = {}
+    for name, switch in (('plain', {}), ('compiled', dict(compile=dict(backend='aot_eager')))):
+        cfg = load(
+            ROOT / 'configs/sparsemask/fdn_mbv2_shapes.py',
+            tmp_path / name,
+            **{
+                'randomness': dict(seed=0),
+                'train_cfg.max_iters': 1,
+                'train_dataloader.batch_size': 2,
+                'train_dataloader.dataset.size': (64, 64),
+                'model.data_preprocessor.size': (64, 64),
+                'model.backbone.backbone.widen_factor': 0.25,
+                'model.decode_head.in_channels': [8, 8, 8, 8, 16, 24, 40, 80, 1280],
+                'model.decode_head.channels': 8,
+                'custom_hooks': [],
+                'val_cfg': None,
+                'val_dataloader': None,
+                'val_evaluator': None,
+                'default_hooks.checkpoint': None,
+            },
+            **switch,
+        )
+        runner = Runner.from_cfg(cfg)
+        runner.train()
+        states[name] = runner.model.state_dict()
+    for key, value in states['plain'].items():
+        torch.testing.assert_close(states['compiled'][key], value, rtol=1e-3, atol=1e-5, msg=key)
