@@ -66,20 +66,32 @@ def shown_path(path):
     return str(path) if relative.startswith(os.pardir) else relative
 
 
-def progress(line):
-    """What a user wants to see of a line of the log, or None."""
-    if match := _TRAIN_LINE.search(line):
-        width = len(match['end'])
-        return (
-            f'iteration {int(match["step"]):{width}}/{match["end"]}  '
-            f'eta {match["eta"]}  loss {float(match["loss"]):.3f}'
-        )
-    if match := _PRUNE_LINE.search(line):
-        return (
-            f'{match["live"]} of {match["total"]} connections if pruned now '
-            f'(largest dropped {match["dropped"]}, smallest kept {match["kept"]})'
-        )
-    return None
+def progress(lines):
+    """What a user wants to see of the lines of a log, one string per logged iteration.
+
+    What PruneHook says of an iteration comes before the iteration's own line.
+    """
+    found = ''
+    for line in lines:
+        if match := _PRUNE_LINE.search(line):
+            found = (
+                f'  if pruned now {match["live"]} of {match["total"]} connections '
+                f'(dropped <= {match["dropped"]}, kept >= {match["kept"]})'
+            )
+        elif match := _TRAIN_LINE.search(line):
+            width = len(match['end'])
+            yield (
+                f'iteration {int(match["step"]):{width}}/{match["end"]}  '
+                f'eta {match["eta"]}  loss {float(match["loss"]):.3f}{found}'
+            )
+            found = ''
+
+
+def kept(lines, tail):
+    """Pass lines through, and remember the last ones in `tail`."""
+    for line in lines:
+        tail.append(line)
+        yield line
 
 
 def run(title, tool, *arguments, options=()):
@@ -102,10 +114,8 @@ def run(title, tool, *arguments, options=()):
     tail = deque(maxlen=30)
     with process:
         try:
-            for line in process.stdout:
-                tail.append(line)
-                if shown := progress(line):
-                    print(f'   {shown}', flush=True)
+            for shown in progress(kept(process.stdout, tail)):
+                print(f'   {shown}', flush=True)
         except BaseException:
             process.terminate()
             raise

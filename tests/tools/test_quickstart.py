@@ -89,17 +89,18 @@ def test_progress_shows_the_lines_that_matter(quickstart):
         'lr: 3.0000e-04  eta: 0:01:05  time: 0.2158  data_time: 0.0061  loss: 3.0434  '
         'decode.loss_ce: 1.7957'
     )
-    assert quickstart.progress(train) == 'iteration  50/350  eta 0:01:05  loss 3.043'
-    days = train.replace('0:01:05', '1 day, 2:01:05')
-    assert 'eta 1 day, 2:01:05' in quickstart.progress(days)
     pruned = (
         'if pruned now: 21 of 90 connections, largest dropped weight 0.00042, smallest kept 0.31, '
         '421,000 decoder parameters'
     )
-    assert quickstart.progress(pruned) == (
-        '21 of 90 connections if pruned now (largest dropped 0.00042, smallest kept 0.31)'
-    )
-    assert quickstart.progress('Loads checkpoint by local backend') is None
+    days = train.replace('0:01:05', '1 day, 2:01:05')
+    log = ['Loads checkpoint by local backend', train, pruned, 'Exp name: a', days, train]
+    assert list(quickstart.progress(log)) == [
+        'iteration  50/350  eta 0:01:05  loss 3.043',
+        'iteration  50/350  eta 1 day, 2:01:05  loss 3.043  if pruned now 21 of 90 connections '
+        '(dropped <= 0.00042, kept >= 0.31)',
+        'iteration  50/350  eta 0:01:05  loss 3.043',
+    ]
 
 
 @pytest.mark.parametrize(('seconds', 'shown'), [(0.4, '0:00'), (59.6, '1:00'), (187, '3:07')])
