@@ -22,6 +22,7 @@ LAYERS = {
     'datasets': set(),
     'evaluation': set(),
     'compare': {'connectivity', 'models', 'engine'},
+    'deployment': {'connectivity', 'models'},
     'dpc': {'connectivity', 'models', 'engine'},
 }
 

@@ -3,6 +3,6 @@ _base_ = [
     '../_base_/default_runtime.py',
     '../_base_/models/deeplabv3_mbv2.py',
     '../_base_/datasets/camvid_96x128.py',
-    '../_base_/schedules/sgd_3k_scratch.py',
+    '../_base_/schedules/sgd_2k_scratch.py',
 ]
 model = dict(data_preprocessor=dict(size=(96, 128)), decode_head=dict(num_classes=11))
