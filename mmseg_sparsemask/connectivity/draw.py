@@ -203,7 +203,13 @@ def draw_weight_history(
     axes = figure.add_subplot()
     edges = np.asarray([*steps, steps[-1] + (steps[-1] - steps[-2] if len(steps) > 1 else 1)])
     mesh = axes.pcolormesh(
-        edges, np.arange(len(connections) + 1), grid.T, vmin=0, vmax=1, cmap='viridis'
+        edges,
+        np.arange(len(connections) + 1),
+        grid.T,
+        vmin=0,
+        vmax=1,
+        cmap='viridis',
+        rasterized=True,
     )
     axes.set_yticks(
         np.arange(len(connections)) + 0.5, [f'{c.source} → {c.stage}' for c in connections]
