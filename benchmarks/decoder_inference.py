@@ -20,7 +20,6 @@ from decoders import (
     CLASSES,
     Equality,
     check_inference,
-    deployed,
     make_features,
     make_head,
     naive,
@@ -28,6 +27,8 @@ from decoders import (
     toolbox_head,
 )
 from floor import decoder_work, measure_rates
+
+from mmseg_sparsemask.deployment.plain import plain_decoder
 
 #: Other decoders on the same features.
 TOOLBOX = {'FCN': 'fcn_mbv2_voc', 'DeepLab-V3': 'deeplabv3_mbv2_voc'}
@@ -45,20 +46,16 @@ def main() -> int:
 
     head = make_head('SparseMaskHead', connectivity='sparsemask_mbv2_voc').eval()
     ours = copy.deepcopy(head).to(device, dtype)
+    plain = plain_decoder(head).to(device, dtype)
     mine = {
         'ours': lambda: ours(nhwc),
         'ours, contiguous in': lambda: ours(inputs['contiguous']),
+        'ours, deployed': lambda: plain(nhwc),
     }
-    plain = deployed(head)
-    if plain is not None:
-        plain = plain.to(device, dtype)
-        mine['ours, deployed'] = lambda: plain(nhwc)
     if args.compile:
-        compiled = torch.compile(copy.deepcopy(ours), mode=args.compile, dynamic=False)
-        mine['ours, compiled'] = lambda: compiled(nhwc)
-        if plain is not None:
-            compiled_plain = torch.compile(copy.deepcopy(plain), mode=args.compile, dynamic=False)
-            mine['ours, deployed and compiled'] = lambda: compiled_plain(nhwc)
+        for name, module in {'ours': ours, 'ours, deployed': plain}.items():
+            compiled = torch.compile(copy.deepcopy(module), mode=args.compile, dynamic=False)
+            mine[f'{name}, compiled'] = lambda compiled=compiled: compiled(nhwc)
     references = {f'naive {layout}': naive(head, device, dtype, layout) for layout in LAYOUTS}
     variants = {
         f'naive {layout}': lambda layout=layout: references[f'naive {layout}'](inputs[layout])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -91,16 +90,6 @@ def naive(head: nn.Module, device: str, dtype: torch.dtype, layout: str) -> nn.M
     """The reference with the head's parameters, on a device, in a dtype and a layout."""
     reference = naive_copy(head).to(device, dtype)
     return reference.to(memory_format=LAYOUTS[layout])
-
-
-def deployed(head: nn.Module) -> nn.Module | None:
-    """The plain decoder that is exported; None, and a line, where it does not exist."""
-    if importlib.util.find_spec('mmseg_sparsemask.deployment') is None:
-        print('deployed: left out, mmseg_sparsemask.deployment does not exist')
-        return None
-    from mmseg_sparsemask.deployment.plain import plain_decoder
-
-    return plain_decoder(copy.deepcopy(head).eval())
 
 
 def relative(ours: Tensor, theirs: Tensor) -> float:

@@ -3,9 +3,10 @@
     python benchmarks/end_to_end.py --threads 1 --json OUT.json
 
 All have the same MobileNet-V2 and are built from `configs/sparsemask/*_mbv2_voc.py`, untrained; the
-segmentor's `encode_decode` is timed. Each runs in both layouts and each as it is trained and with
-its batch normalisations folded into its convolutions (`folded`; ours: `deployed`); its best form
-enters the table of ratios, for the baselines as for ours.
+segmentor's `encode_decode` is timed. Each runs in both layouts, as it is trained and as it is
+deployed (`tools/deployment/export.py`: normalisations folded into convolutions), with `--compile`
+also deployed and compiled. The best form of each enters the table of ratios, of the baselines as
+of ours.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ import sys
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from common import DTYPES, LAYOUTS, finish, measure, parse_args, prepare, profile, table
-from decoders import CLASSES, TOLERANCE, Equality, deployed, model_config, naive, relative
+from decoders import CLASSES, TOLERANCE, Equality, model_config, naive, relative
 from floor import Work, decoder_work, measure_rates
-from mmcv.cnn import fuse_conv_bn
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from mmseg_sparsemask.deployment.plain import PlainSegmentor, plain_segmentor
 
 OURS = 'SparseMask'
 #: The same head as DeepLab-V3's authors have it; the config's has no dilated branches.
@@ -39,21 +40,7 @@ CONFIGS = {
 #: What SparseMask's Table 1 makes of it.
 PAPER = {'FCN': 98 / 156, 'DeepLab-V3': 98 / 50}
 #: Folding changes the rounding of some fifty layers; what `tools/deployment/export.py` allows.
-FOLDED_TOLERANCE = 1e-4
-
-
-class Network(nn.Module):
-    """Backbone, decoder, and the resize of its logits to the image."""
-
-    def __init__(self, backbone: nn.Module, decoder: nn.Module) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.decoder = decoder
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Logits (N, classes, H, W) of images (N, 3, H, W)."""
-        logits = self.decoder(self.backbone(image))
-        return F.interpolate(logits, size=image.shape[-2:], mode='bilinear', align_corners=True)
+DEPLOYED_TOLERANCE = 1e-4
 
 
 def make_models(size: int) -> dict[str, nn.Module]:
@@ -81,20 +68,6 @@ def metas_of(images: Tensor) -> list[dict]:
     return [dict(ori_shape=size, img_shape=size, pad_shape=size)] * len(images)
 
 
-def folded(model: nn.Module) -> nn.Module:
-    """A copy with each batch normalisation that follows a convolution folded into it."""
-    model = copy.deepcopy(model)
-    if hasattr(model.decode_head, 'connectivity'):
-        model.backbone = fuse_conv_bn(model.backbone)
-        return model
-    return fuse_conv_bn(model)
-
-
-def segmentor(model: nn.Module) -> Callable[[Tensor], Tensor]:
-    """The segmentor's own path from images to logits."""
-    return lambda image: model.encode_decode(image, metas_of(image))
-
-
 @torch.no_grad()
 def main() -> int:
     args = parse_args(__doc__, size=512, batch=1, threads=1, rounds=30)
@@ -102,14 +75,13 @@ def main() -> int:
     device, dtype = args.device, DTYPES[args.dtype]
     models = make_models(128 if not args.quick else 64)
     image = torch.randn(args.batch, 3, args.size, args.size).to(dtype).to(device)
-    forms: dict[str, dict[str, nn.Module]] = {}
-    for title, model in models.items():
-        forms[title] = {'as trained': model, 'folded': folded(model)}
-    plain = deployed(models[OURS].decode_head)
-    if plain is not None:
-        forms[OURS]['deployed'] = Network(copy.deepcopy(forms[OURS]['folded'].backbone), plain)
-    reference = Network(
-        models[OURS].backbone, naive(models[OURS].decode_head, 'cpu', torch.float32, 'contiguous')
+    forms: dict[str, dict[str, nn.Module]] = {
+        title: {'as trained': model, 'deployed': plain_segmentor(model)}
+        for title, model in models.items()
+    }
+    head = models[OURS].decode_head
+    reference = PlainSegmentor(
+        models[OURS].backbone, naive(head, 'cpu', torch.float32, 'contiguous'), head.align_corners
     )
     forms['SparseMask, naive'] = {'as trained': reference}
 
@@ -120,7 +92,7 @@ def main() -> int:
         for form, model in by_form.items():
             if form == 'as trained' and title != OURS:
                 continue
-            allowed = TOLERANCE if form == 'as trained' else FOLDED_TOLERANCE
+            allowed = TOLERANCE if form == 'as trained' else DEPLOYED_TOLERANCE
             equality.check(f'{title}, {form}', relative(run(model)(small), expected), allowed)
 
     variants: dict[str, Callable[[], Tensor]] = {}
@@ -133,15 +105,13 @@ def main() -> int:
                 name = f'{title}, {form}, {layout}'
                 owners[name] = title
                 variants[name] = lambda net=placed, seen=seen: run(net)(seen)
-        alone = copy.deepcopy(forms[OURS]['folded'].backbone).to(device, dtype)
+        alone = copy.deepcopy(forms[OURS]['deployed'].backbone).to(device, dtype)
         alone = alone.to(memory_format=memory_format)
-        variants[f'backbone alone, folded, {layout}'] = lambda net=alone, seen=seen: net(seen)
+        variants[f'backbone alone, deployed, {layout}'] = lambda net=alone, seen=seen: net(seen)
     if args.compile:
         for title in ('FCN', 'DeepLab-V3', OURS):
-            best = copy.deepcopy(forms[title].get('deployed', forms[title]['folded']))
-            if not isinstance(best, Network):
-                best = Network(best.backbone, best.decode_head)
-            best = best.to(device, dtype).to(memory_format=torch.channels_last)
+            best = copy.deepcopy(forms[title]['deployed']).to(device, dtype)
+            best = best.to(memory_format=torch.channels_last)
             net = torch.compile(best, mode=args.compile, dynamic=False)
             owners[f'{title}, compiled'] = title
             variants[f'{title}, compiled'] = lambda net=net, seen=seen: net(seen)
@@ -172,8 +142,9 @@ def main() -> int:
     print(
         f'floor of {OURS}: {floor["floor_ms"]:.2f} ms, the larger of {floor["bytes"] / 1e6:.1f} MB '
         f'({floor["bytes_ms"]:.2f} ms) and {floor["multiply_adds"] / 1e6:.0f} M multiply-adds '
-        f'({floor["multiply_adds_ms"]:.2f} ms)\n{fastest[OURS]}: {floor["times"]:.1f} times the floor'
+        f'({floor["multiply_adds_ms"]:.2f} ms)'
     )
+    print(f'{fastest[OURS]}: {floor["times"]:.1f} times the floor')
     if args.profile:
         profile(variants[fastest[OURS]], device, fastest[OURS])
     return finish(
@@ -193,7 +164,9 @@ def main() -> int:
 
 def run(model: nn.Module) -> Callable[[Tensor], Tensor]:
     """From images to logits at their size."""
-    return model if isinstance(model, Network) else segmentor(model)
+    if isinstance(model, PlainSegmentor):
+        return model
+    return lambda image: model.encode_decode(image, metas_of(image))
 
 
 def network_work(model: nn.Module, image: Tensor, dtype: torch.dtype) -> Work:

@@ -4,9 +4,9 @@
 
 Three figures for each variant of the supernet's decoder in training mode, in MiB:
 
-- `saved`: what autograd saves, as distinct storages, seen by saved-tensor hooks. Parameters and the
-  encoder's features, which exist anyway, are not counted. Checkpointing saves outside of autograd,
-  so this figure is not given for `with_cp`.
+- `saved`: what autograd saves, as distinct storages, seen by saved-tensor hooks. Parameters,
+  running statistics and the encoder's features exist anyway and are not counted. Checkpointing
+  saves outside of autograd, so this figure is not given for `with_cp`.
 - `alive`: all that the forward pass allocated and that still exists at its end, but for the logits:
   the same question asked of the allocator, which sees checkpoints as well.
 - `peak`: the most that exists at any time of forward and backward beyond parameters and features.
@@ -31,9 +31,14 @@ from torch.utils._pytree import tree_leaves
 MIB = 2**20
 
 
+def existing(step: Step) -> list[Tensor]:
+    """Tensors that are there without the step."""
+    return [*step.leaves, *step.buffers]
+
+
 def saved_bytes(step: Step) -> int:
     """Bytes of the distinct storages that autograd saves in a forward pass."""
-    known = {leaf.untyped_storage().data_ptr() for leaf in step.leaves}
+    known = {tensor.untyped_storage().data_ptr() for tensor in existing(step)}
     saved: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
@@ -53,7 +58,7 @@ class Allocations(TorchDispatchMode):
 
     def __init__(self, step: Step) -> None:
         super().__init__()
-        self.known = {leaf.untyped_storage()._cdata for leaf in step.leaves}
+        self.known = {tensor.untyped_storage()._cdata for tensor in existing(step)}
         # A weak reference keeps the address of what is gone from being used again.
         self.made: dict[int, tuple[StorageWeakRef, int]] = {}
         self.peak = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from common import DTYPES, LAYOUTS
@@ -36,6 +36,7 @@ class Step:
     Args:
         forward: Logits from features.
         parameters: That get gradients.
+        buffers: Other state, such as running statistics.
         features: Float32, on the CPU.
         device: Where to run.
         dtype: A key of `DTYPES`; ``'fp64'`` if the parameters are.
@@ -46,6 +47,7 @@ class Step:
         self,
         forward: Forward,
         parameters: Sequence[Tensor],
+        buffers: Iterable[Tensor],
         features: Sequence[Tensor],
         device: str,
         dtype: str,
@@ -57,6 +59,7 @@ class Step:
             for feature in placed(features, device, DTYPES[dtype], layout)
         ]
         self.leaves = [*self.features, *parameters]
+        self.buffers = list(buffers)
         self.device = device
         self.dtype = dtype
         self.target: Tensor | None = None
@@ -135,6 +138,7 @@ def make_steps(
             steps[f'naive {layout}'] = Step(
                 lambda maps, reference=reference, weights=weights: reference(maps, weights),
                 _parameters_of_naive(head, reference, weights),
+                reference.buffers(),
                 features,
                 device,
                 dtype,
@@ -149,10 +153,10 @@ def make_steps(
     for name, module in ours.items():
         if wanted(name):
             module = module.to(device)
-            parameters = _parameters(module)
+            state = _parameters(module), list(module.buffers())
             if name.endswith('compiled'):
                 module = torch.compile(module, mode=compile_mode, dynamic=False)
-            steps[name] = Step(module, parameters, features, device, dtype, 'channels_last')
+            steps[name] = Step(module, *state, features, device, dtype, 'channels_last')
     return head, steps
 
 
@@ -223,9 +227,8 @@ def check_training(
         equality.check(f'{start}{name}: gradients', of_gradients, max(1e-3, 4 * own[1]))
         if not name.endswith('compiled'):
             module = copy.deepcopy(steps[name].forward_of).double()
-            step = Step(
-                module, _parameters(module), small, steps[name].device, 'fp64', 'channels_last'
-            )
+            state = _parameters(module), module.buffers()
+            step = Step(module, *state, small, steps[name].device, 'fp64', 'channels_last')
             logits = step.forward().detach()
             gradients = step()
             exact = exact or _exact(head, small, step.device, step.target)
@@ -245,6 +248,7 @@ def _exact(
     step = Step(
         lambda maps: reference(maps, weights),
         _parameters_of_naive(head, reference, weights),
+        reference.buffers(),
         features,
         device,
         'fp64',
