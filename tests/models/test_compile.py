@@ -1,4 +1,4 @@
-"""The heads under torch.compile: one graph, the same numbers; and the toolbox's own switch for it."""
+"""The heads under torch.compile: one graph, the same numbers; the switch of the toolbox."""
 
 import copy
 
@@ -6,12 +6,12 @@ import pytest
 import torch
 from mmengine.runner import Runner
 from mmseg.registry import MODELS
-from reference.tiny import ROOT, load
+from reference.tiny import load, write_configs
 
 import mmseg_sparsemask  # noqa: F401
 
-STRIDES = [2, 2, 4, 8, 16]
-CHANNELS = [6, 4, 5, 7, 80]  # the last one has more channels than positions
+STRIDES = [2, 4, 4]
+CHANNELS = [5, 4, 300]  # the last one has more channels than positions
 BACKENDS = ['eager', 'aot_eager']
 
 CONNECTIONS = {
@@ -31,7 +31,7 @@ def make_head(kind, **more):
     config = dict(
         type=kind,
         in_channels=CHANNELS,
-        in_index=[0, 1, 2, 3, 4],
+        in_index=[0, 1, 2],
         channels=8,
         num_classes=3,
         loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
@@ -39,18 +39,13 @@ def make_head(kind, **more):
     if kind == 'FDNHead':
         config.update(strides=STRIDES, loss_connectivity=dict(type='SparseConnectivityLoss'))
     else:
-        stages = {
-            'D5': ['E5', 'G'],
-            'D3': ['E3', 'D5'],
-            'D2': ['E3', 'E5', 'G'],
-            'D1': ['E1', 'D2', 'D3', 'E5'],
-        }
+        stages = {'D3': ['E3', 'G'], 'D2': ['E2', 'D3'], 'D1': ['E1', 'E3', 'D2', 'D3', 'G']}
         config.update(connectivity=dict(strides=STRIDES, stages=stages))
     torch.manual_seed(0)
     return MODELS.build({**config, **more}).double()
 
 
-def features(seed=0, size=(33, 49), batch=2):
+def features(seed=0, size=(17, 21), batch=2):
     generator = torch.Generator().manual_seed(seed)
     return [
         torch.randn(batch, c, -(-size[0] // s), -(-size[1] // s), generator=generator)
@@ -107,32 +102,16 @@ def test_evaluation_is_one_graph(kind, backend, grad):
         assert_equal([compiled(features(batch=1))], [head(features(batch=1))])
 
 
+@pytest.mark.slow
 def test_the_switch_of_the_toolbox(tmp_path):
     """``cfg.compile`` compiles the training step of a search; it learns as without."""
+    search = write_configs(tmp_path, iterations=2)
     states = {}
     for name, switch in (('plain', {}), ('compiled', dict(compile=dict(backend='aot_eager')))):
-        cfg = load(
-            ROOT / 'configs/sparsemask/fdn_mbv2_shapes.py',
-            tmp_path / name,
-            **{
-                'randomness': dict(seed=0),
-                'train_cfg.max_iters': 1,
-                'train_dataloader.batch_size': 2,
-                'train_dataloader.dataset.size': (64, 64),
-                'model.data_preprocessor.size': (64, 64),
-                'model.backbone.backbone.widen_factor': 0.25,
-                'model.decode_head.in_channels': [8, 8, 8, 8, 16, 24, 40, 80, 1280],
-                'model.decode_head.channels': 8,
-                'custom_hooks': [],
-                'val_cfg': None,
-                'val_dataloader': None,
-                'val_evaluator': None,
-                'default_hooks.checkpoint': None,
-            },
-            **switch,
-        )
+        options = {'custom_hooks': [], 'val_cfg': None, 'val_dataloader': None}
+        cfg = load(search, tmp_path / name, **options, val_evaluator=None, **switch)
         runner = Runner.from_cfg(cfg)
         runner.train()
         states[name] = runner.model.state_dict()
     for key, value in states['plain'].items():
-        torch.testing.assert_close(states['compiled'][key], value, rtol=1e-3, atol=1e-5, msg=key)
+        torch.testing.assert_close(states['compiled'][key], value, rtol=1e-3, atol=1e-4, msg=key)
