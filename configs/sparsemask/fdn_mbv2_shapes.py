@@ -3,7 +3,7 @@ _base_ = [
     '../_base_/default_runtime.py',
     '../_base_/models/fdn_mbv2.py',
     '../_base_/datasets/shapes.py',
-    '../_base_/schedules/adamw_600_scratch.py',
+    '../_base_/schedules/adamw_400_scratch.py',
 ]
 model = dict(
     data_preprocessor=dict(size=(96, 96)),
@@ -18,7 +18,7 @@ model = dict(
 optim_wrapper = dict(
     paramwise_cfg=dict(custom_keys={'connections': dict(lr_mult=4.0, decay_mult=0.0)})
 )
-# Every stage has a short way to the loss: the supernet learns in half the retraining's iterations.
+# Every stage has a short way to the loss: the supernet learns in fewer iterations than what is left.
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, begin=0, end=30, by_epoch=False),
     dict(type='PolyLR', eta_min=0.0, power=0.9, begin=30, end=300, by_epoch=False),

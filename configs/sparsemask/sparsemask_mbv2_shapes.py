@@ -3,6 +3,6 @@ _base_ = [
     '../_base_/default_runtime.py',
     '../_base_/models/sparsemask_mbv2.py',
     '../_base_/datasets/shapes.py',
-    '../_base_/schedules/adamw_600_scratch.py',
+    '../_base_/schedules/adamw_400_scratch.py',
 ]
 model = dict(data_preprocessor=dict(size=(96, 96)), decode_head=dict(num_classes=6))
