@@ -18,7 +18,7 @@ model = dict(
 optim_wrapper = dict(
     paramwise_cfg=dict(custom_keys={'connections': dict(lr_mult=4.0, decay_mult=0.0)})
 )
-# Every stage has a short way to the loss: the supernet learns in fewer iterations than what is left.
+# Every stage has a short way to the loss: the supernet needs fewer iterations than what is left.
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, begin=0, end=30, by_epoch=False),
     dict(type='PolyLR', eta_min=0.0, power=0.9, begin=30, end=300, by_epoch=False),
