@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from PIL import Image
 from scipy.io import savemat
@@ -71,19 +72,20 @@ def test_parts_are_merged(voc):
 
 
 def test_conversion_and_data_set(voc, tmp_path):
+    init_default_scope('mmseg')
     target = tmp_path / 'out'
     for _ in range(2):
         assert convert_pascal_part(*voc, target) == {'train': 1, 'val': 1}
     dataset = DATASETS.build(
         dict(
-            type='mmseg.PascalPersonPartDataset',
+            type='PascalPersonPartDataset',
             data_root=str(target),
             data_prefix=dict(img_path='images', seg_map_path='labels'),
             ann_file='val.txt',
             pipeline=[
-                dict(type='mmseg.LoadImageFromFile'),
-                dict(type='mmseg.LoadAnnotations'),
-                dict(type='mmseg.PackSegInputs'),
+                dict(type='LoadImageFromFile'),
+                dict(type='LoadAnnotations'),
+                dict(type='PackSegInputs'),
             ],
         )
     )

@@ -169,7 +169,8 @@ def test_mixing_share():
 def test_constraints(make_job, fake, kind, tmp_path):
     bound = 300
     job = make_job(8, sampler=dict(type=kind), constraints=dict(params=bound))
-    study = work(job, 2)
+    # What NSGA-II draws repeats with one worker only.
+    study = work(job, 2 if kind == 'paper' else 1)
     if kind == 'paper':  # not even tried
         assert all(t.user_attrs['params'] <= bound for t in finished_trials(study))
     result = write_report(study, job.settings, tmp_path / 'report')

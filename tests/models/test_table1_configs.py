@@ -36,7 +36,11 @@ def test_all_data_sets(method):
         cfg = Config.fromfile(CONFIGS / f'{method}_mbv2_{data}.py')
         fcn = Config.fromfile(CONFIGS / f'fcn_mbv2_{data}.py')
         assert cfg.optim_wrapper.optimizer == fcn.optim_wrapper.optimizer
-        for key in ('train_dataloader', 'test_evaluator', 'train_cfg', 'param_scheduler'):
+        keys = ['train_dataloader', 'test_evaluator']
+        # The search on shapes is shorter than what trains a method.
+        if not (head_type == 'FDNHead' and data == 'shapes'):
+            keys += ['train_cfg', 'param_scheduler']
+        for key in keys:
             assert cfg[key] == fcn[key], 'methods differ in the decoder alone'
         # A search from pretrained weights keeps their normalisation as it is.
         encoder = {k: v for k, v in cfg.model.backbone.backbone.items() if k != 'norm_cfg'}
