@@ -24,6 +24,7 @@ LAYERS = {
     'compare': {'connectivity', 'models', 'engine'},
     'deployment': {'connectivity', 'models'},
     'dpc': {'connectivity', 'models', 'engine'},
+    'deployment': {'connectivity', 'models'},
 }
 
 #: Pure Python: no torch, nothing of the toolbox.

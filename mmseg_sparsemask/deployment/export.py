@@ -1,0 +1,312 @@
+"""Export of a plain segmentor to ONNX, TorchScript or ``torch.export``, checked before it is there.
+
+All three are made from one traced program: operations of torch on tensors, with batch, height and
+width left open. What tells where an operation came from (class names, lines of source) is removed,
+so a file depends on torch or onnxruntime and on nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from mmseg.models.segmentors import EncoderDecoder
+from torch import Tensor, fx, nn
+from torch.export import Dim, ExportedProgram
+
+from mmseg_sparsemask.deployment.metadata import Metadata
+from mmseg_sparsemask.deployment.plain import PlainDecoder, plain_segmentor
+from mmseg_sparsemask.utils.extras import require_extra
+
+#: File names end in this.
+SUFFIXES = {'onnx': '.onnx', 'torchscript': '.torchscript', 'torch_export': '.pt2'}
+
+#: Largest difference of a logit that counts as equal, where logits are up to 1; where they are
+#: larger, this times the largest.
+TOLERANCE = 1e-4
+
+#: Smallest image for heads of other kinds: features of stride 32 with two positions a side.
+SMALLEST = 64
+
+#: Beside the graph in TorchScript and torch.export archives; ONNX has a place of its own.
+METADATA_FILE = 'metadata.json'
+
+Network = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far a network's logits are from those of the toolbox's model.
+
+    Attributes:
+        largest: Largest absolute difference of a logit.
+        logits: Largest absolute logit of the toolbox's model.
+    """
+
+    largest: float
+    logits: float
+
+    def within(self, tolerance: float) -> bool:
+        """Whether the difference counts as none. One that is no number does not."""
+        return self.largest <= tolerance * max(1.0, self.logits)
+
+    def __str__(self) -> str:
+        return f'{self.largest:.2e} (logits up to {self.logits:.3g})'
+
+
+@dataclass
+class Exported:
+    """What was written, and how it compares with the toolbox's model.
+
+    Attributes:
+        path: The file.
+        size: Of the file, in bytes.
+        opset: ONNX's version of operators; None for other formats.
+        differences: By what they were measured on.
+    """
+
+    path: Path
+    size: int
+    opset: int | None
+    differences: dict[str, Difference] = field(default_factory=dict)
+
+
+def trace(segmentor: nn.Module, image_size: tuple[int, int], smallest: int) -> ExportedProgram:
+    """A segmentor as one program over tensors, for any batch and for images of any size.
+
+    Args:
+        segmentor: From `plain_segmentor`.
+        image_size: (height, width) of the images it is traced with.
+        smallest: Height and width from which on it has to work; below, features have a single
+            position and the library takes other paths.
+
+    Raises:
+        ValueError: The image is smaller than that.
+        RuntimeError: The network decides by values or sizes and cannot be traced.
+    """
+    if min(image_size) < smallest:
+        raise ValueError(
+            f'shape: expected at least {smallest}x{smallest} (two positions in the coarsest '
+            f'feature), got {image_size[0]}x{image_size[1]}'
+        )
+    some = next(segmentor.parameters())
+    example = torch.rand(2, 3, *image_size, dtype=some.dtype)
+    try:
+        program = torch.export.export(
+            segmentor, (example,), dynamic_shapes=(_open_sizes(smallest),), strict=False
+        )
+    except Exception as error:  # whatever the network's own code raises on unknown sizes
+        raise RuntimeError(
+            f'the network cannot be exported for images of any size: {error}'
+        ) from error
+    for node in program.graph.nodes:
+        # The rest tells classes and lines of source.
+        node.meta = {key: value for key, value in node.meta.items() if key in ('val',)}
+    return program
+
+
+def _open_sizes(smallest: int) -> dict[int, Dim]:
+    return {0: Dim('batch'), 2: Dim('height', min=smallest), 3: Dim('width', min=smallest)}
+
+
+def smallest_image(segmentor: nn.Module) -> int:
+    """Height and width from which on a plain segmentor is exported for."""
+    decoder = getattr(segmentor, 'decoder', None)
+    if isinstance(decoder, PlainDecoder):
+        return max(2 * max(decoder.connectivity.strides), 2)
+    return SMALLEST
+
+
+def decoder_convs(program: ExportedProgram) -> Counter[tuple[str, str]]:
+    """Number of convolutions of a program's plain decoder by (stage, resolution)."""
+    names = program.graph_signature.inputs_to_parameters
+    found: Counter[tuple[str, str]] = Counter()
+    for node in program.graph.nodes:
+        if node.target is torch.ops.aten.conv2d.default:
+            parts = names.get(node.args[1].name, '').split('.')
+            if parts[:2] == ['decoder', 'convs']:
+                found[parts[2], parts[3]] += 1
+    return found
+
+
+def export(
+    model: EncoderDecoder,
+    path: str | os.PathLike[str],
+    file_format: str,
+    metadata: Metadata,
+    inputs: Mapping[str, Tensor],
+    program: ExportedProgram | None = None,
+    image_size: tuple[int, int] = (512, 512),
+    tolerance: float = TOLERANCE,
+) -> Exported:
+    """Write a model's deployed form, if it computes what the model computes.
+
+    The file is written under a temporary name, loaded again, and compared on every input with the
+    toolbox's model as it stands. Only then it gets its name.
+
+    Args:
+        model: A toolbox model in evaluation mode, on the CPU.
+        path: Of the file; its folder is made.
+        file_format: ``'onnx'``, ``'torchscript'`` or ``'torch_export'``.
+        metadata: Stored in the file.
+        inputs: Normalised images (N, 3, H, W) to compare on, by a name for the report.
+        program: From `trace`, to write several formats of one model; traced here if None.
+        image_size: (height, width) to trace with.
+        tolerance: Largest difference of a logit that is accepted; times the largest logit where
+            that is above 1.
+
+    Raises:
+        ImportError: ONNX's libraries are missing.
+        ValueError: The format is unknown, the file cannot be written, or logits differ by more
+            than `tolerance`. Then nothing is left behind, and what was at `path` stays.
+        RuntimeError: The network cannot be exported.
+    """
+    if file_format not in SUFFIXES:
+        raise ValueError(f'format: expected one of {list(SUFFIXES)}, got {file_format!r}')
+    if not inputs:
+        raise ValueError('expected at least one input to compare on')
+    require_format(file_format)
+    if program is None:
+        segmentor = plain_segmentor(model, image_size)
+        program = trace(segmentor, image_size, smallest_image(segmentor))
+    path = Path(path)
+    temporary = _temporary_name(path)
+    try:
+        opset = _WRITERS[file_format](program, temporary, metadata)
+        network = load_network(temporary, file_format)
+        differences = {
+            name: difference_from(model, network, images) for name, images in inputs.items()
+        }
+        for name, difference in differences.items():
+            if not difference.within(tolerance):
+                raise ValueError(
+                    f'{file_format}: logits on {name} differ by {difference} from the '
+                    f"toolbox's model, more than {tolerance:g}; {path} was not written"
+                )
+        size = temporary.stat().st_size
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return Exported(path, size, opset, differences)
+
+
+def require_format(file_format: str) -> None:
+    """Raise an ImportError that names the extra if a format's libraries are missing."""
+    if file_format == 'onnx':
+        for module in ('onnx', 'onnxscript', 'onnxruntime'):
+            require_extra(module, 'deploy')
+
+
+def _temporary_name(path: Path) -> Path:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Some writers look at the suffix.
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f'.{path.stem}.', suffix=path.suffix
+        )
+    except OSError as error:
+        raise ValueError(f'{path}: cannot be written ({error.strerror})') from error
+    os.close(handle)
+    return Path(name)
+
+
+@torch.no_grad()
+def difference_from(model: EncoderDecoder, network: Network, images: Tensor) -> Difference:
+    """Compare a network's logits with those of a toolbox model.
+
+    Args:
+        model: Its logits are taken as the toolbox takes them for a whole image.
+        network: Gives logits of the images' size.
+        images: Normalised, (N, 3, H, W).
+    """
+    wanted = model.encode_decode(images, [{'img_shape': images.shape[2:]}] * len(images))
+    got = network(images)
+    if got.shape != wanted.shape:
+        raise ValueError(f'expected logits {tuple(wanted.shape)}, got {tuple(got.shape)}')
+    return Difference((got - wanted).abs().max().item(), wanted.abs().max().item())
+
+
+def random_inputs(image_size: tuple[int, int], smallest: int, seed: int = 0) -> dict[str, Tensor]:
+    """Noise at the exported size, and at another size and batch."""
+    generator = torch.Generator().manual_seed(seed)
+    height, width = image_size
+    other = max(height * 3 // 4 | 1, smallest), max(width * 5 // 4 | 1, smallest)
+    shapes = [(2, *image_size), (1, *other), (3, smallest + 3, smallest + 6)]
+    return {
+        f'noise {batch}x3x{h}x{w}': torch.randn(batch, 3, h, w, generator=generator)
+        for batch, h, w in shapes
+    }
+
+
+def load_network(path: str | os.PathLike[str], file_format: str) -> Network:
+    """An exported file as a function from normalised images to logits, both on the CPU."""
+    if file_format == 'onnx':
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
+        name = session.get_inputs()[0].name
+        return lambda images: torch.from_numpy(session.run(None, {name: images.numpy()})[0])
+    if file_format == 'torchscript':
+        return torch.jit.load(str(path), map_location='cpu')
+    return torch.export.load(path).module()
+
+
+def _write_onnx(program: ExportedProgram, path: Path, metadata: Metadata) -> int:
+    onnx_program = torch.onnx.export(
+        program,
+        (),
+        dynamo=True,
+        input_names=['image'],
+        output_names=['logits'],
+        dynamic_shapes=({0: 'batch', 2: 'height', 3: 'width'},),  # their names
+        external_data=False,
+        verbose=False,
+    )
+    onnx_program.model.metadata_props.update(metadata.to_strings())
+    onnx_program.save(str(path), external_data=False)
+    return onnx_program.model.opset_imports['']
+
+
+def _write_torchscript(program: ExportedProgram, path: Path, metadata: Metadata) -> None:
+    scripted = torch.jit.script(_scriptable(program))
+    scripted.eval()
+    scripted.save(str(path), _extra_files={METADATA_FILE: json.dumps(metadata.to_strings())})
+
+
+def _write_torch_export(program: ExportedProgram, path: Path, metadata: Metadata) -> None:
+    extra = {METADATA_FILE: json.dumps(metadata.to_strings())}
+    torch.export.save(program, path, extra_files=extra)
+
+
+_WRITERS = {
+    'onnx': _write_onnx,
+    'torchscript': _write_torchscript,
+    'torch_export': _write_torch_export,
+}
+
+
+def _scriptable(program: ExportedProgram) -> fx.GraphModule:
+    """A program in the words of TorchScript: no overloads, no checks of sizes, one output."""
+    module = program.module()
+    graph = module.graph
+    for node in list(graph.nodes):
+        if node.op == 'call_module':  # checks of the input's sizes
+            graph.erase_node(node)
+        elif node.target is torch.ops.aten.sym_size.int:
+            with graph.inserting_before(node):
+                node.replace_all_uses_with(graph.call_method('size', node.args))
+            graph.erase_node(node)
+        elif isinstance(node.target, torch._ops.OpOverload):
+            node.target = node.target.overloadpacket
+        elif node.op == 'output' and isinstance(node.args[0], Sequence):
+            node.args = tuple(node.args[0])
+    graph.eliminate_dead_code()
+    graph.set_codegen(fx.graph.CodeGen())
+    return fx.GraphModule(module, graph)

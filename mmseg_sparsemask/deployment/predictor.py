@@ -1,0 +1,261 @@
+"""Label maps of images, by a config and its checkpoint or by an exported file."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import cv2
+import mmcv
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.registry import init_default_scope
+from mmengine.runner import load_checkpoint
+from mmseg.apis import inference_model
+from mmseg.models.segmentors import EncoderDecoder
+from mmseg.registry import DATASETS, MODELS
+from torch import Tensor
+
+from mmseg_sparsemask.deployment.metadata import Metadata, class_colours
+from mmseg_sparsemask.utils.extras import require_extra
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """An image file as (H, W, 3) uint8, BGR.
+
+    Raises:
+        ValueError: There is no such file, or it is no image.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f'{path} does not exist')
+    data = np.fromfile(path, dtype=np.uint8)
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    if image is None:
+        raise ValueError(f'{path} is not an image that OpenCV can read')
+    return image
+
+
+def load_model(
+    config: str | Path | Config, checkpoint: str, cfg_options: dict[str, Any] | None = None
+) -> EncoderDecoder:
+    """A toolbox model with its weights, in evaluation mode, on the CPU.
+
+    Args:
+        config: Path or content. It becomes ``model.cfg``.
+        checkpoint: Path or address.
+        cfg_options: Values to override, with dotted keys.
+
+    Returns:
+        The model; ``dataset_meta`` has the classes and colours of the checkpoint, or of the
+        config's test data set if the checkpoint has none.
+
+    Raises:
+        ValueError: The checkpoint does not fit the config.
+    """
+    cfg = copy.deepcopy(config) if isinstance(config, Config) else Config.fromfile(config)
+    if cfg_options is not None:
+        cfg.merge_from_dict(cfg_options)
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    cfg.model.pretrained = None
+    model = MODELS.build(cfg.model)
+    try:
+        content = load_checkpoint(model, checkpoint, map_location='cpu', strict=True)
+    except RuntimeError as error:
+        raise ValueError(
+            f'the checkpoint {checkpoint} does not fit the model of the config: {error}'
+        ) from error
+    model.cfg = cfg
+    model.dataset_meta = content.get('meta', {}).get('dataset_meta') or _dataset_meta(cfg)
+    return model.eval()
+
+
+def _dataset_meta(cfg: Config) -> dict[str, Any]:
+    dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
+    kind = DATASETS.get(dataset.get('type')) if dataset.get('type') else None
+    return {**getattr(kind, 'METAINFO', {}), **(dataset.get('metainfo') or {})}
+
+
+def metadata_of(model: EncoderDecoder) -> Metadata:
+    """What a file exported from a model of `load_model` has to know."""
+    preprocessor = model.data_preprocessor
+    normalises = getattr(preprocessor, '_enable_normalize', False)
+    classes, palette = class_colours(model.dataset_meta, model.num_classes)
+    resizes = [t for t in _image_pipeline(model.cfg) if t['type'] == 'Resize' and t.get('scale')]
+    return Metadata(
+        mean=tuple(preprocessor.mean.flatten().tolist()) if normalises else (0.0,) * 3,
+        std=tuple(preprocessor.std.flatten().tolist()) if normalises else (1.0,) * 3,
+        bgr_to_rgb=bool(getattr(preprocessor, '_channel_conversion', False)),
+        resize={
+            'scale': list(resizes[0]['scale']),
+            'keep_ratio': bool(resizes[0].get('keep_ratio', False)),
+        }
+        if resizes
+        else None,
+        classes=classes,
+        palette=palette,
+        threshold=float(model.decode_head.threshold) if model.out_channels == 1 else None,
+        align_corners=bool(model.align_corners),
+    )
+
+
+def network_input(model: EncoderDecoder, image: np.ndarray) -> Tensor:
+    """What the network gets of an image: the test pipeline's result, normalised, (1, 3, h, w).
+
+    Args:
+        model: From `load_model`.
+        image: (H, W, 3) uint8, BGR.
+    """
+    sample = Compose(_array_pipeline(model.cfg))(dict(img=image))
+    data = {'inputs': [sample['inputs']], 'data_samples': [sample['data_samples']]}
+    return model.data_preprocessor(data, False)['inputs']
+
+
+def images_of_test_set(model: EncoderDecoder, count: int) -> list[Tensor]:
+    """Network inputs of the first images of a config's test data set.
+
+    Raises:
+        ValueError: The config has none, or its files are not there.
+    """
+    dataloader = model.cfg.get('test_dataloader')
+    if not dataloader:
+        raise ValueError('the config has no test_dataloader; give images with --images')
+    cfg = copy.deepcopy(dataloader['dataset'])
+    cfg['pipeline'] = _image_pipeline(model.cfg)
+    try:
+        dataset = DATASETS.build(cfg)
+        samples = [dataset[index] for index in range(min(count, len(dataset)))]
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f'the test data set of the config cannot be read ({error}); give images with --images'
+        ) from error
+    inputs = []
+    for sample in samples:
+        data = {'inputs': [sample['inputs']], 'data_samples': [sample['data_samples']]}
+        inputs.append(model.data_preprocessor(data, False)['inputs'])
+    return inputs
+
+
+def _image_pipeline(cfg: Config) -> list[dict[str, Any]]:
+    """The test pipeline without what reads labels."""
+    dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
+    pipeline = dataset.get('pipeline') or cfg.get('test_pipeline')
+    if not pipeline:
+        raise ValueError('the config has neither a test_dataloader with a pipeline nor one itself')
+    return [copy.deepcopy(t) for t in pipeline if not t['type'].startswith('LoadAnnotations')]
+
+
+def _array_pipeline(cfg: Config) -> list[dict[str, Any]]:
+    first, *others = _image_pipeline(cfg)
+    return [{**first, 'type': 'LoadImageFromNDArray'}, *others]
+
+
+class Predictor(ABC):
+    """Label maps of images.
+
+    Attributes:
+        classes: Names by label.
+        palette: RGB colours by label.
+    """
+
+    classes: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+
+    @abstractmethod
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """Labels (H, W), integers, of an image (H, W, 3), uint8, BGR."""
+
+
+class ToolboxPredictor(Predictor):
+    """A config and its checkpoint, through the toolbox: test pipeline, whole or sliding window.
+
+    Args:
+        config: Path or content.
+        checkpoint: Path or address.
+        device: ``'cpu'``, ``'cuda:0'``, ...
+        cfg_options: Values to override, with dotted keys.
+
+    Raises:
+        ValueError: The checkpoint does not fit the config.
+    """
+
+    def __init__(
+        self,
+        config: str | Path | Config,
+        checkpoint: str,
+        device: str = 'cpu',
+        cfg_options: dict[str, Any] | None = None,
+    ) -> None:
+        self.model = load_model(config, checkpoint, cfg_options).to(device)
+        self.model.cfg.test_pipeline = _image_pipeline(self.model.cfg)
+        self.classes, self.palette = class_colours(self.model.dataset_meta, self.model.num_classes)
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """See the base class."""
+        return inference_model(self.model, image).pred_sem_seg.data[0].cpu().numpy()
+
+
+class OnnxPredictor(Predictor):
+    """An ONNX file that ``tools/deployment/export.py`` wrote; what it needs is in its metadata.
+
+    Args:
+        path: The file.
+        device: ``'cpu'``, or ``'cuda:0'`` with an onnxruntime for GPUs.
+
+    Raises:
+        ImportError: onnxruntime is missing.
+        ValueError: The file is not there or has no such metadata.
+    """
+
+    def __init__(self, path: str | Path, device: str = 'cpu') -> None:
+        require_extra('onnxruntime', 'deploy')
+        import onnxruntime
+
+        if not Path(path).is_file():
+            raise ValueError(f'{path} does not exist')
+        kind, _, number = device.partition(':')
+        providers: list[Any] = ['CPUExecutionProvider']
+        if kind == 'cuda':
+            if 'CUDAExecutionProvider' not in onnxruntime.get_available_providers():
+                raise ValueError(
+                    f'device {device}: this onnxruntime has no CUDA provider; install '
+                    'onnxruntime-gpu or use the CPU'
+                )
+            providers.insert(0, ('CUDAExecutionProvider', {'device_id': int(number or 0)}))
+        try:
+            self.session = onnxruntime.InferenceSession(str(path), providers=providers)
+        except Exception as error:  # its exceptions have no common type
+            raise ValueError(f'onnxruntime cannot load {path}: {error}') from error
+        strings = self.session.get_modelmeta().custom_metadata_map
+        self.metadata = Metadata.from_strings(strings, str(path))
+        self.classes, self.palette = self.metadata.classes, self.metadata.palette
+
+    def logits(self, inputs: np.ndarray) -> np.ndarray:
+        """Logits (N, classes, H, W) of normalised images (N, 3, H, W), float32."""
+        name = self.session.get_inputs()[0].name
+        return self.session.run(None, {name: inputs})[0]
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """See the base class."""
+        meta = self.metadata
+        resized = image
+        if meta.resize:
+            scale = tuple(meta.resize['scale'])
+            change = mmcv.imrescale if meta.resize['keep_ratio'] else mmcv.imresize
+            resized = change(image, scale)
+        pixels = resized[..., ::-1] if meta.bgr_to_rgb else resized
+        pixels = (pixels.astype(np.float32) - np.float32(meta.mean)) / np.float32(meta.std)
+        inputs = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])
+        logits = torch.from_numpy(self.logits(inputs))
+        if logits.shape[-2:] != image.shape[:2]:
+            logits = F.interpolate(
+                logits, size=image.shape[:2], mode='bilinear', align_corners=meta.align_corners
+            )
+        if meta.threshold is not None:
+            return (logits[0, 0].sigmoid() > meta.threshold).long().numpy()
+        return logits[0].argmax(0).numpy()

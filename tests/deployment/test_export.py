@@ -1,0 +1,226 @@
+"""Exported files: what is in them, that they compute what the model computes, and how they fail."""
+
+import json
+import runpy
+import sys
+import zipfile
+from collections import Counter
+
+import pytest
+import torch
+from reference.tiny import ROOT, call
+
+from mmseg_sparsemask.deployment import export as package_export
+from mmseg_sparsemask.deployment.export import (
+    SUFFIXES,
+    Difference,
+    decoder_convs,
+    difference_from,
+    export,
+    load_network,
+    random_inputs,
+    trace,
+)
+from mmseg_sparsemask.deployment.metadata import Metadata
+from mmseg_sparsemask.deployment.plain import expected_convs
+from mmseg_sparsemask.deployment.predictor import metadata_of
+
+writers = sys.modules['mmseg_sparsemask.deployment.export']._WRITERS
+
+#: Of the decoder in conftest.py, without the classifier.
+CONVS = [
+    *[('D3', 's8'), ('D3', 'G'), ('D2', 's4'), ('D2', 's8')],
+    *[('D1', 's2'), ('D1', 's4'), ('D1', 's8'), ('D1', 'G')],
+]
+TRACED = (64, 80)
+
+
+def contents(path):
+    """Everything in a file, also inside an archive."""
+    if not zipfile.is_zipfile(path):
+        return path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        return b''.join(name.encode() + archive.read(name) for name in archive.namelist())
+
+
+@pytest.mark.parametrize('kind', SUFFIXES)
+def test_names_nothing_of_this_package(kind, exported):
+    data = contents(exported[kind].path)
+    for word in (b'mmseg', b'mmcv', b'mmengine', b'FeatureTaps', b'PlainDecoder', b'SparseMask'):
+        assert word not in data, word
+    assert str(ROOT).encode() not in data
+
+
+def test_the_program_has_one_conv_for_each_stage_and_resolution(model, program):
+    assert decoder_convs(program) == Counter(CONVS)
+    assert expected_convs(model.decode_head.connectivity) == CONVS
+
+
+def test_the_onnx_graph_has_one_conv_for_each_stage_and_resolution(exported):
+    onnx = pytest.importorskip('onnx')
+    graph = onnx.load(exported['onnx'].path).graph
+    weights = [node.input[1] for node in graph.node if node.op_type == 'Conv']
+    decoder = [name.split('.') for name in weights if name.startswith('decoder.')]
+    assert [tuple(parts[2:4]) for parts in decoder[:-1]] == CONVS
+    assert decoder[-1] == ['decoder', 'classifier', 'weight']
+    # Nothing is left of normalisations, connection weights, or one resize for each connection.
+    kinds = Counter(node.op_type for node in graph.node)
+    assert 'BatchNormalization' not in kinds and 'Mul' not in kinds
+    assert kinds['Resize'] == 1 + 2 + 1  # D2 from s8, D1 from s4 and s8, the logits
+
+
+def test_onnx_takes_any_batch_and_size(exported):
+    onnxruntime = pytest.importorskip('onnxruntime')
+    session = onnxruntime.InferenceSession(str(exported['onnx'].path))
+    (image,), (logits,) = session.get_inputs(), session.get_outputs()
+    assert (image.name, image.shape) == ('image', ['batch', 3, 'height', 'width'])
+    assert (logits.name, logits.shape) == ('logits', ['batch', 6, 'height', 'width'])
+    assert exported['onnx'].opset >= 18
+
+
+@pytest.mark.parametrize('shape', [(2, 3, *TRACED), (1, 3, 97, 50), (3, 3, 33, 70)])
+@pytest.mark.parametrize('kind', SUFFIXES)
+def test_equals_the_toolbox(kind, shape, exported, model):
+    network = load_network(exported[kind].path, kind)
+    images = torch.randn(shape, generator=torch.Generator().manual_seed(4))
+    difference = difference_from(model, network, images)
+    assert difference.logits > 0.5
+    assert difference.largest < 1e-5 * difference.logits
+
+
+@pytest.mark.parametrize('kind', SUFFIXES)
+def test_metadata(kind, exported, model):
+    path = exported[kind].path
+    if kind == 'onnx':
+        onnx = pytest.importorskip('onnx')
+        strings = {item.key: item.value for item in onnx.load(path).metadata_props}
+    else:
+        files = {'metadata.json': ''}
+        load = torch.jit.load if kind == 'torchscript' else torch.export.load
+        key = '_extra_files' if kind == 'torchscript' else 'extra_files'
+        load(str(path), **{key: files})
+        strings = json.loads(files['metadata.json'])
+    meta = Metadata.from_strings(strings, 'file')
+    assert meta == metadata_of(model)
+    assert meta.mean == pytest.approx((123.675, 116.28, 103.53))
+    assert meta.bgr_to_rgb and meta.resize is None and meta.threshold is None
+    assert meta.classes[2] == 'disk' and meta.palette[2] == (80, 175, 90)
+    with pytest.raises(ValueError, match='has no metadata classes'):
+        Metadata.from_strings({k: v for k, v in strings.items() if k != 'classes'}, 'file')
+    with pytest.raises(ValueError, match='format version 99'):
+        Metadata.from_strings({**strings, 'format_version': '99'}, 'file')
+
+
+def spoil(program, value):
+    """One weight of a program's decoder, changed."""
+    state = program.state_dict
+    name = next(name for name in state if name.startswith('decoder.convs.D3'))
+    wrong = state[name].clone()
+    wrong.view(-1)[0] = value
+    return {name: torch.nn.Parameter(wrong, requires_grad=False)}
+
+
+@pytest.mark.parametrize('value', [3.0, float('nan')])
+@pytest.mark.parametrize('kind', ['torchscript', 'torch_export'])
+def test_a_wrong_file_is_not_left_behind(kind, value, model, program, tmp_path, monkeypatch):
+    right = writers[kind]
+
+    def wrong(program, path, metadata):
+        before = dict(program.state_dict)
+        program.state_dict.update(spoil(program, value))
+        try:
+            return right(program, path, metadata)
+        finally:
+            program.state_dict.update(before)
+
+    monkeypatch.setitem(writers, kind, wrong)
+    path = tmp_path / 'net'
+    path.write_text('what was here')
+    with pytest.raises(ValueError, match=r'logits on noise .* differ by .* was not written'):
+        export(model, path, kind, metadata_of(model), random_inputs(TRACED, 16), program)
+    assert [p.name for p in tmp_path.iterdir()] == ['net']
+    assert path.read_text() == 'what was here'
+
+
+def test_a_writer_that_fails_leaves_nothing(model, program, tmp_path, monkeypatch):
+    def fail(program, path, metadata):
+        path.write_bytes(b'half')
+        raise RuntimeError('no words for this')
+
+    monkeypatch.setitem(writers, 'onnx', fail)
+    with pytest.raises(RuntimeError, match='no words'):
+        export(
+            model,
+            tmp_path / 'a.onnx',
+            'onnx',
+            metadata_of(model),
+            random_inputs(TRACED, 16),
+            program,
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_differences():
+    assert Difference(9e-5, 0.5).within(1e-4) and not Difference(2e-4, 0.5).within(1e-4)
+    assert Difference(2e-4, 5.0).within(1e-4) and not Difference(6e-4, 5.0).within(1e-4)
+    assert not Difference(float('nan'), 1.0).within(1e-4)
+
+
+def test_bad_arguments(model, tmp_path):
+    arguments = dict(metadata=metadata_of(model), inputs=random_inputs(TRACED, 16))
+    with pytest.raises(ValueError, match="one of .*, got 'caffe'"):
+        export(model, tmp_path / 'net', 'caffe', **arguments)
+    with pytest.raises(ValueError, match='at least one input'):
+        export(model, tmp_path / 'net', 'onnx', arguments['metadata'], {})
+    with pytest.raises(ValueError, match='at least 16x16 .* got 8x80'):
+        trace(model, (8, 80), 16)
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_libraries_name_the_extra(model, tmp_path, monkeypatch):
+    find = package_export.__globals__['require_extra'].__globals__['importlib'].util.find_spec
+    monkeypatch.setattr(
+        'importlib.util.find_spec',
+        lambda name, *more: None if name == 'onnxscript' else find(name, *more),
+    )
+    with pytest.raises(ImportError, match=r'onnxscript.*mmseg-sparsemask\[deploy\]'):
+        export(model, tmp_path / 'net', 'onnx', metadata_of(model), random_inputs(TRACED, 16))
+
+
+def tool(*arguments, cwd, check=True):
+    return call(
+        sys.executable, ROOT / 'tools/deployment/export.py', *arguments, cwd=cwd, check=check
+    )
+
+
+def test_the_tool(trained, tmp_path):
+    config, checkpoint = trained
+    out = tmp_path / 'made' / 'net.onnx'
+    done = tool(config, checkpoint, '--format', 'onnx', 'torchscript', '--out', out, cwd=tmp_path)
+    assert 'convolutions of the decoder: 8, and the classifier' in done.stdout
+    assert 'D1  s2: 1, s4: 1, s8: 1, G: 1' in done.stdout
+    assert done.stdout.count('largest difference on test image 1') == 2
+    assert done.stdout.count('done: ') == 2
+    assert sorted(p.name for p in out.parent.iterdir()) == ['net.onnx', 'net.torchscript']
+
+
+def main_of_tool(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, 'argv', ['export.py', *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(ROOT / 'tools/deployment/export.py'), run_name='__main__')
+    return stop.value.code
+
+
+def test_the_tool_fails_without_leaving_a_file(trained, tmp_path, monkeypatch, capsys):
+    config, checkpoint = trained
+    out = tmp_path / 'net.torchscript'
+    common = [config, checkpoint, '--format', 'torchscript', '--out', out]
+    message = main_of_tool(monkeypatch, *common, '--tolerance', '1e-12')
+    assert message.startswith('error: torchscript: logits on noise') and 'not written' in message
+    assert not list(tmp_path.iterdir())
+    (tmp_path / 'a.jpg').write_text('no image')
+    message = main_of_tool(monkeypatch, *common, '--images', tmp_path / 'a.jpg')
+    assert 'a.jpg is not an image' in message
+    message = main_of_tool(monkeypatch, *common, '--cfg-options', 'model.decode_head.channels=4')
+    assert 'does not fit the model of the config' in message
+    assert not out.exists()

@@ -1,0 +1,151 @@
+"""Label maps and their drawings, from both kinds of model."""
+
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from reference.tiny import ROOT, call
+
+from mmseg_sparsemask.deployment.metadata import default_palette
+from mmseg_sparsemask.deployment.overlay import legend, overlay
+from mmseg_sparsemask.deployment.predictor import (
+    OnnxPredictor,
+    ToolboxPredictor,
+    load_model,
+    metadata_of,
+    read_image,
+)
+
+
+def picture(height, width, seed=0):
+    image = np.random.default_rng(seed).integers(0, 256, (height // 8, width // 8, 3), np.uint8)
+    return cv2.resize(image, (width, height))
+
+
+def agreement(a, b):
+    assert a.shape == b.shape
+    return (a == b).mean()
+
+
+def test_both_predictors_agree(trained, exported):
+    toolbox = ToolboxPredictor(trained[0], str(trained[1]))
+    onnx = OnnxPredictor(exported['onnx'].path)
+    assert toolbox.classes == onnx.classes and toolbox.palette == onnx.palette
+    for size in ((64, 72), (90, 131)):
+        image = picture(*size)
+        labels = onnx(image)
+        assert labels.shape == size and len(np.unique(labels)) > 1
+        # Two nearly equal logits may fall either way.
+        assert agreement(labels, toolbox(image)) > 0.999
+
+
+@pytest.mark.parametrize('keep_ratio', [True, False])
+def test_resizing_of_the_test_pipeline(keep_ratio, trained, exported, monkeypatch):
+    cfg = Config.fromfile(trained[0])
+    resize = dict(type='Resize', scale=(100, 80), keep_ratio=keep_ratio)
+    cfg.test_dataloader.dataset.pipeline.insert(1, resize)
+    toolbox = ToolboxPredictor(cfg, str(trained[1]))
+    meta = metadata_of(toolbox.model)
+    assert meta.resize == dict(scale=[100, 80], keep_ratio=keep_ratio)
+    onnx = OnnxPredictor(exported['onnx'].path)
+    onnx.metadata = meta
+    image = picture(120, 130)
+    assert agreement(onnx(image), toolbox(image)) > 0.999
+
+
+def test_one_channel_is_a_threshold(trained, exported, monkeypatch):
+    onnx = OnnxPredictor(exported['onnx'].path)
+    object.__setattr__(onnx.metadata, 'threshold', 0.7)
+    logits = np.random.default_rng(0).normal(size=(1, 1, 64, 72)).astype(np.float32)
+    monkeypatch.setattr(onnx, 'logits', lambda inputs: logits)
+    wanted = 1 / (1 + np.exp(-logits[0, 0])) > 0.7
+    assert np.array_equal(onnx(picture(64, 72)), wanted)
+
+
+def test_errors(trained, exported, tmp_path):
+    with pytest.raises(ValueError, match='nothing.onnx does not exist'):
+        OnnxPredictor(tmp_path / 'nothing.onnx')
+    (tmp_path / 'text.onnx').write_text('no graph')
+    with pytest.raises(ValueError, match='onnxruntime cannot load'):
+        OnnxPredictor(tmp_path / 'text.onnx')
+    torch.save(dict(state_dict={}, meta={}), tmp_path / 'empty.pth')
+    with pytest.raises(ValueError, match='does not fit the model'):
+        load_model(trained[0], str(tmp_path / 'empty.pth'))
+    for name in ('text.onnx', 'missing.png'):
+        with pytest.raises(ValueError, match=name):
+            read_image(tmp_path / name)
+
+
+def test_classes_come_from_the_data_set_if_the_checkpoint_has_none(trained, tmp_path):
+    content = torch.load(trained[1])
+    torch.save(dict(state_dict=content['state_dict']), tmp_path / 'bare.pth')
+    model = load_model(trained[0], str(tmp_path / 'bare.pth'))
+    from mmseg_sparsemask.datasets.shapes import ShapesDataset
+
+    assert metadata_of(model).classes == tuple(ShapesDataset.METAINFO['classes'])
+
+
+def test_palette_is_that_of_voc():
+    # The first colours of the VOC development kit.
+    assert default_palette(4) == [(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0)]
+    assert default_palette(21)[20] == (0, 64, 128)
+
+
+def test_overlay():
+    image = np.full((40, 300, 3), 100, np.uint8)
+    labels = np.zeros((40, 300), int)
+    labels[:10] = 2
+    labels[30:] = 255
+    palette = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
+    drawn = overlay(image, labels, ['one', 'two', 'three'], palette, 0.5)
+    assert drawn.dtype == np.uint8 and drawn.shape[1] == 300
+    assert tuple(drawn[5, 5]) == (50, 50, 150)
+    assert tuple(drawn[20, 5]) == (150, 50, 50)
+    assert tuple(drawn[35, 5]) == (100, 100, 100)
+    below = drawn[40:].reshape(-1, 3)
+    colours = {tuple(colour) for colour in below.tolist()}
+    assert {(200, 0, 0), (0, 0, 200)} <= colours and (0, 200, 0) not in colours
+    with pytest.raises(ValueError, match='expected equal'):
+        overlay(image, labels[1:], ['one'], palette)
+    with pytest.raises(ValueError, match='a colour for each'):
+        overlay(image, labels, ['a', 'b', 'c', 'd'], palette)
+    with pytest.raises(ValueError, match='opacity'):
+        overlay(image, labels, ['one'], palette, 2)
+
+
+def test_legend_breaks_into_rows():
+    entries = [(f'name {i}', (i, i, i)) for i in range(12)]
+    wide, narrow = legend(entries, 2000), legend(entries, 200)
+    assert wide.shape[0] < narrow.shape[0] and narrow.shape[1] <= 200
+    assert legend(entries, 10).shape[1] > 10
+
+
+def inference(*arguments, cwd, check=True):
+    return call(sys.executable, ROOT / 'tools/inference.py', *arguments, cwd=cwd, check=check)
+
+
+def test_the_tool(trained, exported, tmp_path):
+    for name, size in (('a', (64, 72)), ('b', (80, 100))):
+        cv2.imwrite(str(tmp_path / f'{name}.jpg'), picture(*size))
+    (tmp_path / 'c.jpg').write_text('no image')
+    images = [tmp_path / 'a.jpg', tmp_path / 'b.jpg']
+    model = ['--config', trained[0], '--checkpoint', trained[1]]
+    done = inference(*images, *model, '--out-dir', tmp_path / 'one', cwd=tmp_path)
+    assert '2 of 2 overlays' in done.stdout and '2/2' in done.stdout
+    done = inference(
+        *images,
+        *[tmp_path / 'c.jpg', '--onnx', exported['onnx'].path, '--out-dir', tmp_path / 'two'],
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert '2 of 3 overlays' in done.stdout and 'c.jpg is not an image' in done.stdout
+    for name, size in (('a', (64, 72)), ('b', (80, 100))):
+        drawn = [cv2.imread(str(tmp_path / folder / f'{name}.png')) for folder in ('one', 'two')]
+        assert drawn[0].shape == drawn[1].shape
+        assert drawn[0].shape[0] > size[0] and drawn[0].shape[1] >= size[1]
+        assert (drawn[0] == drawn[1]).mean() > 0.99
+    assert sorted(p.name for p in (tmp_path / 'two').iterdir()) == ['a.png', 'b.png']

@@ -1,0 +1,159 @@
+"""Write a trained model as ONNX, TorchScript or torch.export, checked against the toolbox's."""
+
+import argparse
+from pathlib import Path
+
+import torch
+from mmengine.config import DictAction
+
+import mmseg_sparsemask  # noqa: F401
+from mmseg_sparsemask.deployment.export import (
+    SUFFIXES,
+    TOLERANCE,
+    decoder_convs,
+    export,
+    random_inputs,
+    require_format,
+    smallest_image,
+    trace,
+)
+from mmseg_sparsemask.deployment.plain import plain_segmentor
+from mmseg_sparsemask.deployment.predictor import (
+    images_of_test_set,
+    load_model,
+    metadata_of,
+    network_input,
+    read_image,
+)
+
+#: Images taken from the test data set when none are given.
+IMAGES = 3
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file path')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        '--format', nargs='+', choices=list(SUFFIXES), default=['onnx'], help='what to write'
+    )
+    parser.add_argument(
+        '--out',
+        type=Path,
+        metavar='FILE',
+        help="where to; its suffix is the format's (default: beside the checkpoint)",
+    )
+    parser.add_argument(
+        '--shape',
+        type=int,
+        nargs='+',
+        help='image size to trace with, one number or height and width (default: that of the '
+        'crops in training); the file takes any size',
+    )
+    parser.add_argument(
+        '--images',
+        type=Path,
+        nargs='+',
+        default=[],
+        metavar='IMG',
+        help=f'image files to compare on (default: {IMAGES} of the test data set)',
+    )
+    parser.add_argument(
+        '--tolerance',
+        type=float,
+        default=TOLERANCE,
+        help='largest difference from the toolbox that is accepted, relative to the largest logit '
+        'where that is above 1',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override settings of the config, as key=value pairs',
+    )
+    args = parser.parse_args(argv)
+    if args.shape and (len(args.shape) > 2 or min(args.shape) < 1):
+        parser.error(f'--shape: expected one or two positive numbers, got {args.shape}')
+    return args
+
+
+def real_inputs(model, paths):
+    """Network inputs of image files, or of the test data set's first images, by name."""
+    if paths:
+        return {str(path): network_input(model, read_image(path)) for path in paths}
+    images = images_of_test_set(model, IMAGES)
+    return {f'test image {number}': image for number, image in enumerate(images)}
+
+
+def run(args):
+    for file_format in args.format:
+        require_format(file_format)
+    if args.out is None and '://' in args.checkpoint:
+        raise ValueError('the checkpoint is no local file: say with --out where to write')
+    out = args.out or Path(args.checkpoint)
+    model = load_model(args.config, args.checkpoint, args.cfg_options)
+    size = args.shape or model.cfg.model.get('data_preprocessor', {}).get('size') or (512, 512)
+    size = (int(size[0]), int(size[-1]))
+    print(f'reading images, folding and tracing with {size[0]}x{size[1]} ...', flush=True)
+    real = real_inputs(model, args.images)
+    segmentor = plain_segmentor(model, size)
+    smallest = smallest_image(segmentor)
+    for name, image in real.items():
+        if min(image.shape[-2:]) < smallest:
+            raise ValueError(
+                f'{name} is {image.shape[-2]}x{image.shape[-1]} for the network, which is exported '
+                f'for {smallest}x{smallest} and larger; give larger --images'
+            )
+    program = trace(segmentor, size, smallest)
+    inputs = {**random_inputs(size, smallest), **real}
+    print(summary(model, segmentor, program))
+    for file_format in args.format:
+        print(f'\n{file_format}: writing and comparing ...', flush=True)
+        done = export(
+            model,
+            out.with_suffix(SUFFIXES[file_format]),
+            file_format,
+            metadata_of(model),
+            inputs,
+            program,
+            tolerance=args.tolerance,
+        )
+        print(report(done, real))
+
+
+def summary(model, segmentor, program):
+    """Parameters, and the decoder's convolutions, as text."""
+    before = sum(p.numel() for p in model.parameters())
+    after = sum(p.numel() for p in segmentor.parameters())
+    lines = [f'parameters: {after:,} (trained: {before:,}, normalisations included)']
+    convs = decoder_convs(program)
+    if convs:
+        lines.append(f'convolutions of the decoder: {sum(convs.values())}, and the classifier')
+        for stage in dict.fromkeys(stage for stage, _ in convs):
+            parts = [f'{name}: {count}' for (at, name), count in convs.items() if at == stage]
+            lines.append(f'  {stage}  {", ".join(parts)}')
+    return '\n'.join(lines)
+
+
+def report(done, real):
+    """A written file, as text."""
+    lines = [f'largest difference on {name}: {d}' for name, d in done.differences.items()]
+    noise = max(d.largest for name, d in done.differences.items() if name not in real)
+    images = max(done.differences[name].largest for name in real)
+    lines.append(f'largest difference: {noise:.2e} on noise, {images:.2e} on real images')
+    opset = '' if done.opset is None else f', opset {done.opset}'
+    lines.append(f'done: {done.path}, {done.size / 2**20:.2f} MiB{opset}')
+    return '\n'.join(lines)
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    torch.manual_seed(0)
+    try:
+        run(args)
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
+        raise SystemExit(f'error: {error}') from None
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,103 @@
+"""Draw the labels that a model predicts over images."""
+
+import argparse
+from pathlib import Path
+
+import cv2
+from mmengine.config import DictAction
+from mmengine.utils import ProgressBar
+
+import mmseg_sparsemask  # noqa: F401
+from mmseg_sparsemask.connectivity.io import write_atomically
+from mmseg_sparsemask.deployment.overlay import overlay
+from mmseg_sparsemask.deployment.predictor import OnnxPredictor, ToolboxPredictor, read_image
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('images', nargs='+', type=Path, metavar='IMAGE', help='image files')
+    model = parser.add_mutually_exclusive_group(required=True)
+    model.add_argument('--config', help='config file path, with --checkpoint')
+    model.add_argument('--onnx', type=Path, metavar='FILE', help='file of deployment/export.py')
+    parser.add_argument('--checkpoint', help='checkpoint file, with --config')
+    parser.add_argument(
+        '--out-dir', type=Path, required=True, metavar='DIR', help='folder for the overlays'
+    )
+    parser.add_argument('--device', default='cpu', help='cpu, cuda:0, ...')
+    parser.add_argument(
+        '--opacity', type=float, default=0.5, help='of the colours, between 0 and 1'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override settings of the config, as key=value pairs',
+    )
+    args = parser.parse_args(argv)
+    if (args.config is None) != (args.checkpoint is None):
+        parser.error('--config and --checkpoint go together')
+    if not 0 <= args.opacity <= 1:
+        parser.error(f'--opacity: expected a number between 0 and 1, got {args.opacity}')
+    return args
+
+
+def output_paths(images, folder):
+    """Where the overlay of each image goes: its name, as PNG."""
+    paths = {}
+    for image in images:
+        path = folder / f'{image.stem}.png'
+        if path in paths.values():
+            raise ValueError(f'two images are named {image.stem}; their overlays need two folders')
+        if path.resolve() == image.resolve():
+            raise ValueError(f'{path} is an image itself; choose another --out-dir')
+        paths[image] = path
+    return paths
+
+
+def draw(predictor, image, path, opacity):
+    pixels = read_image(image)
+    labels = predictor(pixels)
+    picture = overlay(
+        cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB),
+        labels,
+        predictor.classes,
+        predictor.palette,
+        opacity,
+    )
+    _, png = cv2.imencode('.png', cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    write_atomically(path, png.tobytes())
+
+
+def run(args):
+    paths = output_paths(args.images, args.out_dir)
+    args.out_dir.mkdir(parents=True, exist_ok=True)
+    if args.onnx:
+        predictor = OnnxPredictor(args.onnx, args.device)
+    else:
+        predictor = ToolboxPredictor(args.config, args.checkpoint, args.device, args.cfg_options)
+    failures = []
+    progress = ProgressBar(len(paths))
+    for image, path in paths.items():
+        try:
+            draw(predictor, image, path, args.opacity)
+        except ValueError as error:
+            failures.append(str(error))
+        progress.update()
+    print()
+    for failure in failures:
+        print(f'error: {failure}')
+    print(f'{len(paths) - len(failures)} of {len(paths)} overlays in {args.out_dir}')
+    if failures:
+        raise SystemExit(1)
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    try:
+        run(args)
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
+        raise SystemExit(f'error: {error}') from None
+
+
+if __name__ == '__main__':
+    main()
