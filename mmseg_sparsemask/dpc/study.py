@@ -167,7 +167,7 @@ def admitted(study: Study, number: int, target: int) -> bool:
 
 
 def earlier_trial(
-    study: Study, number: int, cell_hash: str, patience: float = 5.0
+    study: Study, number: int, cell_hash: str, patience: float = 60.0
 ) -> FrozenTrial | None:
     """The trial that has finished this cell, or is at it with a lower number; else None.
 
