@@ -24,7 +24,6 @@ LAYERS = {
     'compare': {'connectivity', 'models', 'engine'},
     'deployment': {'connectivity', 'models'},
     'dpc': {'connectivity', 'models', 'engine'},
-    'deployment': {'connectivity', 'models'},
 }
 
 #: Pure Python: no torch, nothing of the toolbox.
