@@ -271,7 +271,7 @@ def fold_norms(module: nn.Module, example: Tensor) -> int:
 
     names = {child: name for name, child in module.named_modules()}
     convs = [m for m in names if type(m) is nn.Conv2d and not m._forward_hooks]
-    norms = [m for m in names if isinstance(m, _BatchNorm) and m.track_running_stats]
+    norms = [m for m in names if _only_normalises(m) and m.track_running_stats]
     handles = [conv.register_forward_hook(after_conv) for conv in convs]
     handles += [norm.register_forward_pre_hook(before_norm) for norm in norms]
     try:
@@ -287,6 +287,12 @@ def fold_norms(module: nn.Module, example: Tensor) -> int:
             _skip(module, names[norm])
             folded += 1
     return folded
+
+
+def _only_normalises(module: nn.Module) -> bool:
+    # A subclass with a forward pass of its own may do more (an activation, say): it stays.
+    known = _BatchNorm.forward, nn.SyncBatchNorm.forward
+    return isinstance(module, _BatchNorm) and type(module).forward in known
 
 
 def _skip(module: nn.Module, name: str) -> None:

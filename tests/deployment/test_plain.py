@@ -266,3 +266,17 @@ def test_what_runs_twice_is_not_folded():
     wanted = module(x)
     assert fold_norms(module, x) == 1
     assert relative(module(x), wanted) < 1e-12
+
+
+class NormAndActivation(nn.BatchNorm2d):
+    def forward(self, x):
+        return super().forward(x).relu()
+
+
+@torch.no_grad()
+def test_a_normalisation_that_does_more_is_not_folded():
+    module = with_statistics(nn.Sequential(nn.Conv2d(3, 3, 1), NormAndActivation(3))).eval()
+    x = torch.randn(2, 3, 5, 5)
+    wanted = module(x)
+    assert fold_norms(module, x) == 0
+    assert torch.equal(module(x), wanted)

@@ -7,6 +7,7 @@ import torch
 from mmengine.runner import Runner
 from mmseg.registry import MODELS
 from reference.tiny import load, write_configs
+from torch import nn
 
 import mmseg_sparsemask  # noqa: F401
 
@@ -90,6 +91,26 @@ def test_training_is_one_graph(kind, more, backend):
         assert_equal([f.grad for f in copies], [f.grad for f in inputs])
         assert_equal([p.grad for p in twin.parameters()], [p.grad for p in head.parameters()])
         assert_equal([b.double() for b in twin.buffers()], [b.double() for b in head.buffers()])
+
+
+class Inside(nn.Module):
+    """A head behind something that changes a dictionary, as the taps of a backbone do."""
+
+    def __init__(self, head):
+        super().__init__()
+        self.head = head
+        self.taps = {}
+
+    def forward(self, features):
+        self.taps['last'] = features[-1]
+        return self.head(list(features[:-1]) + [self.taps['last']])
+
+
+@pytest.mark.parametrize('kind', ['SparseMaskHead', 'FDNHead'])
+def test_stays_one_graph_inside_a_model(kind):
+    head = make_head(kind).train()
+    compiled = torch.compile(Inside(copy.deepcopy(head)), backend='eager', fullgraph=True)
+    assert_equal([compiled(features())], [head(features())])
 
 
 @pytest.mark.parametrize('grad', [True, False], ids=['grad', 'no_grad'])

@@ -108,7 +108,7 @@ class FDNHead(FusionHead):
         """Connection weights of this pass, drawn anew: see the base class."""
         drawn = self.connections()
         by_source: dict[str, list[Tensor]] = {}
-        for stage, sources in self.connectivity.stages.items():
+        for stage, sources in self.stages.items():
             for source, weight in zip(sources, drawn[stage].unbind()):
                 by_source.setdefault(source, []).append(weight)
         return {
@@ -132,7 +132,7 @@ class FDNHead(FusionHead):
         if not self.training:
             return alone
         positions = {}
-        for source in self.connectivity.sources():
+        for source in self.users:
             if source != GLOBAL:
                 feature = features[level_of(source) - 1]
                 positions[source] = feature.shape[0] * feature.shape[-2] * feature.shape[-1]
@@ -182,7 +182,7 @@ class FDNHead(FusionHead):
         return product * scale.to(product.dtype) + shift.to(product.dtype)
 
     def _outputs(self, source: str) -> int:
-        return self.channels * len(self.connectivity.consumers(source))
+        return self.channels * len(self.users[source])
 
     def _syncs(self) -> bool:
         return self.sync_statistics and dist.is_available() and dist.is_initialized()

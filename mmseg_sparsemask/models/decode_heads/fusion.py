@@ -22,6 +22,7 @@ Outputs equal the equations to rounding; ``tests/reference/naive.py`` has them a
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,7 +30,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from mmseg_sparsemask.connectivity import Connectivity
+from mmseg_sparsemask.connectivity.graph import level_of
 
 
 @dataclass(frozen=True)
@@ -47,25 +48,28 @@ class Block:
     stages: tuple[str, ...]
 
 
-def plan_blocks(connectivity: Connectivity, alone: frozenset[str]) -> tuple[Block, ...]:
+def plan_blocks(
+    stages: Mapping[str, Sequence[str]], strides: Sequence[int], alone: frozenset[str]
+) -> tuple[Block, ...]:
     """Group a decoder's connections into convolutions.
 
     Args:
-        connectivity: The decoder.
+        stages: Sources of each stage, in the order of computation.
+        strides: Stride of ``E1`` .. ``EL``.
         alone: Sources that are multiplied on their own and belong to no block: ``G`` at least.
 
     Returns:
         Blocks in an order in which they can be computed: by their first (coarsest) stage.
     """
-    stages: dict[tuple[int, tuple[str, ...]], list[str]] = {}
-    for stage, sources in connectivity.stages.items():
+    users: dict[tuple[int, tuple[str, ...]], list[str]] = {}
+    for stage, sources in stages.items():
         by_stride: dict[int, list[str]] = {}
         for source in sources:
             if source not in alone:
-                by_stride.setdefault(connectivity.stride_of(source), []).append(source)
+                by_stride.setdefault(strides[level_of(source) - 1], []).append(source)
         for stride, group in by_stride.items():
-            stages.setdefault((stride, tuple(group)), []).append(stage)
-    return tuple(Block(stride, group, tuple(users)) for (stride, group), users in stages.items())
+            users.setdefault((stride, tuple(group)), []).append(stage)
+    return tuple(Block(stride, group, tuple(names)) for (stride, group), names in users.items())
 
 
 class _Moments(torch.autograd.Function):

@@ -88,6 +88,9 @@ class FusionHead(BaseDecodeHead):
             **kwargs,
         )
         self.connectivity = connectivity
+        # Plain copies for a pass: a compiler does not follow Connectivity's read-only view.
+        self.stages = dict(connectivity.stages)
+        self.users = {source: connectivity.consumers(source) for source in connectivity.sources()}
         self.with_cp = with_cp
         self.convs = nn.ModuleDict(
             {
@@ -115,8 +118,7 @@ class FusionHead(BaseDecodeHead):
 
     def stacked_weight(self, source: str) -> Tensor:
         """Convolutions of a source, stacked over its users from coarse to fine: (n K, C)."""
-        users = self.connectivity.consumers(source)
-        return torch.cat([self.convs[stage][source].flatten(1) for stage in users])
+        return torch.cat([self.convs[stage][source].flatten(1) for stage in self.users[source]])
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Logits.
@@ -252,17 +254,17 @@ class _Pass:
         self.features = features
         self.alone = head.sources_alone(features)
         self.scales = scales
-        self.blocks = plan_blocks(self.connectivity, self.alone)
+        self.blocks = plan_blocks(head.stages, self.connectivity.strides, self.alone)
         self.rows: dict[str, Tensor] = {}
         self.weights: dict[str, Tensor] = {}
-        self.maps: dict[str, dict[int, Tensor]] = {stage: {} for stage in self.connectivity.stages}
-        self.vectors: dict[str, list[Tensor]] = {stage: [] for stage in self.connectivity.stages}
+        self.maps: dict[str, dict[int, Tensor]] = {stage: {} for stage in head.stages}
+        self.vectors: dict[str, list[Tensor]] = {stage: [] for stage in head.stages}
         self.prepared: set[str] = set()
 
     def run(self) -> Tensor:
         """Logits."""
         activated = None
-        for stage, sources in self.connectivity.stages.items():
+        for stage, sources in self.head.stages.items():
             blocks = [block for block in self.blocks if block.stages[0] == stage]
             if stage == 'D1' and self._one_pass_pays():
                 return self._classify_in_one_pass(blocks)
@@ -297,7 +299,7 @@ class _Pass:
             if block.stages == ('D1',) and self._like(block.stride).shape[-2:] == size
         ]
         late = {source for block in here for source in block.sources} - set(self.rows)
-        for source in self.connectivity.stages['D1']:
+        for source in self.head.stages['D1']:
             self._prepare(source, activate=source not in late)
         own = []
         for source in (source for block in here for source in block.sources):
@@ -341,7 +343,7 @@ class _Pass:
         elif source not in self.rows:
             self.rows[source] = as_rows(self.head.act(self.features[level_of(source) - 1]))
         rows = self.rows.get(source)
-        users = self.connectivity.consumers(source)
+        users = self.head.users[source]
         if source in self.alone:
             product = self.head.weighted_product(source, rows, self.scales.get(source))
             for stage, part in zip(users, _parts(product, len(users))):
@@ -371,7 +373,7 @@ class _Pass:
 
     def _weight_for(self, source: str, stages: Sequence[str]) -> Tensor:
         """Rows of a source's stacked weight that belong to some of its users."""
-        users = self.connectivity.consumers(source)
+        users = self.head.users[source]
         parts = self.weights[source].view(len(users), self.head.channels, -1)
         first = users.index(stages[0])
         if users[first : first + len(stages)] == tuple(stages):
