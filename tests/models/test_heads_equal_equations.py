@@ -153,6 +153,25 @@ def test_inference_in_one_pass(kind, case, batch, align_corners):
         assert relative(head(features), naive_copy(head)(features, weights)) < 1e-10
 
 
+@pytest.mark.parametrize('option', ['affine', 'track_running_stats'])
+def test_inference_with_a_norm_that_cannot_fold(option):
+    strides, channels, size = CASES['odd']
+    config = dict(
+        type='SparseMaskHead',
+        connectivity=dict(strides=list(strides), stages=STAGES['odd']),
+        in_channels=channels,
+        in_index=list(range(len(channels))),
+        channels=8,
+        num_classes=3,
+        norm_cfg=dict(type='BN', **{option: False}),
+    )
+    head = MODELS.build(config).eval()
+    features = features_of(strides, channels, size, 2, torch.float32)
+    with_gradients = head(features)
+    with torch.no_grad():
+        assert relative(head(features), with_gradients) < 1e-5
+
+
 def test_both_kinds_of_statistics_are_used():
     """The cases above cover sources by moments and sources by product."""
     strides, channels, size = CASES['mbv2-like']

@@ -282,6 +282,8 @@ class _Pass:
             not torch.is_grad_enabled()
             and not self.head.training
             and isinstance(norm, _BatchNorm)
+            and norm.affine
+            and norm.track_running_stats
             and not norm.training
             and self.features[0].dtype == norm.running_mean.dtype
             and not torch.is_autocast_enabled(self.features[0].device.type)
