@@ -1,16 +1,16 @@
 # Baseline: DSS, side outputs with short connections, MobileNet-V2, salient objects of MSRA-B.
 _base_ = [
     '../_base_/default_runtime.py',
+    '../_base_/mbv2_imagenet.py',
     '../_base_/models/mbv2_features.py',
     '../_base_/datasets/msra_b.py',
     '../_base_/schedules/adam_10k.py',
 ]
-checkpoint = 'https://mmassets.onedl.ai/mmclassification/v0/mobilenet_v2/mobilenet_v2_batch256_imagenet_20200708-3b2dc3af.pth'  # noqa: E501
 model = dict(
     data_preprocessor=dict(size=(320, 320)),
     backbone=dict(
         backbone=dict(
-            init_cfg=dict(type='Pretrained', checkpoint=checkpoint, prefix='backbone'),
+            init_cfg={{_base_.mbv2_imagenet}},
         ),
         features=['conv1', 'layer2', 'layer3', 'layer5', 'layer7', 'conv2'],
     ),

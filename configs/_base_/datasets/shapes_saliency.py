@@ -1,58 +1,10 @@
 # Drawn shapes against their background: no files, no download.
+_base_ = './shapes.py'
 dataset_type = 'ShapesSaliencyDataset'
 crop_size = (64, 64)
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackSegInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
-    dict(type='PackSegInputs'),
-]
-tta_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='TestTimeAug',
-        transforms=[
-            [dict(type='Resize', scale_factor=r, keep_ratio=True) for r in (0.75, 1.0, 1.25)],
-            [
-                dict(type='RandomFlip', prob=0.0, direction='horizontal'),
-                dict(type='RandomFlip', prob=1.0, direction='horizontal'),
-            ],
-            [dict(type='LoadAnnotations')],
-            [dict(type='PackSegInputs')],
-        ],
-    ),
-]
-train_dataloader = dict(
-    batch_size=16,
-    num_workers=0,
-    persistent_workers=False,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
-    dataset=dict(
-        type=dataset_type, length=2000, size=crop_size, split='train', pipeline=train_pipeline
-    ),
-)
-val_dataloader = dict(
-    batch_size=16,
-    num_workers=0,
-    persistent_workers=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type=dataset_type, length=200, size=crop_size, split='val', pipeline=test_pipeline
-    ),
-)
-test_dataloader = dict(
-    batch_size=16,
-    num_workers=0,
-    persistent_workers=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type=dataset_type, length=400, size=crop_size, split='test', pipeline=test_pipeline
-    ),
-)
-val_evaluator = dict(type='SaliencyMetric')
-test_evaluator = val_evaluator
+loader = dict(batch_size=16, dataset=dict(type=dataset_type, size=crop_size))
+train_dataloader = loader
+val_dataloader = loader
+test_dataloader = dict(batch_size=16, dataset=dict(type=dataset_type, length=400, size=crop_size))
+val_evaluator = dict(_delete_=True, type='SaliencyMetric')
+test_evaluator = dict(_delete_=True, type='SaliencyMetric')
