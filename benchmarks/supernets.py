@@ -223,7 +223,7 @@ def check_training(
         if name.startswith('naive'):
             continue
         equality.check(f'{start}{name}: logits', of_logits, max(TOLERANCE, 2 * own[0]))
-        # One input in ten million on the other side of a bound moves a small tensor's by up to this.
+        # One input in ten million on the other side of a bound moves a small tensor's by so much.
         equality.check(f'{start}{name}: gradients', of_gradients, max(1e-2, 4 * own[1]))
         if not name.endswith('compiled'):
             module = copy.deepcopy(steps[name].forward_of).double()
