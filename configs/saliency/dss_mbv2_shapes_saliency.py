@@ -20,3 +20,5 @@ model = dict(
     ),
 )
 tta_model = dict(type='BinaryTTAModel')
+# Seven losses add up: at the schedule's rate of 0.05 the training diverges.
+optim_wrapper = dict(optimizer=dict(lr=0.01))
