@@ -111,9 +111,7 @@ def network_input(model: EncoderDecoder, image: np.ndarray) -> Tensor:
         model: From `load_model`.
         image: (H, W, 3) uint8, BGR.
     """
-    sample = Compose(_array_pipeline(model.cfg))(dict(img=image))
-    data = {'inputs': [sample['inputs']], 'data_samples': [sample['data_samples']]}
-    return model.data_preprocessor(data, False)['inputs']
+    return _preprocessed(model, Compose(_array_pipeline(model.cfg))(dict(img=image)))
 
 
 def images_of_test_set(model: EncoderDecoder, count: int) -> list[Tensor]:
@@ -134,11 +132,13 @@ def images_of_test_set(model: EncoderDecoder, count: int) -> list[Tensor]:
         raise ValueError(
             f'the test data set of the config cannot be read ({error}); give images with --images'
         ) from error
-    inputs = []
-    for sample in samples:
-        data = {'inputs': [sample['inputs']], 'data_samples': [sample['data_samples']]}
-        inputs.append(model.data_preprocessor(data, False)['inputs'])
-    return inputs
+    return [_preprocessed(model, sample) for sample in samples]
+
+
+def _preprocessed(model: EncoderDecoder, sample: dict[str, Any]) -> Tensor:
+    """Network input (1, 3, h, w) of a pipeline's result."""
+    data = {'inputs': [sample['inputs']], 'data_samples': [sample['data_samples']]}
+    return model.data_preprocessor(data, False)['inputs']
 
 
 def _image_pipeline(cfg: Config) -> list[dict[str, Any]]:
