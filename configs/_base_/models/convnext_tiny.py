@@ -1,15 +1,7 @@
 # ConvNeXt-T, ImageNet weights of the toolbox's own configs: strides 4, 8, 16, 32.
+_base_ = './segmentor.py'
 checkpoint = 'https://mmassets.onedl.ai/mmclassification/v0/convnext/downstream/convnext-tiny_3rdparty_32xb128-noema_in1k_20220301-795e9634.pth'  # noqa: E501
 model = dict(
-    type='EncoderDecoder',
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
-    ),
     backbone=dict(
         type='mmpretrain.ConvNeXt',
         arch='tiny',
@@ -19,6 +11,4 @@ model = dict(
         gap_before_final_norm=False,
         init_cfg=dict(type='Pretrained', checkpoint=checkpoint, prefix='backbone.'),
     ),
-    train_cfg=dict(),
-    test_cfg=dict(mode='whole'),
 )

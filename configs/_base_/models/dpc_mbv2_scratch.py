@@ -1,16 +1,8 @@
 # MobileNet-V2 at output stride 16 with a dense prediction cell on its 320 channels, from scratch.
 # A config adds num_classes, the size of its crops and, if not the published one, the cell.
+_base_ = './segmentor.py'
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
-    type='EncoderDecoder',
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
-    ),
     backbone=dict(
         type='MobileNetV2',
         widen_factor=1.0,
@@ -31,6 +23,4 @@ model = dict(
         align_corners=True,
         loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
     ),
-    train_cfg=dict(),
-    test_cfg=dict(mode='whole'),
 )

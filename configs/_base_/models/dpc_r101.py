@@ -1,16 +1,8 @@
 # ResNet-101 (the variant with a 3x3 stem) at output stride 16: the larger backbone. The paper's is
 # Xception-65, which the toolbox does not have; both give 2048 channels.
+_base_ = './segmentor.py'
 norm_cfg = dict(type='SyncBN', requires_grad=True, eps=1e-5, momentum=3e-4)
 model = dict(
-    type='EncoderDecoder',
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
-    ),
     backbone=dict(
         type='ResNetV1c',
         depth=101,
@@ -36,6 +28,4 @@ model = dict(
         align_corners=True,
         loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
     ),
-    train_cfg=dict(),
-    test_cfg=dict(mode='whole'),
 )

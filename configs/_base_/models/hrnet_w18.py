@@ -1,14 +1,6 @@
 # HRNet-W18, ImageNet weights of the toolbox's own configs: strides 4, 8, 16, 32.
+_base_ = './segmentor.py'
 model = dict(
-    type='EncoderDecoder',
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
-    ),
     backbone=dict(
         type='HRNet',
         norm_cfg=dict(type='BN'),
@@ -45,6 +37,4 @@ model = dict(
         ),
         init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://msra/hrnetv2_w18'),
     ),
-    train_cfg=dict(),
-    test_cfg=dict(mode='whole'),
 )

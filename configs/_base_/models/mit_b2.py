@@ -1,18 +1,10 @@
 # MiT-B2, the encoder of SegFormer, ImageNet weights of the toolbox's own configs: strides 4, 8,
 # 16, 32.
+_base_ = './segmentor.py'
 checkpoint = (
     'https://mmassets.onedl.ai/mmsegmentation/v0.5/pretrain/segformer/mit_b2_20220624-66e8bf70.pth'  # noqa: E501
 )
 model = dict(
-    type='EncoderDecoder',
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
-    ),
     backbone=dict(
         type='MixVisionTransformer',
         embed_dims=64,
@@ -24,6 +16,4 @@ model = dict(
         drop_path_rate=0.1,
         init_cfg=dict(type='Pretrained', checkpoint=checkpoint),
     ),
-    train_cfg=dict(),
-    test_cfg=dict(mode='whole'),
 )

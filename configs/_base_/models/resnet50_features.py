@@ -1,14 +1,6 @@
 # ResNet-50 with its stem as the finest feature: strides 2, 4, 8, 16, 32.
+_base_ = './segmentor.py'
 model = dict(
-    type='EncoderDecoder',
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
-    ),
     backbone=dict(
         type='FeatureTaps',
         backbone=dict(
@@ -19,6 +11,4 @@ model = dict(
         ),
         features=['relu', 'layer1', 'layer2', 'layer3', 'layer4'],
     ),
-    train_cfg=dict(),
-    test_cfg=dict(mode='whole'),
 )

@@ -1,15 +1,7 @@
 # Swin-T, ImageNet weights of the toolbox's own configs: strides 4, 8, 16, 32.
+_base_ = './segmentor.py'
 checkpoint = 'https://mmassets.onedl.ai/mmsegmentation/v0.5/pretrain/swin/swin_tiny_patch4_window7_224_20220317-1cdeb081.pth'  # noqa: E501
 model = dict(
-    type='EncoderDecoder',
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
-    ),
     backbone=dict(
         type='SwinTransformer',
         embed_dims=96,
@@ -20,6 +12,4 @@ model = dict(
         patch_norm=True,
         init_cfg=dict(type='Pretrained', checkpoint=checkpoint),
     ),
-    train_cfg=dict(),
-    test_cfg=dict(mode='whole'),
 )

@@ -1,17 +1,9 @@
 # VGG16 with the features a config names, ImageNet weights of mmpretrain's own metafile
 # (vgg16_8xb32_in1k); the original distribution has the same file under
 # https://download.openmmlab.com/mmclassification/v0/.
+_base_ = './segmentor.py'
 checkpoint = 'https://mmassets.onedl.ai/mmclassification/v0/vgg/vgg16_batch256_imagenet_20210208-db26f1a5.pth'  # noqa: E501
 model = dict(
-    type='EncoderDecoder',
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
-    ),
     backbone=dict(
         type='FeatureTaps',
         backbone=dict(
@@ -22,6 +14,4 @@ model = dict(
         # conv2_2, conv3_3, conv4_3, conv5_3, pool5: strides 2 to 32.
         features=['features.4', 'features.8', 'features.12', 'features.16', 'features.17'],
     ),
-    train_cfg=dict(),
-    test_cfg=dict(mode='whole'),
 )
