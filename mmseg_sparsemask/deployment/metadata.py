@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from mmseg_sparsemask.utils.palette import voc_palette
+
 #: Of the keys below. A reader refuses a file of another version.
 FORMAT_VERSION = 1
 
@@ -73,22 +75,10 @@ class Metadata:
         return cls(**values)
 
 
-def default_palette(count: int) -> list[tuple[int, int, int]]:
-    """Colours of the labels 0 .. count - 1 as PASCAL VOC has them: bits of the label, spread."""
-    palette = []
-    for label in range(count):
-        channels = [0, 0, 0]
-        for bit in range(8):
-            for channel in range(3):
-                channels[channel] |= ((label >> (3 * bit + channel)) & 1) << (7 - bit)
-        palette.append((channels[0], channels[1], channels[2]))
-    return palette
-
-
 def class_colours(
     meta: Mapping[str, Any], count: int
 ) -> tuple[tuple[str, ...], tuple[tuple[int, int, int], ...]]:
     """Names and colours of `count` labels, from a data set's meta information where it has them."""
     classes: Sequence[str] = meta.get('classes') or [f'class {label}' for label in range(count)]
-    palette = meta.get('palette') or default_palette(len(classes))
+    palette = meta.get('palette') or voc_palette(len(classes))
     return tuple(classes), tuple((int(r), int(g), int(b)) for r, g, b in palette)

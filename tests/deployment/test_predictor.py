@@ -9,7 +9,6 @@ import torch
 from mmengine.config import Config
 from reference.tiny import ROOT, call
 
-from mmseg_sparsemask.deployment.metadata import default_palette
 from mmseg_sparsemask.deployment.overlay import legend, overlay
 from mmseg_sparsemask.deployment.predictor import (
     OnnxPredictor,
@@ -18,6 +17,7 @@ from mmseg_sparsemask.deployment.predictor import (
     metadata_of,
     read_image,
 )
+from mmseg_sparsemask.utils.palette import voc_palette
 
 
 def picture(height, width, seed=0):
@@ -90,8 +90,8 @@ def test_classes_come_from_the_data_set_if_the_checkpoint_has_none(trained, tmp_
 
 def test_palette_is_that_of_voc():
     # The first colours of the VOC development kit.
-    assert default_palette(4) == [(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0)]
-    assert default_palette(21)[20] == (0, 64, 128)
+    assert voc_palette(4) == [(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0)]
+    assert voc_palette(21)[20] == (0, 64, 128)
 
 
 def test_overlay():

@@ -9,7 +9,7 @@ from PIL import Image
 
 import mmseg_sparsemask  # noqa: F401
 from mmseg_sparsemask.evaluation.metrics import SceneParsingMetric, VOCServerMetric
-from mmseg_sparsemask.evaluation.metrics.voc_server_metric import voc_palette
+from mmseg_sparsemask.utils.palette import voc_palette
 
 
 def sample(labels, name='x.jpg'):

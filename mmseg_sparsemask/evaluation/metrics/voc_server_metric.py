@@ -13,19 +13,7 @@ from mmengine.logging import MMLogger
 from mmseg.registry import METRICS
 from PIL import Image
 
-
-def voc_palette() -> list[int]:
-    """The VOC development kit's colours of 256 labels, flat: r, g, b, r, g, b, ...
-
-    The bits of a label go to the three channels in turn, from the highest bit of each down.
-    """
-    colours = []
-    for label in range(256):
-        channels = [0, 0, 0]
-        for bit in range(8):
-            channels[bit % 3] |= ((label >> bit) & 1) << (7 - bit // 3)
-        colours += channels
-    return colours
+from mmseg_sparsemask.utils.palette import voc_palette
 
 
 @METRICS.register_module()
@@ -68,7 +56,7 @@ class VOCServerMetric(BaseMetric):
         self.subfolder = Path(
             'results', 'VOC2012', 'Segmentation', f'{competition}_{image_set}_cls'
         )
-        self.palette = voc_palette()
+        self.palette = [value for colour in voc_palette() for value in colour]
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Write the label maps of a batch."""
