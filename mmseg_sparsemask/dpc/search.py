@@ -50,7 +50,7 @@ POLL = 0.5
 
 
 class SkipTrial(Exception):
-    """A trial that is not to be trained: surplus, or another worker is at the same cell."""
+    """A trial that is not to be trained: surplus, or another trial has the same cell."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Objective:
         """The values of the objectives.
 
         Raises:
-            SkipTrial: surplus, or another worker is at the same cell.
+            SkipTrial: surplus, or another trial has the same cell.
         """
         space = self.job.settings.space
         params = {
@@ -131,6 +131,12 @@ class Objective:
             for name, values in space.choices().items()
         }
         cell = space.from_params(params)
+        stored = self.study.get_trials(deepcopy=False)[trial.number]
+        if 'failed_trial' in stored.system_attrs and 'hash' not in stored.user_attrs:
+            # Its worker was killed before it had a cell. A cell drawn only now would be at a
+            # number that trials after it have already looked at.
+            trial.set_user_attr('skipped', 'nothing to run again')
+            raise SkipTrial
         trial.set_user_attr('worker', f'{socket.gethostname()}:{os.getpid()}')
         trial.set_user_attr('cell', cell.to_string())
         trial.set_user_attr('hash', cell.hash)
@@ -142,7 +148,7 @@ class Objective:
             self.repeats += 1
             trial.set_user_attr('repeat_of', other.number)
             if other.values is None:
-                trial.set_user_attr('skipped', 'another worker is at this cell')
+                trial.set_user_attr('skipped', f'trial {other.number} has this cell')
                 raise SkipTrial
             for name in ('miou', 'params', 'macs', 'latency'):
                 trial.set_user_attr(name, other.user_attrs[name])
@@ -240,7 +246,10 @@ def run_worker(job: Job) -> None:
             seen = {t.user_attrs['hash'] for t in finished_trials(study)}
             cell = sample_unseen(job.settings.space, seen, random.Random())
             if cell is not None:
-                study.enqueue_trial(job.settings.space.to_params(cell))
+                # With its hash, so that no other worker begins the cell while it is queued.
+                study.enqueue_trial(
+                    job.settings.space.to_params(cell), user_attrs={'hash': cell.hash}
+                )
             objective.repeats = 0
         try:
             study.optimize(guarded, n_trials=1, catch=(SkipTrial,))

@@ -169,26 +169,29 @@ def admitted(study: Study, number: int, target: int) -> bool:
 def earlier_trial(
     study: Study, number: int, cell_hash: str, patience: float = 60.0
 ) -> FrozenTrial | None:
-    """The trial that has finished this cell, or is at it with a lower number; else None.
+    """The trial that has finished this cell, or has it with a lower number; else None.
 
-    The caller has stored its own hash before. Trials of lower numbers may not have: they are
-    waited for, ``patience`` seconds at most (a worker may have been killed just there). So of two
-    workers that draw one cell at once, exactly the one of the lower number trains it.
+    The caller has stored its own hash before. Trials of lower numbers may not have: running ones
+    are waited for, ``patience`` seconds at most (a worker may have been killed just there), queued
+    ones carry theirs from the queue. So of two trials with one cell exactly the one of the lower
+    number trains it, also when it waited in the queue while the other began.
     """
     deadline = time.monotonic() + patience
     while True:
         undecided = False
-        running = None
+        unfinished = None
         for other in study.get_trials(deepcopy=False):
             if other.number == number:
                 continue
             same = other.user_attrs.get('hash') == cell_hash
             if same and is_finished(other):
                 return other
-            if other.number < number and other.state == TrialState.RUNNING:
-                if same:
-                    running = other
+            if other.number > number:
+                continue
+            if same and other.state in (TrialState.RUNNING, TrialState.WAITING):
+                unfinished = other
+            if other.state == TrialState.RUNNING:
                 undecided |= 'hash' not in other.user_attrs
-        if running is not None or not undecided or time.monotonic() > deadline:
-            return running
+        if unfinished is not None or not undecided or time.monotonic() > deadline:
+            return unfinished
         time.sleep(0.05)

@@ -99,6 +99,9 @@ def check_killing(config, url, folder):
         f'dpc_search.proxy.cache_dir={folder / "cache"}',
         'dpc_search.proxy.max_iters=120',
         'dpc_search.proxy.val_interval=120',
+        # Soon noticed, yet longer than a worker of a busy machine may stand still.
+        'dpc_search.heartbeat=1',
+        'dpc_search.grace=8',
     ]
     work_dir = folder / 'work'
     storage = open_storage(url, 1, 3)
