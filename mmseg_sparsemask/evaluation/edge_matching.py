@@ -1,33 +1,26 @@
 """One-to-one matching of predicted to annotated boundary pixels (Martin, Fowlkes, Malik 2004).
 
 Pixels closer than a tolerance may be matched, each at most once. Among the matchings with as many
-pairs as possible the one of smallest summed distance is taken. The problem falls apart into the
-connected components of the graph of admissible pairs; each is a dense assignment problem that
-:func:`scipy.optimize.linear_sum_assignment` solves exactly.
+pairs as possible one of smallest summed distance is taken. It is found by the sparse variant of
+the algorithm of Jonker and Volgenant ("A shortest augmenting path algorithm for dense and sparse
+linear assignment problems", Computing 1987) in :mod:`scipy.sparse.csgraph`.
 """
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 from scipy.spatial import cKDTree
 
 __all__ = ['match_points', 'match_boundaries']
 
-
-def _nearest_of_stars(
-    a: np.ndarray, b: np.ndarray, dist: np.ndarray, component: np.ndarray, single: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Match the components in which one side has a single pixel: its nearest pair wins."""
-    pick = np.flatnonzero(single[component])
-    # lexsort orders by component, then distance, then indices so that ties have one answer.
-    pick = pick[np.lexsort((b[pick], a[pick], dist[pick], component[pick]))]
-    _, first = np.unique(component[pick], return_index=True)
-    return a[pick[first]], b[pick[first]]
+STEPS = 2**18
+"""Whole numbers that stand for the distances from 0 to the radius."""
 
 
 def match_points(a: np.ndarray, b: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
     """Maximum one-to-one matching of two point sets with smallest summed distance.
+
+    Distances are compared after rounding to 2^-18 of the radius.
 
     Args:
         a: coordinates, (N, D).
@@ -45,46 +38,33 @@ def match_points(a: np.ndarray, b: np.ndarray, radius: float) -> tuple[np.ndarra
     none = np.zeros(0, dtype=np.intp)
     if len(a) == 0 or len(b) == 0:
         return none, none
+    # Each row searches for a partner until all in its reach are tried: fewer rows, fewer searches.
+    if len(a) > len(b):
+        pick_b, pick_a = match_points(b, a, radius)
+        return pick_a, pick_b
     pairs = cKDTree(a).sparse_distance_matrix(cKDTree(b), radius, output_type='ndarray')
     if len(pairs) == 0:
         return none, none
-    ia, ib, dist = pairs['i'].astype(np.intp), pairs['j'].astype(np.intp), pairs['v']
-
-    # Relabel to the points that have a partner at all; the rest would be components of their own.
-    ua, ra = np.unique(ia, return_inverse=True)
-    ub, rb = np.unique(ib, return_inverse=True)
-    graph = coo_array((np.ones(len(ra), dtype=np.int8), (ra, rb + len(ua))))
-    graph.resize((len(ua) + len(ub), len(ua) + len(ub)))
-    count, label = connected_components(graph, directed=False)
-    label_a, label_b = label[: len(ua)], label[len(ua) :]
-    size_a = np.bincount(label_a, minlength=count)
-    size_b = np.bincount(label_b, minlength=count)
-    component = label_a[ra]
-
-    single = (size_a == 1) | (size_b == 1)
-    match_a, match_b = _nearest_of_stars(ra, rb, dist, component, single)
-    found_a, found_b = [match_a], [match_b]
-
-    # Rank of each point inside its component: the row or column of the dense problem.
-    order_a, order_b = np.argsort(label_a, kind='stable'), np.argsort(label_b, kind='stable')
-    start_a, start_b = np.cumsum(size_a) - size_a, np.cumsum(size_b) - size_b
-    rank_a, rank_b = np.empty_like(order_a), np.empty_like(order_b)
-    rank_a[order_a] = np.arange(len(ua)) - start_a[label_a[order_a]]
-    rank_b[order_b] = np.arange(len(ub)) - start_b[label_b[order_b]]
-    by_component = np.argsort(component, kind='stable')
-    bounds = np.searchsorted(component[by_component], np.arange(count + 1))
-    for c in np.flatnonzero(~single):
-        edges = by_component[bounds[c] : bounds[c + 1]]
-        rows, cols = rank_a[ra[edges]], rank_b[rb[edges]]
-        # One forbidden pair must cost more than all admissible pairs together could save.
-        forbidden = (min(size_a[c], size_b[c]) + 1) * (radius + 1.0)
-        cost = np.full((size_a[c], size_b[c]), forbidden)
-        cost[rows, cols] = dist[edges]
-        rows, cols = linear_sum_assignment(cost)
-        valid = cost[rows, cols] < forbidden
-        found_a.append(order_a[start_a[c] + rows[valid]])
-        found_b.append(order_b[start_b[c] + cols[valid]])
-    return ua[np.concatenate(found_a)], ub[np.concatenate(found_b)]
+    at_a, rows = np.unique(pairs['i'], return_inverse=True)
+    at_b, cols = np.unique(pairs['j'], return_inverse=True)
+    # Whole numbers: the solver's prices stay exact, so that no rounding error can keep two rows
+    # outbidding each other. From 1, as SciPy takes a stored 0 for no edge.
+    step = radius / STEPS if radius > 0 else 1.0
+    cost = np.rint(pairs['v'] / step) + 1
+    # The solver wants a partner for every row. One of its own, which costs more than all pairs
+    # together could save, stands for none.
+    none_cost = (len(at_a) + 1.0) * (STEPS + 2)
+    every = np.arange(len(at_a))
+    graph = csr_array(
+        (
+            np.concatenate([cost, np.full(len(every), none_cost)]),
+            (np.concatenate([rows, every]), np.concatenate([cols, len(at_b) + every])),
+        ),
+        shape=(len(at_a), len(at_b) + len(at_a)),
+    )
+    rows, cols = min_weight_full_bipartite_matching(graph)
+    matched = cols < len(at_b)
+    return at_a[rows[matched]].astype(np.intp), at_b[cols[matched]].astype(np.intp)
 
 
 def match_boundaries(

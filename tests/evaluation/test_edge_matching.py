@@ -65,7 +65,7 @@ def test_star_takes_the_nearest():
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6))
 def test_larger_random_maps_agree_with_one_dense_problem(seed):
-    """Components, relabelling and the star shortcut change nothing."""
+    """The sparse problem in whole numbers against the dense one in SciPy's other solver."""
     from scipy.optimize import linear_sum_assignment
 
     rng = np.random.default_rng(seed)
@@ -80,6 +80,28 @@ def test_larger_random_maps_agree_with_one_dense_problem(seed):
     ia, ib = match_points(a, b, radius)
     assert len(ia) == valid.sum()
     assert np.hypot(*(a[ia] - b[ib]).T).sum() == pytest.approx(cost[rows, cols][valid].sum())
+
+
+def _fields(kind, size=40):
+    """Two maps full of ties, the number of their pairs and the distance of each."""
+    full = np.ones((size, size), bool)
+    rows, even = full.copy(), np.indices(full.shape).sum(0) % 2 == 0
+    rows[::2] = False
+    return {
+        'full': (full, full, size**2, 0),
+        'rows': (full, rows, size**2 // 2, 0),
+        'checkerboard': (even, ~even, size**2 // 2, 1),
+    }[kind]
+
+
+@pytest.mark.parametrize('kind', ['full', 'rows', 'checkerboard'])
+def test_fields_of_ties_end_and_are_exact(kind):
+    a, b, count, distance = _fields(kind)
+    a, b = np.argwhere(a), np.argwhere(b)
+    for one, other in ((a, b), (b, a)):
+        i, j = match_points(one, other, 4.34)
+        assert len(set(i)) == len(set(j)) == count
+        assert (np.hypot(*(one[i] - other[j]).T) == distance).all()
 
 
 def _line(column, shape=(30, 40)):
