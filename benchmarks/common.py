@@ -26,6 +26,8 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from mmseg_sparsemask.utils.files import write_atomically
+
 ROOT = Path(__file__).resolve().parents[1]
 # The reference that everything is compared with is the oracle of the tests.
 sys.path.insert(0, str(ROOT / 'tests'))
@@ -324,9 +326,7 @@ def finish(args: argparse.Namespace, name: str, result: dict[str, Any]) -> int:
         arguments = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}
         content = {'benchmark': name, 'arguments': arguments, **result}
         args.json.parent.mkdir(parents=True, exist_ok=True)
-        partial = args.json.with_name(args.json.name + '.part')
-        partial.write_text(json.dumps(content, indent=1) + '\n')
-        os.replace(partial, args.json)
+        write_atomically(args.json, json.dumps(content, indent=1) + '\n')
         print(f'\nwritten: {args.json}')
     unequal = [check for check, found in result['equality'].items() if not found['equal']]
     for check in unequal:

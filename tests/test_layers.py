@@ -28,6 +28,8 @@ LAYERS = {
 
 #: Pure Python: no torch, nothing of the toolbox.
 PURE = [
+    ROOT / PACKAGE / 'utils' / '__init__.py',
+    ROOT / PACKAGE / 'utils' / 'files.py',
     *sorted((ROOT / PACKAGE / 'connectivity').glob('*.py')),
     *(ROOT / PACKAGE / 'compare' / f'{name}.py' for name in ('__init__', 'draw', 'table')),
     *(
@@ -77,8 +79,6 @@ def test_layer(name):
         return
     assert layer in LAYERS, f'{layer}: say in LAYERS what the new layer may import'
     allowed = LAYERS[layer] | {layer, 'utils', 'version'}
-    if layer == 'connectivity':
-        allowed = {'connectivity'}
     for imported in imports(MODULES[name]):
         if imported.split('.')[0] != PACKAGE:
             continue

@@ -12,7 +12,7 @@ from mmseg_sparsemask.compare.draw import draw_comparison
 from mmseg_sparsemask.compare.measure import conditions, measure
 from mmseg_sparsemask.compare.table import to_csv, to_markdown
 from mmseg_sparsemask.connectivity.draw import save_figure
-from mmseg_sparsemask.connectivity.io import write_atomically
+from mmseg_sparsemask.utils.files import write_atomically
 
 
 def parse_args(argv=None):
@@ -73,8 +73,8 @@ def main(argv=None):
     if args.out:
         try:
             args.out.mkdir(parents=True, exist_ok=True)
-            write_atomically(args.out / 'compare.md', text.encode())
-            write_atomically(args.out / 'compare.csv', to_csv(rows).encode())
+            write_atomically(args.out / 'compare.md', text)
+            write_atomically(args.out / 'compare.csv', to_csv(rows))
             save_figure(draw_comparison(rows), args.out / 'compare.svg')
         except (OSError, ValueError) as error:
             raise SystemExit(f'error: {error}') from None

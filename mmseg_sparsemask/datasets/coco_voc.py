@@ -13,6 +13,8 @@ import numpy as np
 from mmengine.utils import track_iter_progress
 from PIL import Image
 
+from mmseg_sparsemask.utils.files import replacing, write_atomically
+
 #: COCO's name of each VOC class, from label 1 on; label 0 is the background.
 COCO_NAMES = (
     'airplane',
@@ -78,13 +80,11 @@ def convert_coco(
         if np.count_nonzero(labels) < min_pixels:
             continue
         name = Path(image['file_name']).stem
-        part = folder / f'.{name}.png.part'
-        Image.fromarray(labels).save(part, format='PNG')
-        os.replace(part, folder / f'{name}.png')
+        with replacing(folder / f'{name}.png') as temporary:
+            Image.fromarray(labels).save(temporary)
         names.append(name)
-    part = Path(target) / f'.{split}.txt.part'
-    part.write_text(''.join(f'{name}\n' for name in sorted(names)))
-    os.replace(part, Path(target) / f'{split}.txt')
+    listed = ''.join(f'{name}\n' for name in sorted(names))
+    write_atomically(Path(target) / f'{split}.txt', listed)
     return len(names)
 
 

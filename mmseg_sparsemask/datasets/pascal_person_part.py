@@ -14,6 +14,8 @@ from mmseg.registry import DATASETS
 from PIL import Image
 from scipy.io import loadmat
 
+from mmseg_sparsemask.utils.files import replacing, write_atomically
+
 CLASSES = (
     'background',
     'head',
@@ -183,17 +185,12 @@ def convert_pascal_part(
                     continue
                 raise ValueError(f'{annotation} shows no part of a person, {split}.txt lists it')
             kept.append(name)
-            out = target / 'labels' / f'{name}.png'
-            temporary = out.with_suffix('.part')
-            Image.fromarray(labels).save(temporary, format='PNG')
-            os.replace(temporary, out)
+            with replacing(target / 'labels' / f'{name}.png') as temporary:
+                Image.fromarray(labels).save(temporary)
             out = target / 'images' / f'{name}.jpg'
             if not out.exists():
-                temporary = out.with_suffix('.part')
-                shutil.copyfile(voc / 'JPEGImages' / f'{name}.jpg', temporary)
-                os.replace(temporary, out)
-        temporary = target / f'{split}.txt.part'
-        temporary.write_text(''.join(f'{name}\n' for name in kept))
-        os.replace(temporary, target / f'{split}.txt')
+                with replacing(out) as temporary:
+                    shutil.copyfile(voc / 'JPEGImages' / f'{name}.jpg', temporary)
+        write_atomically(target / f'{split}.txt', ''.join(f'{name}\n' for name in kept))
         counts[split] = len(kept)
     return counts

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from mmengine.utils import track_iter_progress
+
+from mmseg_sparsemask.utils.files import replacing
 
 __all__ = ['MSRA_B_COUNTS', 'convert_msra_b', 'join_sod']
 
@@ -16,9 +17,8 @@ MSRA_B_COUNTS = {'train': 2500, 'val': 500, 'test': 2000}
 
 def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f'.{target.name}.{os.getpid()}')
-    shutil.copyfile(source, temporary)
-    os.replace(temporary, target)
+    with replacing(target) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 def _by_stem(folder: Path, suffix: str) -> dict[str, Path]:

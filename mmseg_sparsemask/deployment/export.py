@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from torch.export import Dim, ExportedProgram
 from mmseg_sparsemask.deployment.metadata import Metadata
 from mmseg_sparsemask.deployment.plain import PlainDecoder, plain_segmentor
 from mmseg_sparsemask.utils.extras import require_extra
+from mmseg_sparsemask.utils.files import replacing
 
 #: File names end in this.
 SUFFIXES = {'onnx': '.onnx', 'torchscript': '.torchscript', 'torch_export': '.pt2'}
@@ -176,8 +176,11 @@ def export(
         segmentor = plain_segmentor(model, image_size)
         program = trace(segmentor, image_size, smallest_image(segmentor))
     path = Path(path)
-    temporary = _temporary_name(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f'{path}: cannot be written ({error.strerror})') from error
+    with replacing(path) as temporary:
         opset = _WRITERS[file_format](program, temporary, metadata)
         network = load_network(temporary, file_format)
         differences = {
@@ -190,10 +193,6 @@ def export(
                     f"toolbox's model, more than {tolerance:g}; {path} was not written"
                 )
         size = temporary.stat().st_size
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return Exported(path, size, opset, differences)
 
 
@@ -202,19 +201,6 @@ def require_format(file_format: str) -> None:
     if file_format == 'onnx':
         for module in ('onnx', 'onnxscript', 'onnxruntime'):
             require_extra(module, 'deploy')
-
-
-def _temporary_name(path: Path) -> Path:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Some writers look at the suffix.
-        handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f'.{path.stem}.', suffix=path.suffix
-        )
-    except OSError as error:
-        raise ValueError(f'{path}: cannot be written ({error.strerror})') from error
-    os.close(handle)
-    return Path(name)
 
 
 @torch.no_grad()

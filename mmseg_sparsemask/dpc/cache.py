@@ -28,6 +28,8 @@ from mmseg.registry import DATASETS
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from mmseg_sparsemask.utils.files import write_atomically
+
 from .cached import FEATURES, LABELS, META, read_meta
 
 CHUNK = 16
@@ -38,9 +40,7 @@ DTYPES = {'float16': 2, 'float32': 4}
 
 def write_json(path: Path, data: Any) -> None:
     """Write a JSON file that appears whole or not at all."""
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    temporary.write_text(json.dumps(data, indent=2) + '\n')
-    os.replace(temporary, path)
+    write_atomically(path, json.dumps(data, indent=2) + '\n')
 
 
 def weights_digest(module: nn.Module) -> str:

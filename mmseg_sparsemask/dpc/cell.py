@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mmseg_sparsemask.utils.files import write_atomically
+
 FORMAT = 'sparsemask.dpc'
 VERSION = 1
 FEATURE = -1
@@ -305,9 +307,7 @@ class Cell:
         """Write the versioned form; the file appears whole or not at all."""
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f'.{target.name}.{os.getpid()}.tmp')
-        temporary.write_text(json.dumps(self.to_dict(), indent=2) + '\n')
-        os.replace(temporary, target)
+        write_atomically(target, json.dumps(self.to_dict(), indent=2) + '\n')
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Cell:

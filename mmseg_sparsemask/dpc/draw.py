@@ -8,6 +8,8 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from mmseg_sparsemask.utils.files import replacing
+
 from .cell import CONV1X1, FEATURE, POOL, SEP3X3, Cell, Operation
 
 _COLOURS = {CONV1X1: '#f2d18b', SEP3X3: '#a8c8e8', POOL: '#b5dcb0'}
@@ -17,10 +19,9 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write a figure; the ending names the format, and the file appears whole or not at all."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f'.{os.getpid()}.{target.name}')
     FigureCanvasAgg(figure)
-    figure.savefig(temporary, bbox_inches='tight', dpi=120)
-    os.replace(temporary, target)
+    with replacing(target) as temporary:
+        figure.savefig(temporary, bbox_inches='tight', dpi=120)
 
 
 def _label(op: Operation) -> str:

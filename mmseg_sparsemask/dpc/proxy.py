@@ -26,6 +26,8 @@ from mmengine.runner import Runner, load_checkpoint
 from mmengine.visualization import Visualizer
 from mmseg.registry import MODELS
 
+from mmseg_sparsemask.utils.files import replacing
+
 from .cache import (
     FeatureExtractor,
     build_cache,
@@ -269,9 +271,8 @@ def _pretrained(cfg: Config, settings: ProxySettings) -> str | None:
         run.visualizer = dict(type='Visualizer', vis_backends=[], name=run.experiment_name)
         runner = Runner.from_cfg(run)
         runner.train()
-        temporary = target.with_suffix(f'.{os.getpid()}.tmp')
-        torch.save({'state_dict': runner.model.state_dict()}, temporary)
-        os.replace(temporary, target)
+        with replacing(target) as temporary:
+            torch.save({'state_dict': runner.model.state_dict()}, temporary)
         _forget(run.experiment_name)
     return str(target)
 

@@ -15,6 +15,8 @@ from mmengine.logging import print_log
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from mmseg_sparsemask.utils.files import write_atomically
+
 from .cell import Cell
 from .draw import draw_cell, save_figure
 from .settings import SearchSettings
@@ -24,21 +26,13 @@ COLUMNS = ('miou', 'params', 'macs', 'latency', 'iters', 'seconds', 'worker', 'h
 PICTURES = 5
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file that appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    temporary.write_text(text)
-    os.replace(temporary, path)
-
-
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write rows of equal keys as CSV."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]))
     writer.writeheader()
     writer.writerows(rows)
-    write_text(path, text.getvalue())
+    write_atomically(path, text.getvalue())
 
 
 def write_retrain_config(cell: Cell, base: str | Path, path: Path) -> None:
@@ -51,7 +45,7 @@ def write_retrain_config(cell: Cell, base: str | Path, path: Path) -> None:
     """
     relative = os.path.relpath(Path(base).resolve(), path.parent.resolve())
     rows = ''.join(f'    {row!r},\n' for row in cell.to_published())
-    write_text(
+    write_atomically(
         path,
         f"# The cell {cell.hash}, found by a search.\n_base_ = '{Path(relative).as_posix()}'\n"
         f'cell = [\n{rows}]\nmodel = dict(decode_head=dict(cell=cell))\n',
@@ -160,6 +154,7 @@ def write_report(study: Study, settings: SearchSettings, work_dir: Path) -> dict
     trials = finished_trials(study)
     if not trials:
         raise ValueError(f'the study {study.study_name!r} has no finished trial yet')
+    work_dir.mkdir(parents=True, exist_ok=True)
     write_csv(
         work_dir / 'results.csv',
         [

@@ -29,9 +29,9 @@ from mmseg_sparsemask.connectivity.draw import (
     draw_weights,
     save_figure,
 )
-from mmseg_sparsemask.connectivity.io import write_atomically
 from mmseg_sparsemask.connectivity.prune import drop_unreachable, separation, threshold
 from mmseg_sparsemask.models.decode_heads import FDNHead
+from mmseg_sparsemask.utils.files import write_atomically
 from mmseg_sparsemask.utils.toolbox import allow_checkpoint_types
 
 #: Where the history is kept in the message hub, and so in checkpoints.
@@ -174,7 +174,7 @@ def write_results(
     save_figure(figure, out / 'connection_weights.svg')
     if retrain_config is not None:
         text = retrain_text(connectivity, retrain_config, out)
-        write_atomically(out / 'retrain.py', text.encode())
+        write_atomically(out / 'retrain.py', text)
     return connectivity
 
 

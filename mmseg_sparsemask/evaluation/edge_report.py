@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from mmseg_sparsemask.utils.files import write_atomically
 
 from .edge_scores import EdgeScores, f_measure
 
@@ -29,18 +30,12 @@ def score_dict(scores: EdgeScores) -> dict[str, float]:
     }
 
 
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> bytes:
+def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator='\n')
     writer.writerow(header)
     writer.writerows([f'{v:.6f}' if isinstance(v, float) else v for v in row] for row in rows)
-    return text.getvalue().encode()
+    return text.getvalue()
 
 
 def draw_curves(curves: dict[str, EdgeScores], path: str | Path) -> None:
@@ -73,7 +68,7 @@ def draw_curves(curves: dict[str, EdgeScores], path: str | Path) -> None:
     axes.legend(loc='lower left', fontsize=8)
     data = io.BytesIO()
     figure.savefig(data, format=path.suffix.lstrip('.') or 'svg', metadata={'Date': None})
-    _replace(path, data.getvalue())
+    write_atomically(path, data.getvalue())
 
 
 def write_report(
@@ -89,13 +84,13 @@ def write_report(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / 'scores.json', (json.dumps(score_dict(scores), indent=2) + '\n').encode())
+    write_atomically(folder / 'scores.json', json.dumps(score_dict(scores), indent=2) + '\n')
     f = f_measure(scores.precision, scores.recall)
     columns = (scores.thresholds, scores.recall, scores.precision, f)
     rows = [[float(v) for v in row] for row in zip(*columns)]
-    _replace(folder / 'thresholds.csv', _table(['threshold', 'recall', 'precision', 'f'], rows))
+    table = _table(['threshold', 'recall', 'precision', 'f'], rows)
+    write_atomically(folder / 'thresholds.csv', table)
     images = [[name, *(float(v) for v in row)] for name, row in zip(names, scores.images)]
-    _replace(
-        folder / 'images.csv', _table(['image', 'threshold', 'recall', 'precision', 'f'], images)
-    )
+    table = _table(['image', 'threshold', 'recall', 'precision', 'f'], images)
+    write_atomically(folder / 'images.csv', table)
     draw_curves({title: scores}, folder / 'precision_recall.svg')

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+from mmseg_sparsemask.utils.files import write_atomically
 
 __all__ = ['check_listed_once', 'image_name', 'probability', 'save_map']
 
@@ -43,9 +44,7 @@ def save_map(prob: np.ndarray, folder: str | Path, name: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     grey = np.rint(np.clip(prob, 0, 1) * 255).astype(np.uint8)
     _, data = cv2.imencode('.png', grey)
-    temporary = folder / f'.{name}.{os.getpid()}.png'
-    temporary.write_bytes(data.tobytes())
-    os.replace(temporary, folder / f'{name}.png')
+    write_atomically(folder / f'{name}.png', data.tobytes())
 
 
 def check_listed_once(names: Sequence[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from mmengine.logging import MMLogger
 from mmseg.registry import METRICS
 from PIL import Image
 
+from mmseg_sparsemask.utils.files import replacing
 from mmseg_sparsemask.utils.palette import voc_palette
 
 
@@ -69,9 +69,8 @@ class VOCServerMetric(BaseMetric):
             image = Image.fromarray(labels, mode='L')
             image.putpalette(self.palette)
             path = folder / f'{Path(sample["img_path"]).stem}.png'
-            part = path.with_name(f'.{path.name}.{os.getpid()}')
-            image.save(part, format='PNG')
-            os.replace(part, path)
+            with replacing(path) as temporary:
+                image.save(temporary)
             self.results.append(path.name)
 
     def compute_metrics(self, results: list[str]) -> dict[str, float]:

@@ -1,0 +1,55 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary file that takes the place of another once the block has ended well.
+
+    Args:
+        path: The file to make or to replace. Its folder must exist.
+
+    Yields:
+        Path of an empty file in the same folder, hidden, with the same suffix. It is removed if
+        the block raises.
+
+    Raises:
+        ValueError: The folder does not exist or cannot be written to.
+    """
+    path = Path(path)
+    try:
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f'.{path.stem}.', suffix=path.suffix
+        )
+    except OSError as error:
+        raise ValueError(
+            f'{path}: cannot be written ({error.strerror}); expected an existing folder with '
+            'write permission'
+        ) from None
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # Temporary files are made for their owner alone.
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None:
+    """Write a file of bytes, or of text in UTF-8, whole or not at all.
+
+    Raises:
+        ValueError: The folder does not exist or cannot be written to.
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
