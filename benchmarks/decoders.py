@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -98,16 +99,14 @@ def relative(ours: Tensor, theirs: Tensor) -> float:
 
 
 def relative_norm(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> float:
-    """Norm of the difference over the norm, the worst of several tensors.
+    """Norm of the difference over the norm, of several tensors together.
 
     For gradients: where an activation's input is within rounding of its bounds, a single element's
-    gradient is there or not.
+    gradient is there or not, which is much of a small tensor and little of all.
     """
-    ratios = []
-    for mine, other in zip(ours, theirs):
-        mine, other = mine.double(), other.double()
-        ratios.append(float((mine - other).norm() / other.norm().clamp_min(1e-12)))
-    return max(ratios)
+    pairs = [(mine.double(), other.double()) for mine, other in zip(ours, theirs)]
+    off = math.hypot(*(float((mine - other).norm()) for mine, other in pairs))
+    return off / max(math.hypot(*(float(other.norm()) for _, other in pairs)), 1e-12)
 
 
 @dataclass

@@ -223,8 +223,7 @@ def check_training(
         if name.startswith('naive'):
             continue
         equality.check(f'{start}{name}: logits', of_logits, max(TOLERANCE, 2 * own[0]))
-        # One input in ten million on the other side of a bound moves a small tensor's by so much.
-        equality.check(f'{start}{name}: gradients', of_gradients, max(1e-2, 4 * own[1]))
+        equality.check(f'{start}{name}: gradients', of_gradients, max(1e-3, 4 * own[1]))
         if not name.endswith('compiled'):
             module = copy.deepcopy(steps[name].forward_of).double()
             state = _parameters(module), module.buffers()
@@ -232,7 +231,8 @@ def check_training(
             logits = step.forward().detach()
             gradients = step()
             exact = exact or _exact(head, small, step.device, step.target)
-            error = max(relative(logits, exact[0]), relative_norm(gradients, exact[1]))
+            each = (relative_norm([mine], [other]) for mine, other in zip(gradients, exact[1]))
+            error = max(relative(logits, exact[0]), *each)
             equality.check(f'{start}{name}: both in float64', error, 1e-9)
 
 
