@@ -10,7 +10,7 @@ from mmseg_sparsemask.connectivity import decoder_cost, preset, supernet_paramet
 torch = pytest.importorskip('torch')
 from mmseg_sparsemask.models.decode_heads import FDNHead, SparseMaskHead  # noqa: E402
 
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
 def count(module):

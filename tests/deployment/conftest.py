@@ -13,19 +13,11 @@ CONFIG = f"""
 _base_ = [
     '{ROOT}/configs/_base_/default_runtime.py',
     '{ROOT}/configs/_base_/datasets/shapes.py',
+    '{ROOT}/configs/_base_/models/segmentor.py',
 ]
 test_dataloader = dict(batch_size=1, dataset=dict(size=(64, 72), length=2))
 model = dict(
-    type='EncoderDecoder',
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
-        size=(64, 64),
-    ),
+    data_preprocessor=dict(size=(64, 64)),
     backbone=dict(
         type='FeatureTaps',
         backbone=dict(
@@ -54,7 +46,6 @@ model = dict(
         num_classes=6,
         loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
     ),
-    test_cfg=dict(mode='whole'),
 )
 """
 

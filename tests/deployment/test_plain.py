@@ -76,7 +76,7 @@ def naive_logits(head, features):
     return naive_copy(head)(features, weights)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(connectivities(max_levels=5))
 @torch.no_grad()
 def test_random_connectivities(connectivity):

@@ -41,7 +41,7 @@ def test_published_pooling_and_1x1():
 
 
 @given(cells)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_round_trips(cell):
     assert Cell.from_dict(json.loads(json.dumps(cell.to_dict()))) == cell
     assert Cell.from_published(json.loads(json.dumps(cell.to_published()))) == cell
@@ -63,7 +63,7 @@ def reorderings(cell):
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_hash_ignores_the_order_of_independent_branches(seed):
     cell = SearchSpace(branches=4, rates=(1, 3), grids=()).sample(random.Random(seed))
     assert {other.hash for other in reorderings(cell)} == {cell.hash}

@@ -49,7 +49,7 @@ def test_uniform_sampling():
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_mutation_changes_one_decision(seed):
     rng = random.Random(seed)
     space = SearchSpace()

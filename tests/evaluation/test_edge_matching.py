@@ -29,7 +29,7 @@ def exhaustive(a, b, radius):
 points = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=6, unique=True)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(points, points, st.sampled_from([0.0, 1.0, 1.5, 2.0, 3.0, 9.0]))
 def test_equals_exhaustive_search(a, b, radius):
     a, b = (np.array(v, float).reshape(-1, 2) for v in (a, b))
@@ -62,7 +62,7 @@ def test_star_takes_the_nearest():
     assert (ia.tolist(), ib.tolist()) == ([1], [0])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10**6))
 def test_larger_random_maps_agree_with_one_dense_problem(seed):
     """The sparse problem in whole numbers against the dense one in SciPy's other solver."""

@@ -247,7 +247,7 @@ def test_random_connectivities():
     from hypothesis import HealthCheck, given, settings
     from reference.strategies import connectivities
 
-    @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=15, suppress_health_check=list(HealthCheck))
     @given(connectivities(max_levels=5))
     def check(connectivity: Connectivity):
         channels = [3 + i for i in range(connectivity.num_levels)]

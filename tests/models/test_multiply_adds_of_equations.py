@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mmseg_sparsemask.connectivity import decoder_cost
 
-QUICK = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=20, suppress_health_check=list(HealthCheck))
 CHANNELS = st.lists(st.integers(1, 9), min_size=6, max_size=6)
 
 
