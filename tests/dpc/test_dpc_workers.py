@@ -5,7 +5,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.trial import TrialState
+from reference.tiny import free_port
 
 from mmseg_sparsemask.dpc.study import finished_trials, is_finished, open_storage
 
@@ -40,9 +40,7 @@ def postgres():
             pytest.skip('running as root and there is no user postgres to run the server as')
         os.chown(folder, user.pw_uid, user.pw_gid)
         prefix = ['runuser', '-u', 'postgres', '--']
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     binaries, data = found[-1].parent, folder / 'data'
     quiet = dict(check=True, cwd='/', stdout=subprocess.DEVNULL)
     subprocess.run([*prefix, binaries / 'initdb', '-A', 'trust', '-U', 'dpc', data], **quiet)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from reference.tiny import free_port
 
 from mmseg_sparsemask.engine import launch
 
@@ -194,14 +195,6 @@ print(json.dumps(dict(inside=inside, after=distributed.is_initialized(), **cfg.t
         static_graph=True,
         device_ids=None,
     )
-
-
-def free_port():
-    import socket
-
-    with socket.socket() as bound:
-        bound.bind(('127.0.0.1', 0))
-        return bound.getsockname()[1]
 
 
 def test_drawing():
