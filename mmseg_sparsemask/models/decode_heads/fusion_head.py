@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -18,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from mmseg_sparsemask.connectivity import GLOBAL, Connectivity
 from mmseg_sparsemask.connectivity.cost import source_channels
 from mmseg_sparsemask.connectivity.graph import level_of
+from mmseg_sparsemask.models.decode_heads.activations import in_place
 from mmseg_sparsemask.models.decode_heads.fusion import (
     Block,
     plan_blocks,
@@ -105,9 +105,7 @@ class FusionHead(BaseDecodeHead):
         )
         self.act = build_activation_layer({**act_cfg, 'inplace': False})
         # A stage's output is only ever used activated, so its activation may overwrite it.
-        self.act_in_place = copy.deepcopy(self.act)
-        if hasattr(self.act_in_place, 'inplace'):
-            self.act_in_place.inplace = True
+        self.act_in_place = in_place(self.act)
 
     def _new_weight(self, source: str) -> nn.Parameter:
         inputs = source_channels(source, self.in_channels, self.channels)

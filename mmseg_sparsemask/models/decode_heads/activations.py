@@ -1,0 +1,51 @@
+"""Activations that overwrite their input."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+
+class _ReLU6(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        ctx.mark_dirty(x)
+        x.clamp_(0, 6)
+        ctx.save_for_backward(x)
+        return x
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> Tensor:
+        (output,) = ctx.saved_tensors
+        # The output lies between the bounds exactly where the input did.
+        return torch.ops.aten.hardtanh_backward(grad, output, 0, 6)
+
+
+class InPlaceReLU6(nn.Module):
+    """ReLU6 that overwrites its input and keeps its output for the backward pass.
+
+    The library's in-place form keeps a copy of the input, which costs its time and its memory; the
+    output is kept by the layer that follows anyway.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Clamp a map of any shape to [0, 6]; it must not be needed before the activation."""
+        # Nothing to keep without gradients, and a compiler decides for itself.
+        if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+            return F.relu6(x, inplace=True)
+        return _ReLU6.apply(x)
+
+
+def in_place(act: nn.Module) -> nn.Module:
+    """A copy of an activation that overwrites its input, if there is such a form of it."""
+    if type(act) is nn.ReLU6:
+        return InPlaceReLU6()
+    act = copy.deepcopy(act)
+    if hasattr(act, 'inplace'):
+        act.inplace = True
+    return act
