@@ -28,7 +28,7 @@ from mmseg.registry import DATASETS
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from mmseg_sparsemask.utils.files import write_atomically
+from mmseg_sparsemask.utils.files import write_json
 
 from .cached import FEATURES, LABELS, META, read_meta
 
@@ -36,11 +36,6 @@ CHUNK = 16
 """Images between two points from which an interrupted build can go on."""
 
 DTYPES = {'float16': 2, 'float32': 4}
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write a JSON file that appears whole or not at all."""
-    write_atomically(path, json.dumps(data, indent=2) + '\n')
 
 
 def weights_digest(module: nn.Module) -> str:

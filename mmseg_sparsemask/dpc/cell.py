@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmseg_sparsemask.utils.files import write_atomically
+from mmseg_sparsemask.utils.files import write_json
 
 FORMAT = 'sparsemask.dpc'
 VERSION = 1
@@ -307,7 +307,7 @@ class Cell:
         """Write the versioned form; the file appears whole or not at all."""
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(target, json.dumps(self.to_dict(), indent=2) + '\n')
+        write_json(target, self.to_dict())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Cell:

@@ -15,7 +15,8 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from scipy.stats import spearmanr
 
-from .cache import write_json
+from mmseg_sparsemask.utils.files import write_json
+
 from .cell import Cell
 from .draw import draw_cell, save_figure
 from .report import ranking, write_csv, write_retrain_config

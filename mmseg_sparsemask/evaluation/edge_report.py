@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from mmseg_sparsemask.utils.files import write_atomically
+from mmseg_sparsemask.utils.files import write_atomically, write_json
 
 from .edge_scores import EdgeScores, f_measure
 
@@ -84,7 +83,7 @@ def write_report(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / 'scores.json', json.dumps(score_dict(scores), indent=2) + '\n')
+    write_json(folder / 'scores.json', score_dict(scores))
     f = f_measure(scores.precision, scores.recall)
     columns = (scores.thresholds, scores.recall, scores.precision, f)
     rows = [[float(v) for v in row] for row in zip(*columns)]

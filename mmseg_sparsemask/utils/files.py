@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -53,3 +55,12 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None
     """
     with replacing(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_json(path: str | os.PathLike[str], data: Any) -> None:
+    """Write an indented JSON file, whole or not at all.
+
+    Raises:
+        ValueError: The folder does not exist or cannot be written to.
+    """
+    write_atomically(path, json.dumps(data, indent=2) + '\n')

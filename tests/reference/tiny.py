@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 _COMMON = """
 _base_ = [
     '{root}/configs/_base_/default_runtime.py',
+    '{root}/configs/_base_/models/segmentor.py',
     '{root}/configs/_base_/datasets/shapes.py',
     '{root}/configs/_base_/schedules/sgd_600_scratch.py',
 ]
@@ -34,16 +35,7 @@ train_cfg = dict(max_iters={iterations}, val_interval=5)
 param_scheduler = [dict(type='PolyLR', eta_min=1e-4, power=0.9, begin=0, end=20, by_epoch=False)]
 default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=4, max_keep_ckpts=-1))
 model = dict(
-    type='EncoderDecoder',
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
-        size=(32, 32),
-    ),
+    data_preprocessor=dict(size=(32, 32)),
     backbone=dict(
         type='FeatureTaps',
         backbone=dict(type='ResNet', depth=18, stem_channels=8, base_channels=8),
@@ -58,8 +50,6 @@ model = dict(
         loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
         {head}
     ),
-    train_cfg=dict(),
-    test_cfg=dict(mode='whole'),
 )
 """
 _SEARCH = """type='FDNHead',
