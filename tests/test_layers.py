@@ -28,8 +28,10 @@ LAYERS = {
 
 #: Pure Python: no torch, nothing of the toolbox.
 PURE = [
-    ROOT / PACKAGE / 'utils' / '__init__.py',
-    ROOT / PACKAGE / 'utils' / 'files.py',
+    *(
+        ROOT / PACKAGE / 'utils' / f'{name}.py'
+        for name in ('__init__', 'derived_config', 'figures', 'files')
+    ),
     *sorted((ROOT / PACKAGE / 'connectivity').glob('*.py')),
     *(ROOT / PACKAGE / 'compare' / f'{name}.py' for name in ('__init__', 'draw', 'table')),
     *(

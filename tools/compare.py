@@ -11,7 +11,7 @@ from mmseg_sparsemask.compare.collect import collect
 from mmseg_sparsemask.compare.draw import draw_comparison
 from mmseg_sparsemask.compare.measure import conditions, measure
 from mmseg_sparsemask.compare.table import to_csv, to_markdown
-from mmseg_sparsemask.connectivity.draw import save_figure
+from mmseg_sparsemask.utils.figures import save_figure
 from mmseg_sparsemask.utils.files import write_atomically
 
 

@@ -5,7 +5,6 @@ import os
 
 import mmseg_sparsemask  # noqa: F401
 from mmseg_sparsemask.connectivity.prune import DEFAULT_THRESHOLD
-from mmseg_sparsemask.engine.launch import check_work_dir
 from mmseg_sparsemask.engine.pruning import (
     load_search,
     next_steps,
@@ -13,6 +12,7 @@ from mmseg_sparsemask.engine.pruning import (
     summary_table,
     write_results,
 )
+from mmseg_sparsemask.utils.files import check_work_dir
 
 
 def parse_args():

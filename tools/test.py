@@ -10,13 +10,13 @@ from mmseg.registry import RUNNERS
 from mmseg_sparsemask.engine.launch import (
     check_checkpoint,
     check_data_roots,
-    check_work_dir,
     enable_drawing,
     enable_tta,
     load_config,
     process_group,
     save_predictions,
 )
+from mmseg_sparsemask.utils.files import check_work_dir
 
 
 def parse_args():

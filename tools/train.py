@@ -9,11 +9,11 @@ from mmseg.registry import RUNNERS
 
 from mmseg_sparsemask.engine.launch import (
     check_data_roots,
-    check_work_dir,
     enable_amp,
     load_config,
     process_group,
 )
+from mmseg_sparsemask.utils.files import check_work_dir
 
 
 def parse_args():

@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from mmseg_sparsemask.connectivity import ARCHITECTURES, PRESETS, resolve, save, transfer_report
-from mmseg_sparsemask.connectivity.draw import draw_graph, save_figure
+from mmseg_sparsemask.connectivity.draw import draw_graph
+from mmseg_sparsemask.utils.figures import save_figure
 
 
 def parse_args(argv=None):

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from mmseg_sparsemask.compare.table import Row
-from mmseg_sparsemask.connectivity.draw import new_figure
+from mmseg_sparsemask.utils.figures import new_figure
 
 #: Title of each panel and the value on its x axis.
 PANELS: tuple[tuple[str, Callable[[Row], float | None]], ...] = (

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
-from numpy.typing import NDArray
 
 from mmseg_sparsemask.connectivity.graph import (
     GLOBAL,
@@ -24,7 +17,7 @@ from mmseg_sparsemask.connectivity.graph import (
     level_of,
     stage_name,
 )
-from mmseg_sparsemask.utils.files import write_atomically
+from mmseg_sparsemask.utils.figures import new_figure
 
 ENCODER_COLOUR = '#3b6ea5'
 DECODER_COLOUR = '#c8553d'
@@ -33,41 +26,6 @@ UNUSED_COLOUR = '#e4e4e4'
 
 NODE_WIDTH = 0.34
 NODE_HEIGHT = 0.4
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """A figure outside pyplot's global state, in inches."""
-    figure = Figure(figsize=(width, height), layout='constrained')
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a figure in the format of the path's suffix; whole or not at all.
-
-    Raises:
-        ValueError: No format has this suffix, or the file cannot be written.
-    """
-    suffix = Path(path).suffix.lstrip('.').lower()
-    if suffix not in figure.canvas.get_supported_filetypes():
-        raise ValueError(
-            f'{path}: expected a name that ends in .svg, .png or .pdf, got the suffix {suffix!r}'
-        )
-    buffer = io.BytesIO()
-    # Without a fixed salt and date every run would give other bytes for the same picture; text
-    # that stays text can be searched and copied.
-    with matplotlib.rc_context({'svg.hashsalt': 'sparsemask', 'svg.fonttype': 'none'}):
-        metadata: dict[str, Any] | None = {'Date': None} if suffix == 'svg' else None
-        figure.savefig(buffer, format=suffix, metadata=metadata, dpi=150)
-    write_atomically(path, buffer.getvalue())
-
-
-def figure_to_array(figure: Figure) -> NDArray[np.uint8]:
-    """RGB image (H, W, 3) of a figure."""
-    canvas: Any = FigureCanvasAgg(figure)
-    canvas.draw()
-    image: NDArray[np.uint8] = np.asarray(canvas.buffer_rgba())[..., :3].copy()
-    return image
 
 
 def draw_graph(connectivity: Connectivity, title: str = '') -> Figure:

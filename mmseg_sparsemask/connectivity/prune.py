@@ -32,7 +32,7 @@ def threshold(weights: Mapping[Connection, float], value: float = DEFAULT_THRESH
 
     Args:
         weights: Connection weights in [0, 1].
-        value: sigma of the paper, in (0, 1).
+        value: Sigma of the paper, in (0, 1).
 
     Raises:
         ValueError: `value` is not in (0, 1); a weight is not a number in [0, 1].
@@ -127,7 +127,7 @@ def prune(
     Args:
         weights: Weight in [0, 1] of every connection of the supernet.
         strides: Stride of ``E1`` .. ``EL``.
-        value: sigma of the paper, in (0, 1).
+        value: Sigma of the paper, in (0, 1).
         merge: Also merge stages with equal inputs and drop subsumed stages, as the published
             implementation does after the paper's rules.
         meta: Passed on to the result.

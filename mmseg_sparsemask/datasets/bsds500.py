@@ -8,9 +8,7 @@ from pathlib import Path
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-from .saliency import list_stems
-
-__all__ = ['BSDS500Dataset']
+from mmseg_sparsemask.datasets.saliency import list_stems
 
 SPLITS = ('train', 'val', 'test')
 EDGE_METAINFO = dict(classes=('background', 'edge'), palette=[[0, 0, 0], [255, 255, 255]])
@@ -25,12 +23,12 @@ class BSDS500Dataset(BaseSegDataset):
     Args:
         split: ``'train'`` (200 images), ``'val'`` (100) or ``'test'`` (200), or several of them;
             the field trains on train and val.
-        data_root: the folder that holds ``images`` and ``groundTruth``.
-        **kwargs: see ``BaseSegDataset``.
+        data_root: The folder that holds ``images`` and ``groundTruth``.
+        **kwargs: See ``BaseSegDataset``.
 
     Raises:
-        FileNotFoundError: if a folder or an annotation is missing.
-        ValueError: on an unknown split or one named twice.
+        FileNotFoundError: If a folder or an annotation is missing.
+        ValueError: On an unknown split or one named twice.
     """
 
     METAINFO = EDGE_METAINFO

@@ -56,15 +56,15 @@ class PascalPersonPartDataset(BaseSegDataset):
     Label maps are PNG files with the values 0 to 6, 255 for void.
 
     Args:
-        ann_file: list of image names without suffix.
-        data_root: root that ``data_prefix`` and ``ann_file`` are relative to.
-        data_prefix: folders of the images (``img_path``) and label maps (``seg_map_path``).
-        pipeline: the toolbox's transforms.
-        metainfo: as in ``BaseSegDataset``.
-        indices: as in ``BaseSegDataset``.
-        serialize_data: as in ``BaseSegDataset``.
-        test_mode: as in ``BaseSegDataset``.
-        lazy_init: as in ``BaseSegDataset``.
+        ann_file: List of image names without suffix.
+        data_root: Root that ``data_prefix`` and ``ann_file`` are relative to.
+        data_prefix: Folders of the images (``img_path``) and label maps (``seg_map_path``).
+        pipeline: The toolbox's transforms.
+        metainfo: As in ``BaseSegDataset``.
+        indices: As in ``BaseSegDataset``.
+        serialize_data: As in ``BaseSegDataset``.
+        test_mode: As in ``BaseSegDataset``.
+        lazy_init: As in ``BaseSegDataset``.
     """
 
     METAINFO = dict(classes=CLASSES, palette=[list(colour) for colour in PALETTE])
@@ -100,13 +100,13 @@ def person_labels(path: str | os.PathLike) -> np.ndarray | None:
     """The label map of one annotation of PASCAL-Part.
 
     Args:
-        path: a file of ``Annotations_Part``.
+        path: A file of ``Annotations_Part``.
 
     Returns:
         (H, W) of uint8, or None if no person in it has a part.
 
     Raises:
-        ValueError: a part that is not known, or a file of another layout.
+        ValueError: A part that is not known, or a file of another layout.
     """
     try:
         objects = np.atleast_1d(
@@ -147,16 +147,16 @@ def convert_pascal_part(
     Args:
         voc: ``VOCdevkit/VOC2010``.
         annotations: ``Annotations_Part`` of PASCAL-Part.
-        target: folder to create or to fill up.
-        lists: folder with ``train.txt`` and ``val.txt``; by default those in ``ImageSets/Main`` of
+        target: Folder to create or to fill up.
+        lists: Folder with ``train.txt`` and ``val.txt``; by default those in ``ImageSets/Main`` of
             VOC, as far as an image shows a person with parts.
 
     Returns:
         Number of images of each split.
 
     Raises:
-        FileNotFoundError: a folder or list is missing, or a listed image has no annotation.
-        ValueError: an annotation of another layout, or a listed image without a person's part.
+        FileNotFoundError: A folder or list is missing, or a listed image has no annotation.
+        ValueError: An annotation of another layout, or a listed image without a person's part.
     """
     voc, annotations, target = Path(voc), Path(annotations), Path(target)
     names = {}

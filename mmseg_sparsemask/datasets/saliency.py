@@ -7,8 +7,6 @@ from pathlib import Path
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-__all__ = ['SaliencyDataset']
-
 SALIENCY_METAINFO = dict(classes=('background', 'salient'), palette=[[0, 0, 0], [255, 255, 255]])
 
 
@@ -16,7 +14,7 @@ def list_stems(folder: Path, suffix: str) -> list[str]:
     """Sorted names without suffix of the files of one kind in a folder.
 
     Raises:
-        FileNotFoundError: if the folder is missing or holds none.
+        FileNotFoundError: If the folder is missing or holds none.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f'{folder} is not a folder; link or convert the data set first')
@@ -30,8 +28,8 @@ def read_list(path: Path) -> list[str]:
     """Names in a list, one a line, without suffix.
 
     Raises:
-        FileNotFoundError: if the list is missing.
-        ValueError: if it is empty or names an image twice.
+        FileNotFoundError: If the list is missing.
+        ValueError: If it is empty or names an image twice.
     """
     if not path.is_file():
         raise FileNotFoundError(f'list {path} is missing; run the converter of the data set')
@@ -54,16 +52,16 @@ class SaliencyDataset(BaseSegDataset):
     """A folder of images and a folder of masks with the same names (MSRA-B, SOD, ECSSD, DUTS, ...).
 
     Args:
-        ann_file: list of names, one a line, with or without suffix, relative to ``data_root``.
+        ann_file: List of names, one a line, with or without suffix, relative to ``data_root``.
             Without it every image of the folder is taken.
-        img_suffix: of the images.
-        seg_map_suffix: of the masks.
-        **kwargs: see ``BaseSegDataset``; ``data_prefix`` needs ``img_path`` and, unless the images
+        img_suffix: Of the images.
+        seg_map_suffix: Of the masks.
+        **kwargs: See ``BaseSegDataset``; ``data_prefix`` needs ``img_path`` and, unless the images
             have no masks, ``seg_map_path``.
 
     Raises:
-        FileNotFoundError: if a folder, a list, an image or a mask is missing.
-        ValueError: if an image is listed twice.
+        FileNotFoundError: If a folder, a list, an image or a mask is missing.
+        ValueError: If an image is listed twice.
     """
 
     METAINFO = SALIENCY_METAINFO

@@ -10,8 +10,6 @@ from mmengine.utils import track_iter_progress
 
 from mmseg_sparsemask.utils.files import replacing
 
-__all__ = ['MSRA_B_COUNTS', 'convert_msra_b', 'join_sod']
-
 MSRA_B_COUNTS = {'train': 2500, 'val': 500, 'test': 2000}
 
 
@@ -51,19 +49,19 @@ def convert_msra_b(
     """Sort MSRA-B's images and masks by the lists of Jiang et al. (CVPR 2013).
 
     Args:
-        source: the unpacked download; searched with all its folders for ``.jpg`` images and
+        source: The unpacked download; searched with all its folders for ``.jpg`` images and
             ``.png`` masks of equal names.
-        lists: for ``train``, ``val`` and ``test`` the text file with their images, one a line;
+        lists: For ``train``, ``val`` and ``test`` the text file with their images, one a line;
             paths and suffixes in it are ignored.
-        out_dir: receives ``images/<split>`` and ``masks/<split>``.
-        counts: how many images each list must have.
+        out_dir: Receives ``images/<split>`` and ``masks/<split>``.
+        counts: How many images each list must have.
 
     Returns:
         Number of images of each split.
 
     Raises:
-        FileNotFoundError: if a list, an image or a mask is missing.
-        ValueError: if lists overlap, repeat an image or have another length than published.
+        FileNotFoundError: If a list, an image or a mask is missing.
+        ValueError: If lists overlap, repeat an image or have another length than published.
     """
     images, masks = _by_stem(Path(source), '.jpg'), _by_stem(Path(source), '.png')
     splits = {split: _read_names(Path(lists[split])) for split in counts}
@@ -95,15 +93,15 @@ def join_sod(bsds_dir: str | Path, mask_dir: str | Path, out_dir: str | Path) ->
 
     Args:
         bsds_dir: BSDS500 with ``images/train`` and ``images/val``.
-        mask_dir: the masks as PNG with the images' names.
-        out_dir: receives ``images/<split>`` and ``masks/<split>``.
+        mask_dir: The masks as PNG with the images' names.
+        out_dir: Receives ``images/<split>`` and ``masks/<split>``.
 
     Returns:
         Number of images of each split.
 
     Raises:
-        FileNotFoundError: if a folder is missing or an image has no mask.
-        ValueError: if a mask belongs to no image.
+        FileNotFoundError: If a folder is missing or an image has no mask.
+        ValueError: If a mask belongs to no image.
     """
     masks = _by_stem(Path(mask_dir), '.png')
     splits = {

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-#: Classes of :func:`draw_scene`; the label of a pixel is the place of its class in this tuple.
+#: Classes of `draw_scene`; the label of a pixel is the place of its class in this tuple.
 CLASSES = ('background', 'horizontal', 'vertical', 'checker', 'warm', 'cold')
 
 #: One RGB colour per class for drawing label maps.
@@ -41,7 +41,7 @@ class Scene(NamedTuple):
 
     Attributes:
         image: (H, W, 3) uint8, BGR.
-        labels: (H, W) uint8, an index into :data:`CLASSES` for every pixel.
+        labels: (H, W) uint8, an index into `CLASSES` for every pixel.
         instances: (H, W) uint8; 0 is background, the k-th shape painted has the value k. A later
             shape covers an earlier one, so a value can be missing.
         context: ``'warm'`` or ``'cold'``, the tint of the ground, which decides the class of every
@@ -68,7 +68,7 @@ def draw_scene(rng: np.random.Generator, size: tuple[int, int] = (64, 64)) -> Sc
 
     Args:
         rng: The only source of randomness.
-        size: Height and width in pixels, each at least :data:`MIN_SIZE`. Shapes grow with the
+        size: Height and width in pixels, each at least `MIN_SIZE`. Shapes grow with the
             smaller one, textures do not.
 
     Returns:
@@ -138,7 +138,7 @@ def _colour_unlike(rng: np.random.Generator, *others: np.ndarray) -> np.ndarray:
 
 
 def _texture(rng: np.random.Generator, name: str, height: int, width: int) -> np.ndarray:
-    """Signs +1 and -1 on cells of :data:`CELL` pixels, (H, W) int64, with a random phase."""
+    """Signs +1 and -1 on cells of `CELL` pixels, (H, W) int64, with a random phase."""
     shift_y, shift_x = (int(v) for v in rng.integers(0, 2 * CELL, size=2))
     rows = ((np.arange(height) + shift_y) // CELL)[:, None]
     columns = (np.arange(width) + shift_x) // CELL

@@ -18,7 +18,7 @@ from mmengine.fileio import BaseStorageBackend, register_backend
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-from .scene import CLASSES, PALETTE, Scene, draw_scene
+from mmseg_sparsemask.datasets.scene import CLASSES, PALETTE, Scene, draw_scene
 
 SPLITS = ('train', 'val', 'test')
 
@@ -37,7 +37,7 @@ def shapes_scene(size: tuple[int, int], seed: int, split: str, index: int) -> Sc
     Args:
         size: Height and width in pixels.
         seed: Seed of the data set, not negative.
-        split: One of :data:`SPLITS`; the splits share no image.
+        split: One of `SPLITS`; the splits share no image.
         index: Number of the image in its split, not negative.
 
     Returns:
@@ -57,7 +57,7 @@ def shapes_scene(size: tuple[int, int], seed: int, split: str, index: int) -> Sc
 def shapes_address(
     size: tuple[int, int], seed: int, split: str, index: int, part: str = 'image'
 ) -> str:
-    """Address under which :class:`ShapesBackend` serves a part (see :data:`PARTS`) of a scene."""
+    """Address under which `ShapesBackend` serves a part (see `PARTS`) of a scene."""
     return f'shapes://{size[0]}x{size[1]}/{seed}/{split}/{part}/{index:06d}.png'
 
 
@@ -68,7 +68,7 @@ class ShapesBackend(BaseStorageBackend):
         """PNG bytes of the image or map at an address.
 
         Raises:
-            FileNotFoundError: When the address is not one of :func:`shapes_address`.
+            FileNotFoundError: When the address is not one of `shapes_address`.
         """
         match = _ADDRESS.fullmatch(str(filepath))
         if match is None or match['split'] not in SPLITS or match['part'] not in PARTS:
@@ -102,7 +102,7 @@ register_backend('shapes', ShapesBackend, prefixes='shapes', force=True)
 
 @DATASETS.register_module()
 class ShapesDataset(BaseSegDataset):
-    """Semantic segmentation of drawn scenes; see :func:`~.scene.draw_scene` for what is in them.
+    """Semantic segmentation of drawn scenes; see `~.scene.draw_scene` for what is in them.
 
     Image ``index`` of a split depends on nothing but ``seed``, ``split``, ``index`` and ``size``.
 

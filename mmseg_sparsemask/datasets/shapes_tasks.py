@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from mmseg.registry import DATASETS
 
-from .bsds500 import EDGE_METAINFO
-from .saliency import SALIENCY_METAINFO
-from .scene import CLASSES
-from .shapes import ShapesDataset, shapes_address
-
-__all__ = ['ShapesEdgeDataset', 'ShapesSaliencyDataset']
+from mmseg_sparsemask.datasets.bsds500 import EDGE_METAINFO
+from mmseg_sparsemask.datasets.saliency import SALIENCY_METAINFO
+from mmseg_sparsemask.datasets.scene import CLASSES
+from mmseg_sparsemask.datasets.shapes import ShapesDataset, shapes_address
 
 
 @DATASETS.register_module()
 class ShapesSaliencyDataset(ShapesDataset):
     """Drawn scenes in which the salient object is everything but the background.
 
-    Reads with the toolbox's ``LoadAnnotations``. Arguments as :class:`~.shapes.ShapesDataset`.
+    Reads with the toolbox's ``LoadAnnotations``. Arguments as `~.shapes.ShapesDataset`.
     """
 
     METAINFO = SALIENCY_METAINFO
@@ -32,7 +30,7 @@ class ShapesEdgeDataset(ShapesDataset):
     """Drawn scenes with the outlines of their shapes as boundaries, one annotator.
 
     ``seg_map_path`` of an item is the map of instances: read it with ``LoadInstanceBoundaries``.
-    Arguments as :class:`~.shapes.ShapesDataset`.
+    Arguments as `~.shapes.ShapesDataset`.
     """
 
     METAINFO = EDGE_METAINFO

@@ -208,7 +208,7 @@ class OnnxPredictor(Predictor):
         device: ``'cpu'``, or ``'cuda:0'`` with an onnxruntime for GPUs.
 
     Raises:
-        ImportError: onnxruntime is missing.
+        ImportError: Onnxruntime is missing.
         ValueError: The file is not there or has no such metadata.
     """
 

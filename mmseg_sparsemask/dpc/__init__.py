@@ -5,13 +5,17 @@ import no deep learning framework. The search (``search``, ``rerank``) needs Opt
 by name.
 """
 
-from .cached import CachedFeatureBackbone, CachedFeatureDataset, CachedFeaturePreprocessor
-from .cell import Branch, Cell, Operation
-from .cost import CellCost, cell_cost
-from .head import DPCHead, DPCNeck
-from .modules import DensePredictionCell
-from .presets import PRESETS, resolve_cell
-from .space import SearchSpace
+from mmseg_sparsemask.dpc.cached import (
+    CachedFeatureBackbone,
+    CachedFeatureDataset,
+    CachedFeaturePreprocessor,
+)
+from mmseg_sparsemask.dpc.cell import Branch, Cell, Operation
+from mmseg_sparsemask.dpc.cost import CellCost, cell_cost
+from mmseg_sparsemask.dpc.head import DPCHead, DPCNeck
+from mmseg_sparsemask.dpc.modules import DensePredictionCell
+from mmseg_sparsemask.dpc.presets import PRESETS, resolve_cell
+from mmseg_sparsemask.dpc.space import SearchSpace
 
 __all__ = [
     'PRESETS',

@@ -28,9 +28,8 @@ from mmseg.registry import DATASETS
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from mmseg_sparsemask.dpc.cached import FEATURES, LABELS, META, read_meta
 from mmseg_sparsemask.utils.files import write_json
-
-from .cached import FEATURES, LABELS, META, read_meta
 
 CHUNK = 16
 """Images between two points from which an interrupted build can go on."""
@@ -91,19 +90,19 @@ class FeatureExtractor:
     """One feature and the labels of items of a data set, by a frozen backbone.
 
     Args:
-        model: a segmentor with ``data_preprocessor`` and ``extract_feat``; set to evaluation.
-        dataset: config of a data set whose pipeline ends in ``PackSegInputs``.
-        in_index: which feature.
-        images: only so many of the first images; all if None.
-        passes: how often the data set is gone through, each time with other random augmentation.
-        seed: of the augmentation; an item depends on it and on its position alone.
-        label_stride: labels are kept at the image's size over this, nearest.
+        model: A segmentor with ``data_preprocessor`` and ``extract_feat``; set to evaluation.
+        dataset: Config of a data set whose pipeline ends in ``PackSegInputs``.
+        in_index: Which feature.
+        images: Only so many of the first images; all if None.
+        passes: How often the data set is gone through, each time with other random augmentation.
+        seed: Of the augmentation; an item depends on it and on its position alone.
+        label_stride: Labels are kept at the image's size over this, nearest.
         dtype: ``float16`` or ``float32``, of the kept features.
-        backbone: the backbone's config, for the fingerprint.
-        preprocessor: the data preprocessor's config, for the fingerprint.
+        backbone: The backbone's config, for the fingerprint.
+        preprocessor: The data preprocessor's config, for the fingerprint.
 
     Raises:
-        ValueError: a number out of range.
+        ValueError: A number out of range.
     """
 
     def __init__(
@@ -165,7 +164,7 @@ class FeatureExtractor:
         """Features (n, C, h, w) and labels (n, H, W) of items ``start`` to ``stop - 1``.
 
         Raises:
-            ValueError: images of several sizes, labels beyond 255, or features that ``dtype``
+            ValueError: Images of several sizes, labels beyond 255, or features that ``dtype``
                 cannot hold.
         """
         features, labels = [], []
@@ -227,16 +226,16 @@ def build_cache(extractor: FeatureExtractor, cache_dir: str | Path, name: str) -
     Any number of processes may call this at once: one computes, the others wait.
 
     Args:
-        extractor: what to compute.
-        cache_dir: folder of all caches; this one becomes the subfolder named by its key.
-        name: for messages, e.g. ``train``.
+        extractor: What to compute.
+        cache_dir: Folder of all caches; this one becomes the subfolder named by its key.
+        name: For messages, e.g. ``train``.
 
     Returns:
         The folder of the finished cache.
 
     Raises:
-        ValueError: the disk is too small (nothing is written then), or what
-            :meth:`FeatureExtractor.batch` refuses.
+        ValueError: The disk is too small (nothing is written then), or what
+            `FeatureExtractor.batch` refuses.
     """
     folder = Path(cache_dir) / extractor.key
     with locked(Path(cache_dir) / f'{extractor.key}.lock', f'{name} cache'):

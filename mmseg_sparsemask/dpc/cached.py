@@ -29,7 +29,7 @@ def read_meta(path: str | Path) -> dict[str, Any]:
     """What is known of a finished cache.
 
     Raises:
-        ValueError: there is no finished cache in ``path``.
+        ValueError: There is no finished cache in ``path``.
     """
     file = Path(path) / META
     if not file.exists():
@@ -42,14 +42,14 @@ def read_meta(path: str | Path) -> dict[str, Any]:
 
 @DATASETS.register_module()
 class CachedFeatureDataset(Dataset):
-    """Features and labels of a finished cache (:func:`build_cache`), memory-mapped.
+    """Features and labels of a finished cache (`build_cache`), memory-mapped.
 
     Args:
-        path: folder of the cache.
-        key: the cache's key, if it must be a certain one.
+        path: Folder of the cache.
+        key: The cache's key, if it must be a certain one.
 
     Raises:
-        ValueError: no finished cache there, or one of another backbone, checkpoint or pipeline.
+        ValueError: No finished cache there, or one of another backbone, checkpoint or pipeline.
     """
 
     def __init__(self, path: str, key: str | None = None) -> None:

@@ -56,7 +56,7 @@ class Operation:
         size: (rate_h, rate_w) of ``sep3x3``, (grid_h, grid_w) of ``pool``, (1, 1) of ``conv1x1``.
 
     Raises:
-        ValueError: unknown kind, or a size that is not two positive integers.
+        ValueError: Unknown kind, or a size that is not two positive integers.
     """
 
     kind: str
@@ -71,12 +71,12 @@ class Operation:
 
     @property
     def name(self) -> str:
-        """A short name that :meth:`from_name` reads: ``conv1x1``, ``sep3x3_1x6``, ``pool_2x4``."""
+        """A short name that `from_name` reads: ``conv1x1``, ``sep3x3_1x6``, ``pool_2x4``."""
         return CONV1X1 if self.kind == CONV1X1 else f'{self.kind}_{self.size[0]}x{self.size[1]}'
 
     @classmethod
     def from_name(cls, name: str) -> Operation:
-        """Read what :attr:`name` wrote."""
+        """Read what `name` wrote."""
         match = _NAME.match(name)
         if match is None:
             raise ValueError(
@@ -93,7 +93,7 @@ class Branch:
 
     Args:
         input: -1 for the backbone's feature, else the index of an earlier branch.
-        op: the operation.
+        op: The operation.
     """
 
     input: int
@@ -105,11 +105,11 @@ class Cell:
     """An immutable dense prediction cell.
 
     Args:
-        branches: in an order in which every branch reads an earlier one.
-        meta: free notes that travel with the JSON; not part of equality or of the hash.
+        branches: In an order in which every branch reads an earlier one.
+        meta: Free notes that travel with the JSON; not part of equality or of the hash.
 
     Raises:
-        ValueError: no branches, or an input that refers forward or does not exist.
+        ValueError: No branches, or an input that refers forward or does not exist.
     """
 
     branches: tuple[Branch, ...]
@@ -174,12 +174,12 @@ class Cell:
     # ------------------------------------------------------------ plain forms
 
     def to_string(self) -> str:
-        """One line, e.g. ``-1:sep3x3_1x6 0:conv1x1``; :meth:`from_string` reads it."""
+        """One line, e.g. ``-1:sep3x3_1x6 0:conv1x1``; `from_string` reads it."""
         return ' '.join(f'{branch.input}:{branch.op.name}' for branch in self.branches)
 
     @classmethod
     def from_string(cls, text: str) -> Cell:
-        """Read what :meth:`to_string` wrote."""
+        """Read what `to_string` wrote."""
         branches = []
         for part in text.split():
             source, separator, name = part.partition(':')
@@ -206,7 +206,7 @@ class Cell:
         }
 
     def to_published(self) -> list[dict[str, Any]]:
-        """The list form of the published code (see :meth:`from_published`)."""
+        """The list form of the published code (see `from_published`)."""
         result: list[dict[str, Any]] = []
         for branch in self.branches:
             item: dict[str, Any]
@@ -224,7 +224,7 @@ class Cell:
         """Read the versioned form.
 
         Raises:
-            ValueError: unknown format, version, key or operation, or an input that refers forward.
+            ValueError: Unknown format, version, key or operation, or an input that refers forward.
         """
         _only(data, {'format', 'version', 'branches', 'meta'}, where)
         if data.get('format') != FORMAT:
@@ -268,7 +268,7 @@ class Cell:
         kernel, if given, must be 1).
 
         Raises:
-            ValueError: another operation, kernel or key, or an input that refers forward.
+            ValueError: Another operation, kernel or key, or an input that refers forward.
         """
         branches = []
         for index, item in enumerate(items):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .cell import CONV1X1, FEATURE, POOL, SEP3X3, Cell
+from mmseg_sparsemask.dpc.cell import CONV1X1, FEATURE, POOL, SEP3X3, Cell
 
 POOLING_MODES = ('grid', 'window')
 
@@ -20,9 +20,9 @@ class CellCost:
     """What a cell costs. Counts of single numbers; one multiply-add counts once.
 
     Args:
-        params: convolution weights of the branches (the paper's count).
-        params_projected: the same with the 1x1 projection after the concatenation.
-        macs: multiply-adds of those branch convolutions.
+        params: Convolution weights of the branches (the paper's count).
+        params_projected: The same with the 1x1 projection after the concatenation.
+        macs: Multiply-adds of those branch convolutions.
         macs_normed: ``macs`` with one more operation per branch output channel and position
             (the paper's count of the published cell).
         macs_projected: ``macs`` with the projection's.
@@ -61,19 +61,19 @@ def cell_cost(
     """Count a cell.
 
     Args:
-        cell: the cell.
-        in_channels: channels of the backbone's feature.
+        cell: The cell.
+        in_channels: Channels of the backbone's feature.
         size: (height, width) of that feature.
-        filters: output channels of every branch.
-        channels: output channels of the projection.
-        pooling: ``grid`` or ``window``, see :class:`DensePredictionCell`; the 1x1 convolution
+        filters: Output channels of every branch.
+        channels: Output channels of the projection.
+        pooling: ``grid`` or ``window``, see `DensePredictionCell`; the 1x1 convolution
             after a pooling runs on as many positions as the pooling leaves.
 
     Returns:
         The counts.
 
     Raises:
-        ValueError: a size or a number of channels below 1, or an unknown pooling.
+        ValueError: A size or a number of channels below 1, or an unknown pooling.
     """
     if min(in_channels, filters, channels, *size) < 1:
         raise ValueError(

@@ -8,9 +8,8 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from mmseg_sparsemask.dpc.cell import CONV1X1, FEATURE, POOL, SEP3X3, Cell, Operation
 from mmseg_sparsemask.utils.files import replacing
-
-from .cell import CONV1X1, FEATURE, POOL, SEP3X3, Cell, Operation
 
 _COLOURS = {CONV1X1: '#f2d18b', SEP3X3: '#a8c8e8', POOL: '#b5dcb0'}
 
@@ -37,11 +36,11 @@ def draw_cell(cell: Cell, title: str = '') -> Figure:
     """The graph of a cell: the feature at the top, the concatenation at the bottom.
 
     Args:
-        cell: drawn as it is; pass ``cell.canonical()`` so that equal cells look equal.
-        title: a line above.
+        cell: Drawn as it is; pass ``cell.canonical()`` so that equal cells look equal.
+        title: A line above.
 
     Returns:
-        A figure to give to :func:`save_figure`.
+        A figure to give to `save_figure`.
     """
     depth: list[int] = []
     children: dict[int, list[int]] = {FEATURE: []}

@@ -14,7 +14,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from .modules import ProjectedCell
+from mmseg_sparsemask.dpc.modules import ProjectedCell
 
 
 @MODELS.register_module()
@@ -22,22 +22,22 @@ class DPCHead(BaseDecodeHead):
     """A dense prediction cell as a decode head: cell, projection, classifier.
 
     Args:
-        in_channels: channels of the feature at ``in_index``.
-        channels: output channels of the projection, 256 in the paper.
-        num_classes: classes.
-        cell: a preset's name (``dpc_cityscapes``, ``aspp``, ``aspp_no_pooling``), a path to a JSON
+        in_channels: Channels of the feature at ``in_index``.
+        channels: Output channels of the projection, 256 in the paper.
+        num_classes: Number of classes.
+        cell: A preset's name (``dpc_cityscapes``, ``aspp``, ``aspp_no_pooling``), a path to a JSON
             file, the versioned dict, or the published list.
-        filters: output channels of every branch; ``channels`` if None.
-        output_stride: of the feature (8, 16, 32); the rates of a cell are written for 16.
+        filters: Output channels of every branch; ``channels`` if None.
+        output_stride: Of the feature (8, 16, 32); the rates of a cell are written for 16.
         pooling: ``grid`` averages over each grid cell (the paper's text); ``window`` slides a
             window of that size with stride 1 and no padding (the published code).
-        dropout_ratio: dropout of single values of the concatenation; there is none before the
+        dropout_ratio: Dropout of single values of the concatenation; there is none before the
             classifier.
-        align_corners: of every resize.
-        kwargs: the other arguments of mmseg's ``BaseDecodeHead``.
+        align_corners: Of every resize.
+        kwargs: The other arguments of mmseg's ``BaseDecodeHead``.
 
     Raises:
-        ValueError: a bad cell, an unknown pooling, a feature with other channels.
+        ValueError: A bad cell, an unknown pooling, a feature with other channels.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class DPCHead(BaseDecodeHead):
         """Logits (N, num_classes, H, W) at the size of the feature.
 
         Args:
-            inputs: the backbone's features; item ``in_index`` is (N, in_channels, H, W).
+            inputs: The backbone's features; item ``in_index`` is (N, in_channels, H, W).
         """
         return self.cls_seg(self.context(self._transform_inputs(inputs)))
 
@@ -101,20 +101,20 @@ class DPCNeck(BaseModule):
     feature then carries the cell's context.
 
     Args:
-        in_channels: channels of all features, as the backbone gives them.
-        channels: channels of the feature that the cell replaces.
-        in_index: which feature the cell takes; -1, the coarsest, by default.
-        cell: as in :class:`DPCHead`.
-        filters: output channels of every branch; ``channels`` if None.
-        output_stride: of that feature.
-        pooling: as in :class:`DPCHead`.
-        dropout_ratio: as in :class:`DPCHead`.
-        align_corners: of the resize after a pooling.
-        norm_cfg: normalisation layer.
-        act_cfg: activation layer.
+        in_channels: Channels of all features, as the backbone gives them.
+        channels: Channels of the feature that the cell replaces.
+        in_index: Which feature the cell takes; -1, the coarsest, by default.
+        cell: As in `DPCHead`.
+        filters: Output channels of every branch; ``channels`` if None.
+        output_stride: Of that feature.
+        pooling: As in `DPCHead`.
+        dropout_ratio: As in `DPCHead`.
+        align_corners: Of the resize after a pooling.
+        norm_cfg: Normalisation layer.
+        act_cfg: Activation layer.
 
     Raises:
-        ValueError: ``in_index`` out of range, or what :class:`DensePredictionCell` refuses.
+        ValueError: ``in_index`` out of range, or what `DensePredictionCell` refuses.
     """
 
     def __init__(

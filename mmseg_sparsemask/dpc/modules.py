@@ -15,9 +15,9 @@ from mmcv.cnn import ConvModule, build_activation_layer, build_norm_layer
 from mmengine.model import BaseModule, kaiming_init
 from torch import Tensor, nn
 
-from .cell import CONV1X1, FEATURE, SEP3X3
-from .cost import POOLING_MODES, CellCost, cell_cost, window_size
-from .presets import resolve_cell
+from mmseg_sparsemask.dpc.cell import CONV1X1, FEATURE, SEP3X3
+from mmseg_sparsemask.dpc.cost import POOLING_MODES, CellCost, cell_cost, window_size
+from mmseg_sparsemask.dpc.presets import resolve_cell
 
 RATE_STRIDE = 16
 """Rates of a cell are written for features of this output stride."""
@@ -28,7 +28,7 @@ def scaled_rate(rate: tuple[int, int], output_stride: int) -> tuple[int, int]:
 
     Args:
         rate: (height, width) at output stride 16.
-        output_stride: that of the feature, at least 1.
+        output_stride: That of the feature, at least 1.
 
     Returns:
         (height, width) at ``output_stride``.
@@ -48,7 +48,7 @@ class AtrousDepthwiseConv2d(nn.Conv2d):
     rate, column modulo rate) are gathered into small images and convolved without dilation.
 
     Args:
-        channels: input and output channels.
+        channels: Input and output channels.
         rate: (height, width) dilation.
     """
 
@@ -89,11 +89,11 @@ class SeparableBranch(BaseModule):
     """Depthwise 3x3 (BN, activation), then pointwise (BN, activation).
 
     Args:
-        in_channels: channels in.
-        filters: channels out.
+        in_channels: Channels in.
+        filters: Channels out.
         rate: (height, width), already scaled to the output stride.
-        norm_cfg: normalisation layer.
-        act_cfg: activation layer.
+        norm_cfg: Normalisation layer.
+        act_cfg: Activation layer.
     """
 
     def __init__(
@@ -122,15 +122,15 @@ class PoolingBranch(BaseModule):
     """Average pooling over a grid, 1x1 convolution (BN, activation), bilinear back.
 
     Args:
-        in_channels: channels in.
-        filters: channels out.
+        in_channels: Channels in.
+        filters: Channels out.
         grid: (height, width) of the grid.
         mode: ``grid`` averages each grid cell, as the paper's text says; ``window`` slides a
             window of the size of a grid cell with stride 1 and no padding, as the published code
             does. Both are the same for a 1x1 grid.
-        align_corners: of the bilinear resize.
-        norm_cfg: normalisation layer.
-        act_cfg: activation layer.
+        align_corners: Of the bilinear resize.
+        norm_cfg: Normalisation layer.
+        act_cfg: Activation layer.
     """
 
     def __init__(
@@ -167,17 +167,17 @@ class DensePredictionCell(BaseModule):
     """All branches of a cell, concatenated in the order of the cell.
 
     Args:
-        cell: anything that :func:`resolve_cell` reads.
-        in_channels: channels of the feature.
-        filters: output channels of every branch.
-        output_stride: of the feature; rates are written for 16 and scale with it.
+        cell: Anything that `resolve_cell` reads.
+        in_channels: Channels of the feature.
+        filters: Output channels of every branch.
+        output_stride: Of the feature; rates are written for 16 and scale with it.
         pooling: ``grid`` (the paper's text) or ``window`` (the published code).
-        align_corners: of the resize after a pooling.
-        norm_cfg: normalisation layer.
-        act_cfg: activation layer.
+        align_corners: Of the resize after a pooling.
+        norm_cfg: Normalisation layer.
+        act_cfg: Activation layer.
 
     Raises:
-        ValueError: a bad cell, an unknown pooling, a number below 1.
+        ValueError: A bad cell, an unknown pooling, a number below 1.
     """
 
     def __init__(
@@ -232,7 +232,7 @@ class DensePredictionCell(BaseModule):
         """Map (N, in_channels, H, W) to (N, out_channels, H, W).
 
         Raises:
-            ValueError: another number of channels.
+            ValueError: Another number of channels.
         """
         if x.shape[1] != self.in_channels:
             raise ValueError(
@@ -249,11 +249,11 @@ class ProjectedCell(BaseModule):
     """A cell, dropout on its concatenation, and a 1x1 projection (BN, activation).
 
     Args:
-        channels: output channels of the projection.
-        dropout_ratio: of single values, in [0, 1).
-        norm_cfg: normalisation layer.
-        act_cfg: activation layer.
-        cell_cfg: the other arguments of :class:`DensePredictionCell`.
+        channels: Output channels of the projection.
+        dropout_ratio: Of single values, in [0, 1).
+        norm_cfg: Normalisation layer.
+        act_cfg: Activation layer.
+        cell_cfg: The other arguments of `DensePredictionCell`.
     """
 
     def __init__(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .cell import CONV1X1, FEATURE, POOL, SEP3X3, Branch, Cell, Operation
+from mmseg_sparsemask.dpc.cell import CONV1X1, FEATURE, POOL, SEP3X3, Branch, Cell, Operation
 
 
 def _sep(source: int, height: int, width: int) -> Branch:
@@ -52,11 +52,11 @@ def resolve_cell(source: Any) -> Cell:
     """A cell from a config value.
 
     Args:
-        source: a :class:`Cell`, a preset's name, a path to a JSON file, the versioned dict, or the
+        source: A `Cell`, a preset's name, a path to a JSON file, the versioned dict, or the
             published list.
 
     Raises:
-        ValueError: nothing of the kind.
+        ValueError: Nothing of the kind.
     """
     if isinstance(source, Cell):
         return source

@@ -26,18 +26,17 @@ from mmengine.runner import Runner, load_checkpoint
 from mmengine.visualization import Visualizer
 from mmseg.registry import MODELS
 
-from mmseg_sparsemask.utils.files import replacing
-
-from .cache import (
+from mmseg_sparsemask.dpc.cache import (
     FeatureExtractor,
     build_cache,
     fingerprint_key,
     locked,
     seeded,
 )
-from .cached import read_meta
-from .cell import Cell
-from .settings import ProxySettings
+from mmseg_sparsemask.dpc.cached import read_meta
+from mmseg_sparsemask.dpc.cell import Cell
+from mmseg_sparsemask.dpc.settings import ProxySettings
+from mmseg_sparsemask.utils.files import replacing
 
 
 @dataclass(frozen=True)
@@ -45,11 +44,11 @@ class ProxyTask:
     """All that a worker needs to score cells: plain data, so that it can be sent to a process.
 
     Args:
-        model: the ``model`` dict of the search config.
-        evaluator: the ``val_evaluator`` of the search config.
-        settings: see :class:`ProxySettings`.
-        train: folder of the training cache.
-        val: folder of the held-out cache.
+        model: The ``model`` dict of the search config.
+        evaluator: The ``val_evaluator`` of the search config.
+        settings: See `ProxySettings`.
+        train: Folder of the training cache.
+        val: Folder of the held-out cache.
     """
 
     model: Mapping[str, Any]
@@ -73,7 +72,7 @@ class ProxyTask:
         """The decode head's config with ``cell`` in it, reading the cached feature.
 
         Raises:
-            ValueError: the cache has other channels than the head expects.
+            ValueError: The cache has other channels than the head expects.
         """
         head = copy.deepcopy(dict(self.model['decode_head']))
         channels = read_meta(self.train)['channels']
@@ -98,9 +97,9 @@ class ProxyResult:
     """What came of training one cell.
 
     Args:
-        miou: the best mIoU on the held-out cache, in percent.
-        curve: all (iteration, mIoU) in order.
-        seconds: wall time of the training, scores included.
+        miou: The best mIoU on the held-out cache, in percent.
+        curve: All (iteration, mIoU) in order.
+        seconds: Wall time of the training, scores included.
     """
 
     miou: float
@@ -184,15 +183,15 @@ def train_cell(task: ProxyTask, cell: Cell, work_dir: str | Path) -> ProxyResult
     """Train one cell on the cache and score it.
 
     Args:
-        task: the proxy task.
-        cell: any cell.
-        work_dir: where the runner may write.
+        task: The proxy task.
+        cell: Any cell.
+        work_dir: Where the runner may write.
 
     Returns:
         The score and how it came about.
 
     Raises:
-        ValueError: the cache does not belong to this model.
+        ValueError: The cache does not belong to this model.
     """
     start = time.perf_counter()
     name = f'dpc_proxy_{cell.hash}_{os.getpid()}_{time.time_ns()}'
@@ -281,11 +280,11 @@ def prepare_task(cfg: Config) -> ProxyTask:
     """Pretrain if asked, compute both caches if missing, and return the proxy task.
 
     Args:
-        cfg: a whole training config with a ``dpc_search`` dict; not changed.
+        cfg: A whole training config with a ``dpc_search`` dict; not changed.
 
     Raises:
-        ValueError: the model's decode head is no :class:`DPCHead`, or what
-            :func:`build_cache` and :class:`ProxySettings` refuse.
+        ValueError: The model's decode head is no `DPCHead`, or what
+            `build_cache` and `ProxySettings` refuse.
     """
     cfg = copy.deepcopy(cfg)
     init_default_scope(cfg.get('default_scope', 'mmseg'))

@@ -15,12 +15,11 @@ from mmengine.logging import print_log
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from mmseg_sparsemask.dpc.cell import Cell
+from mmseg_sparsemask.dpc.draw import draw_cell, save_figure
+from mmseg_sparsemask.dpc.settings import SearchSettings
+from mmseg_sparsemask.dpc.study import finished_trials
 from mmseg_sparsemask.utils.files import write_atomically
-
-from .cell import Cell
-from .draw import draw_cell, save_figure
-from .settings import SearchSettings
-from .study import finished_trials
 
 COLUMNS = ('miou', 'params', 'macs', 'latency', 'iters', 'seconds', 'worker', 'hash', 'cell')
 PICTURES = 5
@@ -39,9 +38,9 @@ def write_retrain_config(cell: Cell, base: str | Path, path: Path) -> None:
     """A config that inherits ``base`` and trains ``cell``.
 
     Args:
-        cell: the cell; written out, so that the config stands alone.
-        base: a training config whose ``decode_head`` is a :class:`DPCHead`.
-        path: where to write.
+        cell: The cell; written out, so that the config stands alone.
+        base: A training config whose ``decode_head`` is a `DPCHead`.
+        path: Where to write.
     """
     relative = os.path.relpath(Path(base).resolve(), path.parent.resolve())
     rows = ''.join(f'    {row!r},\n' for row in cell.to_published())
@@ -141,15 +140,15 @@ def write_report(study: Study, settings: SearchSettings, work_dir: Path) -> dict
     ``cell.json`` and, if the settings name a training config, ``retrain.py``.
 
     Args:
-        study: the study.
-        settings: those of the search.
-        work_dir: where to write.
+        study: The study.
+        settings: Those of the search.
+        work_dir: Where to write.
 
     Returns:
-        ``best`` (a :class:`Cell`), ``miou``, ``trials``, ``thirds``.
+        ``best`` (a `Cell`), ``miou``, ``trials``, ``thirds``.
 
     Raises:
-        ValueError: no finished trial.
+        ValueError: No finished trial.
     """
     trials = finished_trials(study)
     if not trials:

@@ -15,13 +15,12 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from scipy.stats import spearmanr
 
+from mmseg_sparsemask.dpc.cell import Cell
+from mmseg_sparsemask.dpc.draw import draw_cell, save_figure
+from mmseg_sparsemask.dpc.report import ranking, write_csv, write_retrain_config
+from mmseg_sparsemask.dpc.settings import SearchSettings
+from mmseg_sparsemask.dpc.study import open_storage
 from mmseg_sparsemask.utils.files import write_json
-
-from .cell import Cell
-from .draw import draw_cell, save_figure
-from .report import ranking, write_csv, write_retrain_config
-from .settings import SearchSettings
-from .study import open_storage
 
 RESULT = 'result.json'
 
@@ -41,9 +40,9 @@ def train_for_real(cell: Cell, config: Config, work_dir: Path) -> float:
     An interrupted training goes on from its last checkpoint; a finished one is not repeated.
 
     Args:
-        cell: the cell.
-        config: a training config whose ``decode_head`` is a :class:`DPCHead`; not changed.
-        work_dir: of this training.
+        cell: The cell.
+        config: A training config whose ``decode_head`` is a `DPCHead`; not changed.
+        work_dir: Of this training.
 
     Returns:
         The mIoU in percent after the last iteration.
@@ -77,18 +76,18 @@ def run_rerank(
     real. Run again to go on after an interruption, or with a larger ``top``.
 
     Args:
-        cfg: the search config; its ``dpc_search.retrain`` names the training config.
-        storage: of the search.
-        study_name: of the search.
-        top: how many cells, at least 1.
-        work_dir: for the trainings and the results.
-        options: changes to the training config, as from ``--cfg-options``.
+        cfg: The search config; its ``dpc_search.retrain`` names the training config.
+        storage: Of the search.
+        study_name: Of the search.
+        top: How many cells, at least 1.
+        work_dir: For the trainings and the results.
+        options: Changes to the training config, as from ``--cfg-options``.
 
     Returns:
-        ``spearman``, ``rows`` (best first) and ``best`` (a :class:`Cell`).
+        ``spearman``, ``rows`` (best first) and ``best`` (a `Cell`).
 
     Raises:
-        ValueError: no training config, no such study, no finished trial, ``top`` below 1.
+        ValueError: No training config, no such study, no finished trial, ``top`` below 1.
     """
     if top < 1:
         raise ValueError(f'--top must be at least 1, got {top}')

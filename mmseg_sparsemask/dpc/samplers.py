@@ -13,8 +13,8 @@ from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from .cell import Cell
-from .space import SearchSpace
+from mmseg_sparsemask.dpc.cell import Cell
+from mmseg_sparsemask.dpc.space import SearchSpace
 
 SAMPLERS = ('paper', 'random', 'tpe', 'nsga2')
 DRAWS = 200
@@ -31,14 +31,14 @@ class CellSampler(BaseSampler):
     drawn again.
 
     Args:
-        space: the search space.
-        explore: share of uniform draws in [0, 1]; 1 is plain random search.
-        startup: uniform draws until so many trials have finished.
-        seed: any integer.
-        allowed: cells for which this is false are drawn again.
+        space: The search space.
+        explore: Share of uniform draws in [0, 1]; 1 is plain random search.
+        startup: Uniform draws until so many trials have finished.
+        seed: Any integer.
+        allowed: Cells for which this is false are drawn again.
 
     Raises:
-        ValueError: a number out of range.
+        ValueError: A number out of range.
     """
 
     def __init__(
@@ -116,14 +116,14 @@ def build_sampler(
     Args:
         config: ``type`` is one of ``paper`` (``explore``, ``startup``), ``random``, ``tpe``
             (``startup``) and ``nsga2`` (``population_size``); the rest are its arguments.
-        space: the search space.
-        seed: of the draws. TPE and NSGA-II look at what other workers found, so that their draws
+        space: The search space.
+        seed: Of the draws. TPE and NSGA-II look at what other workers found, so that their draws
             repeat with one worker only.
-        allowed: see :class:`CellSampler`; for ``paper`` and ``random``.
-        constraints: values above 0 are violations; for ``tpe`` and ``nsga2``.
+        allowed: See `CellSampler`; for ``paper`` and ``random``.
+        constraints: Values above 0 are violations; for ``tpe`` and ``nsga2``.
 
     Raises:
-        ValueError: an unknown sampler or argument.
+        ValueError: An unknown sampler or argument.
     """
     config = dict(config or {})
     kind = config.pop('type', 'paper')

@@ -24,14 +24,14 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial
 from tqdm import tqdm
 
-from .cell import Cell
-from .cost import CellCost, cell_cost
-from .proxy import ProxyTask, measure_latency, prepare_task, train_cell
-from .report import write_report
-from .samplers import build_sampler
-from .settings import SearchSettings
-from .space import sample_unseen
-from .study import (
+from mmseg_sparsemask.dpc.cell import Cell
+from mmseg_sparsemask.dpc.cost import CellCost, cell_cost
+from mmseg_sparsemask.dpc.proxy import ProxyTask, measure_latency, prepare_task, train_cell
+from mmseg_sparsemask.dpc.report import write_report
+from mmseg_sparsemask.dpc.samplers import build_sampler
+from mmseg_sparsemask.dpc.settings import SearchSettings
+from mmseg_sparsemask.dpc.space import sample_unseen
+from mmseg_sparsemask.dpc.study import (
     admitted,
     earlier_trial,
     fail_stale,
@@ -110,8 +110,8 @@ class Objective:
     """Train and score the cell of a trial, unless somebody else does or has.
 
     Args:
-        job: the worker's job.
-        study: the study.
+        job: The worker's job.
+        study: The study.
     """
 
     def __init__(self, job: Job, study: Study) -> None:
@@ -123,7 +123,7 @@ class Objective:
         """The values of the objectives.
 
         Raises:
-            SkipTrial: surplus, or another trial has the same cell.
+            SkipTrial: Surplus, or another trial has the same cell.
         """
         space = self.job.settings.space
         params = {
@@ -204,7 +204,7 @@ def _make_sampler(job: Job) -> optuna.samplers.BaseSampler:
 def run_worker(job: Job) -> None:
     """Train cells until the study has as many finished trials as wanted.
 
-    A failing cell is noted with its error and the next one is tried; after :data:`MAX_ERRORS` in a
+    A failing cell is noted with its error and the next one is tried; after `MAX_ERRORS` in a
     row the last error is raised.
     """
     if job.gpu is not None:
@@ -278,19 +278,19 @@ def run_search(
     storage to share the work.
 
     Args:
-        cfg: a training config with a ``dpc_search`` dict.
-        storage: database URL, or the path of a SQLite file.
-        study_name: of the study in that storage.
-        workers: processes to start here.
-        trials: finished trials wanted in all, over all starts and machines.
-        work_dir: for results and the workers' files.
+        cfg: A training config with a ``dpc_search`` dict.
+        storage: Database URL, or the path of a SQLite file.
+        study_name: Of the study in that storage.
+        workers: Processes to start here.
+        trials: Finished trials wanted in all, over all starts and machines.
+        work_dir: For results and the workers' files.
 
     Returns:
-        What :func:`write_report` returns.
+        What `write_report` returns.
 
     Raises:
-        ValueError: bad settings, an unreachable storage, a study of other settings.
-        RuntimeError: all workers of this start ended before the study was complete.
+        ValueError: Bad settings, an unreachable storage, a study of other settings.
+        RuntimeError: All workers of this start ended before the study was complete.
     """
     if workers < 1:
         raise ValueError(f'--workers must be at least 1, got {workers}')

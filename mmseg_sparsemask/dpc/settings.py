@@ -10,8 +10,8 @@ from typing import Any
 
 from mmengine.config import Config
 
-from .samplers import build_sampler
-from .space import SearchSpace
+from mmseg_sparsemask.dpc.samplers import build_sampler
+from mmseg_sparsemask.dpc.space import SearchSpace
 
 OBJECTIVES = {'miou': 'maximize', 'params': 'minimize', 'macs': 'minimize', 'latency': 'minimize'}
 """What may be optimised, and which way."""
@@ -29,27 +29,27 @@ class ProxySettings:
     """The ``proxy`` dict of a search config.
 
     Args:
-        cache_dir: folder of the feature caches, shared by all workers and, if there are several
+        cache_dir: Folder of the feature caches, shared by all workers and, if there are several
             machines, best by them too.
-        max_iters: iterations a cell is trained.
-        val_interval: iterations between two scores.
-        patience: scores without improvement after which a training ends.
-        batch_size: features per iteration.
-        filters: output channels of a branch and of the projection; the head's own if None.
+        max_iters: Iterations a cell is trained.
+        val_interval: Iterations between two scores.
+        patience: Scores without improvement after which a training ends.
+        batch_size: Features per iteration.
+        filters: Output channels of a branch and of the projection; the head's own if None.
             Narrower ones make the proxy cheaper.
-        optim_wrapper: optimiser, in the toolbox's form; the learning rate decays polynomially.
-        train_images: cache only so many images to train on; all if None.
-        val_images: the same for the held-out part.
-        passes: how often the training set is cached, each time with other random augmentation.
-        label_stride: labels are kept at the image's size over this.
-        dtype: of the cached features, ``float16`` or ``float32``.
-        seed: of the augmentation and of every training.
-        pretrain_iters: before caching, train the config's own model end to end for so many
+        optim_wrapper: Optimiser, in the toolbox's form; the learning rate decays polynomially.
+        train_images: Cache only so many images to train on; all if None.
+        val_images: The same for the held-out part.
+        passes: How often the training set is cached, each time with other random augmentation.
+        label_stride: Labels are kept at the image's size over this.
+        dtype: Of the cached features, ``float16`` or ``float32``.
+        seed: Of the augmentation and of every training.
+        pretrain_iters: Before caching, train the config's own model end to end for so many
             iterations (where no pretrained backbone exists); 0 takes the backbone as it is
             initialised, with its ``init_cfg`` or ``load_from``.
 
     Raises:
-        ValueError: a number out of range.
+        ValueError: A number out of range.
     """
 
     cache_dir: str = 'work_dirs/dpc_cache'
@@ -91,17 +91,17 @@ class SearchSettings:
     """The ``dpc_search`` dict of a config, but for its ``proxy`` part.
 
     Args:
-        space: what to search.
-        sampler: see :func:`build_sampler`.
+        space: What to search.
+        sampler: See `build_sampler`.
         objectives: ``miou``, then any of ``params``, ``macs``, ``latency``.
-        constraints: upper bounds of ``params``, ``macs`` or ``latency`` (milliseconds).
-        seed: of the draws.
-        retrain: the config that the best cell is filled into, an absolute path; None for none.
-        heartbeat: seconds between two signs of life of a trial.
-        grace: seconds without one after which a trial is run again by another worker.
+        constraints: Upper bounds of ``params``, ``macs`` or ``latency`` (milliseconds).
+        seed: Of the draws.
+        retrain: The config that the best cell is filled into, an absolute path; None for none.
+        heartbeat: Seconds between two signs of life of a trial.
+        grace: Seconds without one after which a trial is run again by another worker.
 
     Raises:
-        ValueError: an unknown objective or bound, or one of several objectives for a sampler that
+        ValueError: An unknown objective or bound, or one of several objectives for a sampler that
             has one.
     """
 
@@ -135,7 +135,7 @@ class SearchSettings:
         """Read the ``dpc_search`` dict of a config.
 
         Raises:
-            ValueError: there is none, an unknown key, or a bad value.
+            ValueError: There is none, an unknown key, or a bad value.
         """
         if 'dpc_search' not in cfg:
             raise ValueError(

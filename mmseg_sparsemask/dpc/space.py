@@ -10,7 +10,7 @@ from functools import cached_property
 from math import factorial
 from typing import Any
 
-from .cell import CONV1X1, FEATURE, POOL, SEP3X3, Branch, Cell, Operation
+from mmseg_sparsemask.dpc.cell import CONV1X1, FEATURE, POOL, SEP3X3, Branch, Cell, Operation
 
 RATES = (1, 3, 6, 9, 12, 15, 18, 21)
 GRIDS = (1, 2, 4, 8)
@@ -24,13 +24,13 @@ class SearchSpace:
     inputs, 5! * 81**5 = 4.18e11 cells.
 
     Args:
-        branches: how many branches a cell has, at least 1.
-        rates: what a rate of the separable convolution may be, in each direction; may be empty.
-        grids: what a grid size of the pooling may be, in each direction; may be empty.
-        conv1x1: whether the 1x1 convolution is among the operations.
+        branches: How many branches a cell has, at least 1.
+        rates: What a rate of the separable convolution may be, in each direction; may be empty.
+        grids: What a grid size of the pooling may be, in each direction; may be empty.
+        conv1x1: Whether the 1x1 convolution is among the operations.
 
     Raises:
-        ValueError: a number out of range, a repeated value, or no operation at all.
+        ValueError: A number out of range, a repeated value, or no operation at all.
     """
 
     branches: int = 5
@@ -58,7 +58,7 @@ class SearchSpace:
         """Build from the ``space`` dict of a search config.
 
         Raises:
-            ValueError: an unknown key, or what the constructor refuses.
+            ValueError: An unknown key, or what the constructor refuses.
         """
         config = dict(config or {})
         unknown = set(config) - {'branches', 'rates', 'grids', 'conv1x1'}
@@ -123,7 +123,7 @@ class SearchSpace:
                 )
 
     def sample(self, rng: random.Random) -> Cell:
-        """Draw a cell uniformly (each of :attr:`count` equally likely)."""
+        """Draw a cell uniformly (each of `count` equally likely)."""
         return Cell(
             tuple(
                 Branch(rng.randrange(FEATURE, index), rng.choice(self.operations))
@@ -174,7 +174,7 @@ class SearchSpace:
         return result
 
     def to_params(self, cell: Cell) -> dict[str, Any]:
-        """A cell of this space as values for :meth:`choices`."""
+        """A cell of this space as values for `choices`."""
         self.check(cell)
         params: dict[str, Any] = {}
         for index, branch in enumerate(cell.branches):
@@ -183,7 +183,7 @@ class SearchSpace:
         return params
 
     def from_params(self, params: Mapping[str, Any]) -> Cell:
-        """The cell that values for :meth:`choices` stand for."""
+        """The cell that values for `choices` stand for."""
         cell = Cell(
             tuple(
                 Branch(params[f'input_{index}'], Operation.from_name(params[f'op_{index}']))

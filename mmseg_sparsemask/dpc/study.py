@@ -36,16 +36,16 @@ def open_storage(storage: str, heartbeat: int = 10, grace: int = 30) -> RDBStora
     """Open or create a storage whose dead trials are noticed and run again.
 
     Args:
-        storage: a database URL (``sqlite:///...``, ``postgresql://...``, ``mysql://...``), or the
+        storage: A database URL (``sqlite:///...``, ``postgresql://...``, ``mysql://...``), or the
             path of a SQLite file.
-        heartbeat: seconds between two signs of life of a running trial.
-        grace: seconds without one after which a trial is failed and queued again.
+        heartbeat: Seconds between two signs of life of a running trial.
+        grace: Seconds without one after which a trial is failed and queued again.
 
     Returns:
         The storage.
 
     Raises:
-        ValueError: it cannot be reached, or its driver is not installed.
+        ValueError: It cannot be reached, or its driver is not installed.
     """
     if heartbeat < 1 or grace <= heartbeat:
         raise ValueError(
@@ -105,14 +105,14 @@ def open_study(
     """Create a study or join one.
 
     Args:
-        storage: from :func:`open_storage`.
-        name: of the study.
+        storage: From `open_storage`.
+        name: Of the study.
         directions: ``maximize`` or ``minimize`` per objective.
-        identity: what must be equal for scores to compare (space, objectives, proxy task, keys of
+        identity: What must be equal for scores to compare (space, objectives, proxy task, keys of
             the caches); JSON values. Kept with a new study, compared with a present one.
 
     Raises:
-        ValueError: the present study is of another identity.
+        ValueError: The present study is of another identity.
     """
     study = optuna.create_study(
         storage=storage, study_name=name, directions=list(directions), load_if_exists=True

@@ -7,7 +7,6 @@ that would otherwise fail late: after the model is built, or in the middle of a 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,23 +47,6 @@ def load_config(
     elif cfg.get('work_dir', None) is None:
         cfg.work_dir = os.path.join('./work_dirs', Path(path).stem)
     return cfg
-
-
-def check_work_dir(work_dir: str | os.PathLike) -> None:
-    """Create a work directory and make sure that a file can be written there.
-
-    Raises:
-        ValueError: When it cannot.
-    """
-    try:
-        os.makedirs(work_dir, exist_ok=True)
-        with tempfile.TemporaryFile(dir=work_dir):
-            pass
-    except OSError as error:
-        raise ValueError(
-            f'cannot write to the work directory {work_dir} ({error.strerror}); '
-            'choose another one with --work-dir'
-        ) from error
 
 
 def check_checkpoint(checkpoint: str) -> None:
@@ -166,7 +148,7 @@ def process_group(cfg: Config) -> Iterator[None]:
     while another still writes; after an error they do not, since one would wait for ever.
 
     Args:
-        cfg: The whole config; ``launcher`` as :func:`load_config` left it.
+        cfg: The whole config; ``launcher`` as `load_config` left it.
 
     Raises:
         ValueError: When there is no GPU and the launcher is neither ``'none'`` nor ``'pytorch'``.

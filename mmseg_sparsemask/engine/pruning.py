@@ -27,11 +27,11 @@ from mmseg_sparsemask.connectivity.draw import (
     draw_graph,
     draw_weight_history,
     draw_weights,
-    save_figure,
 )
 from mmseg_sparsemask.connectivity.prune import drop_unreachable, separation, threshold
 from mmseg_sparsemask.models.decode_heads import FDNHead
-from mmseg_sparsemask.utils.files import write_atomically
+from mmseg_sparsemask.utils.derived_config import write_derived_config
+from mmseg_sparsemask.utils.figures import save_figure
 from mmseg_sparsemask.utils.toolbox import allow_checkpoint_types
 
 #: Where the history is kept in the message hub, and so in checkpoints.
@@ -173,30 +173,22 @@ def write_results(
         figure = draw_weights(weights)
     save_figure(figure, out / 'connection_weights.svg')
     if retrain_config is not None:
-        text = retrain_text(connectivity, retrain_config, out)
-        write_atomically(out / 'retrain.py', text)
+        write_derived_config(
+            out / 'retrain.py',
+            retrain_config,
+            retrain_settings(connectivity),
+            'The pruned decoder, to train from scratch. Written at the end of the search.',
+        )
     return connectivity
 
 
-def retrain_text(
-    connectivity: Connectivity, retrain_config: str, out_dir: str | os.PathLike[str]
-) -> str:
-    """A config that inherits `retrain_config` and fills in the connectivity.
-
-    The base is named relative to the file when both lie under the working directory, so that the
-    folder can move with the project, and absolutely otherwise.
-    """
-    base, out = os.path.realpath(retrain_config), os.path.realpath(out_dir)
-    here = os.path.realpath(os.curdir) + os.sep
-    if base.startswith(here) and out.startswith(here) and out == os.path.abspath(out_dir):
-        base = os.path.relpath(base, out)
+def retrain_settings(connectivity: Connectivity) -> str:
+    """The lines of retrain.py that fill in the connectivity."""
     stages = ''.join(
         f'                {stage}={list(sources)!r},\n'
         for stage, sources in connectivity.stages.items()
     )
     return (
-        '# The pruned decoder, to train from scratch. Written at the end of the search.\n'
-        f'_base_ = [{base!r}]\n'
         "work_dir = '{{ fileDirname }}/retrain'\n"
         'model = dict(\n'
         '    decode_head=dict(\n'

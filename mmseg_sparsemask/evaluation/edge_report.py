@@ -11,11 +11,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from mmseg_sparsemask.evaluation.edge_scores import EdgeScores, f_measure
 from mmseg_sparsemask.utils.files import write_atomically, write_json
-
-from .edge_scores import EdgeScores, f_measure
-
-__all__ = ['draw_curves', 'score_dict', 'write_report']
 
 
 def score_dict(scores: EdgeScores) -> dict[str, float]:
@@ -41,8 +38,8 @@ def draw_curves(curves: dict[str, EdgeScores], path: str | Path) -> None:
     """Plot precision over recall on lines of equal F, one curve per name.
 
     Args:
-        curves: name for the legend -> scores.
-        path: where to write; the suffix picks the format (svg, png, pdf).
+        curves: Name for the legend -> scores.
+        path: Where to write; the suffix picks the format (svg, png, pdf).
     """
     path = Path(path)
     figure = Figure(figsize=(5.5, 5), layout='constrained')
@@ -76,10 +73,10 @@ def write_report(
     """Write ``scores.json``, ``thresholds.csv``, ``images.csv`` and ``precision_recall.svg``.
 
     Args:
-        scores: of the data set.
-        names: of the images, in the order of ``scores.images``.
-        folder: made if missing.
-        title: of the curve.
+        scores: Of the data set.
+        names: Of the images, in the order of ``scores.images``.
+        folder: Made if missing.
+        title: Of the curve.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

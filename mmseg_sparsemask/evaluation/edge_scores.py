@@ -13,34 +13,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmseg_sparsemask.evaluation.edge_matching import match_boundaries
+from mmseg_sparsemask.evaluation.nms import edge_nms
 from mmseg_sparsemask.utils.extras import require_extra
-
-from .edge_matching import match_boundaries
-from .nms import edge_nms
-
-__all__ = [
-    'EdgeCounts',
-    'EdgeScores',
-    'default_thresholds',
-    'evaluate_image',
-    'f_measure',
-    'precision_recall',
-    'summarise',
-    'thin_lines',
-]
 
 
 def default_thresholds(count: int = 99) -> np.ndarray:
     """Thresholds evenly inside (0, 1): 0.01, 0.02, ..., 0.99 for the benchmark's 99.
 
     Args:
-        count: how many; at least 1.
+        count: How many; at least 1.
 
     Returns:
         Ascending, (count,).
 
     Raises:
-        ValueError: on a count below 1.
+        ValueError: On a count below 1.
     """
     if count < 1:
         raise ValueError(f'expected at least one threshold, got {count}')
@@ -52,10 +40,10 @@ class EdgeCounts:
     """Match counts of one image, each an integer array over the thresholds.
 
     Attributes:
-        matched_target: annotated pixels that found a partner, summed over annotators.
-        total_target: annotated pixels, summed over annotators.
-        matched_pred: predicted pixels that found a partner with at least one annotator.
-        total_pred: predicted pixels.
+        matched_target: Annotated pixels that found a partner, summed over annotators.
+        total_target: Annotated pixels, summed over annotators.
+        matched_pred: Predicted pixels that found a partner with at least one annotator.
+        total_pred: Predicted pixels.
     """
 
     matched_target: np.ndarray
@@ -71,7 +59,7 @@ class EdgeCounts:
 
     @classmethod
     def from_array(cls, counts: np.ndarray) -> EdgeCounts:
-        """Inverse of :meth:`as_array`."""
+        """Inverse of `as_array`."""
         return cls(*np.asarray(counts))
 
     def at(self, index: int) -> EdgeCounts:
@@ -87,17 +75,17 @@ class EdgeScores:
     """Scores of a data set.
 
     Attributes:
-        ods: best F with one threshold for the whole data set.
-        ods_threshold: that threshold, interpolated.
-        ods_precision: precision there.
-        ods_recall: recall there.
+        ods: Best F with one threshold for the whole data set.
+        ods_threshold: That threshold, interpolated.
+        ods_precision: Precision there.
+        ods_recall: Recall there.
         ois: F when each image is cut at its own best threshold.
-        ap: average precision.
-        r50: largest recall at which precision is at least one half.
+        ap: Average precision.
+        r50: Largest recall at which precision is at least one half.
         thresholds: (T,).
-        precision: of the data set at each threshold, (T,).
-        recall: of the data set at each threshold, (T,).
-        images: best threshold, recall, precision and F of each image, (N, 4).
+        precision: Of the data set at each threshold, (T,).
+        recall: Of the data set at each threshold, (T,).
+        images: Best threshold, recall, precision and F of each image, (N, 4).
     """
 
     ods: float
@@ -114,7 +102,7 @@ class EdgeScores:
 
 
 def check_inputs(pred: np.ndarray, targets: Sequence[np.ndarray], name: str = '') -> np.ndarray:
-    """Validate one prediction against its annotations; see :func:`evaluate_image`."""
+    """Validate one prediction against its annotations; see `evaluate_image`."""
     where = f'{name}: ' if name else ''
     pred = np.asarray(pred)
     if pred.ndim != 2:
@@ -150,7 +138,7 @@ def thin_lines(mask: np.ndarray) -> np.ndarray:
         (H, W) boolean, a subset of mask.
 
     Raises:
-        ImportError: without scikit-image, which only this needs.
+        ImportError: Without scikit-image, which only this needs.
     """
     # Not at the top: the plugin imports this module, and scikit-image is optional.
     require_extra('skimage', 'edge')
@@ -172,20 +160,20 @@ def evaluate_image(
     """Match one soft boundary map with all its annotations at each threshold.
 
     Args:
-        pred: boundary probability in [0, 1], (H, W).
-        targets: boundary map of each annotator, (H, W), nonzero = boundary.
-        thresholds: cut levels; a pixel is predicted where pred >= threshold.
-        max_dist: tolerance as a share of the image diagonal.
-        nms: apply :func:`~mmseg_sparsemask.evaluation.nms.edge_nms` first.
-        thinning: thin each cut map to lines one pixel wide.
-        border: width in pixels of the frame that ``nms`` fades.
-        name: of the image, for error messages.
+        pred: Boundary probability in [0, 1], (H, W).
+        targets: Boundary map of each annotator, (H, W), nonzero = boundary.
+        thresholds: Cut levels; a pixel is predicted where pred >= threshold.
+        max_dist: Tolerance as a share of the image diagonal.
+        nms: Apply `~mmseg_sparsemask.evaluation.nms.edge_nms` first.
+        thinning: Thin each cut map to lines one pixel wide.
+        border: Width in pixels of the frame that ``nms`` fades.
+        name: Of the image, for error messages.
 
     Returns:
         The counts at each threshold.
 
     Raises:
-        ValueError: on maps of different size, values outside [0, 1], or no annotation.
+        ValueError: On maps of different size, values outside [0, 1], or no annotation.
     """
     pred = check_inputs(pred, targets, name)
     masks = [np.asarray(target) != 0 for target in targets]
@@ -289,14 +277,14 @@ def summarise(counts: Iterable[EdgeCounts], thresholds: Sequence[float] | np.nda
     contributes its counts at its own best threshold (not interpolated), and F is that of the sums.
 
     Args:
-        counts: of each image, over the same thresholds.
-        thresholds: ascending cut levels, (T,).
+        counts: Of each image, over the same thresholds.
+        thresholds: Ascending cut levels, (T,).
 
     Returns:
         All scores, the curve of the data set and the best point of each image.
 
     Raises:
-        ValueError: without images, or if the counts do not fit the thresholds.
+        ValueError: Without images, or if the counts do not fit the thresholds.
     """
     counts = list(counts)
     thresholds = np.asarray(thresholds, float)

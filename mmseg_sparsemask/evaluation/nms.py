@@ -9,8 +9,6 @@ that is weaker than the map a little further along that direction.
 import cv2
 import numpy as np
 
-__all__ = ['edge_orientation', 'suppress_non_maxima', 'edge_nms']
-
 
 def _check_map(edges: np.ndarray) -> np.ndarray:
     edges = np.asarray(edges)
@@ -38,15 +36,15 @@ def edge_orientation(edges: np.ndarray, smooth_radius: int = 4) -> np.ndarray:
     published numbers rest on it.
 
     Args:
-        edges: boundary strength, (H, W).
-        smooth_radius: radius of the triangle filter applied first, in pixels; at least 2.
+        edges: Boundary strength, (H, W).
+        smooth_radius: Radius of the triangle filter applied first, in pixels; at least 2.
 
     Returns:
         Angles in [0, pi], (H, W) float32, measured from the x axis (columns) towards the y axis
         (rows).
 
     Raises:
-        ValueError: on an array that is not a finite (H, W) map or a radius below 2.
+        ValueError: On an array that is not a finite (H, W) map or a radius below 2.
     """
     if smooth_radius < 2:
         raise ValueError(f'smooth_radius must be at least 2 pixels, got {smooth_radius}')
@@ -76,17 +74,17 @@ def suppress_non_maxima(
     padding rather than to the picture.
 
     Args:
-        edges: boundary strength, (H, W), 0 = no boundary.
-        orientation: angle across the boundary, (H, W), as :func:`edge_orientation` gives it.
-        radius: how far to look, in pixels.
-        border: width of the faded frame in pixels; 0 for none.
-        multiplier: above 1 keeps near-ties, so that plateaus do not break boundaries.
+        edges: Boundary strength, (H, W), 0 = no boundary.
+        orientation: Angle across the boundary, (H, W), as `edge_orientation` gives it.
+        radius: How far to look, in pixels.
+        border: Width of the faded frame in pixels; 0 for none.
+        multiplier: Above 1 keeps near-ties, so that plateaus do not break boundaries.
 
     Returns:
         The thinned strength, (H, W) float32.
 
     Raises:
-        ValueError: on arrays that are not finite (H, W) maps of one size, or negative settings.
+        ValueError: On arrays that are not finite (H, W) maps of one size, or negative settings.
     """
     edges, orientation = _check_map(edges), _check_map(orientation)
     if edges.shape != orientation.shape:
@@ -137,14 +135,14 @@ def edge_nms(
     border: int = 5,
     multiplier: float = 1.01,
 ) -> np.ndarray:
-    """:func:`edge_orientation` and :func:`suppress_non_maxima` with the field's usual settings.
+    """`edge_orientation` and `suppress_non_maxima` with the field's usual settings.
 
     Args:
-        edges: boundary strength in [0, 1], (H, W).
-        smooth_radius: see :func:`edge_orientation`.
-        radius: see :func:`suppress_non_maxima`.
-        border: see :func:`suppress_non_maxima`.
-        multiplier: see :func:`suppress_non_maxima`.
+        edges: Boundary strength in [0, 1], (H, W).
+        smooth_radius: See `edge_orientation`.
+        radius: See `suppress_non_maxima`.
+        border: See `suppress_non_maxima`.
+        multiplier: See `suppress_non_maxima`.
 
     Returns:
         The thinned map, (H, W) float32.

@@ -14,16 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = [
-    'BETA_SQUARED',
-    'LEVELS',
-    'SaliencyCounts',
-    'prepare_map',
-    'score_image',
-    'summarise',
-    'to_uint8',
-]
-
 BETA_SQUARED = 0.3
 """Weight of precision in F-beta, the field's convention."""
 
@@ -39,13 +29,13 @@ class SaliencyCounts:
     """Everything one image contributes.
 
     Attributes:
-        mae: mean absolute error in [0, 1].
-        precision: at each of the 255 levels, (255,).
-        recall: at each of the 255 levels, (255,).
+        mae: Mean absolute error in [0, 1].
+        precision: At each of the 255 levels, (255,).
+        recall: At each of the 255 levels, (255,).
         adaptive_f: F-beta at twice the mean of the map.
-        s_measure: structure measure.
-        e_curve: enhanced-alignment measure at each of the 255 levels, (255,).
-        adaptive_e: enhanced-alignment measure at twice the mean of the map.
+        s_measure: Structure measure.
+        e_curve: Enhanced-alignment measure at each of the 255 levels, (255,).
+        adaptive_e: Enhanced-alignment measure at twice the mean of the map.
     """
 
     mae: float
@@ -61,13 +51,13 @@ def to_uint8(prob: np.ndarray) -> np.ndarray:
     """Round a map in [0, 1] to the grey levels 0..255.
 
     Args:
-        prob: floating point, (H, W).
+        prob: Floating point, (H, W).
 
     Returns:
         (H, W) uint8.
 
     Raises:
-        ValueError: on values that are not finite or outside [0, 1].
+        ValueError: On values that are not finite or outside [0, 1].
     """
     prob = np.asarray(prob)
     if not np.isfinite(prob).all() or prob.min(initial=0) < 0 or prob.max(initial=0) > 1:
@@ -84,14 +74,14 @@ def prepare_map(pred: np.ndarray, stretch: bool = True) -> np.ndarray:
 
     Args:
         pred: (H, W) uint8.
-        stretch: spread the map so that its minimum becomes 0 and its maximum 1, as the field's
+        stretch: Spread the map so that its minimum becomes 0 and its maximum 1, as the field's
             boxes do; a constant map stays as it is.
 
     Returns:
         (H, W) float64 in [0, 1].
 
     Raises:
-        ValueError: if pred is not a non-empty (H, W) uint8 array.
+        ValueError: If pred is not a non-empty (H, W) uint8 array.
     """
     pred = np.asarray(pred)
     if pred.dtype != np.uint8 or pred.ndim != 2 or pred.size == 0:
@@ -132,10 +122,10 @@ def _e_measure(inside: ArrayLike, outside: ArrayLike, objects: int, size: int) -
     pairs, so counts suffice.
 
     Args:
-        inside: salient pixels on the object.
-        outside: salient pixels off the object.
-        objects: pixels of the object.
-        size: pixels of the image.
+        inside: Salient pixels on the object.
+        outside: Salient pixels off the object.
+        objects: Pixels of the object.
+        size: Pixels of the image.
     """
     inside, outside = np.asarray(inside, float), np.asarray(outside, float)
     salient = inside + outside
@@ -187,9 +177,9 @@ def s_measure(pred: np.ndarray, gt: np.ndarray, alpha: float = 0.5) -> float:
     """Structure measure: object-aware and region-aware similarity, weighted by alpha.
 
     Args:
-        pred: map in [0, 1], (H, W).
-        gt: boolean mask, (H, W).
-        alpha: weight of the object-aware half.
+        pred: Map in [0, 1], (H, W).
+        gt: Boolean mask, (H, W).
+        alpha: Weight of the object-aware half.
 
     Returns:
         A score in [0, 1].
@@ -216,17 +206,17 @@ def score_image(
     """Score one map against its mask.
 
     Args:
-        pred: saliency, (H, W) uint8.
-        gt: mask of the salient objects, (H, W) boolean.
-        stretch: see :func:`prepare_map`.
-        name: of the image, for error messages.
+        pred: Saliency, (H, W) uint8.
+        gt: Mask of the salient objects, (H, W) boolean.
+        stretch: See `prepare_map`.
+        name: Of the image, for error messages.
 
     Returns:
         The image's contribution to the data set's scores. With an empty mask, or a map that
         selects nothing, precision, recall and F are 0.
 
     Raises:
-        ValueError: on wrong types or different sizes.
+        ValueError: On wrong types or different sizes.
     """
     where = f'{name}: ' if name else ''
     gt = np.asarray(gt)
@@ -265,14 +255,14 @@ def summarise(images: Sequence[SaliencyCounts]) -> dict[str, float]:
     another, in general larger or smaller, number. The E curves are averaged over images.
 
     Args:
-        images: contributions of all images.
+        images: Contributions of all images.
 
     Returns:
         ``max_f``, ``mean_f``, ``adaptive_f``, ``mae``, ``s_measure``, ``max_e``, ``mean_e`` and
         ``adaptive_e``.
 
     Raises:
-        ValueError: without images.
+        ValueError: Without images.
     """
     if len(images) == 0:
         raise ValueError('no images to score; check the data set and its file names')

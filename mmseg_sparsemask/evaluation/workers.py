@@ -12,9 +12,6 @@ from typing import Any
 import cv2
 from mmengine.utils import ProgressBar
 
-__all__ = ['WorkerPool', 'default_workers', 'gather']
-
-
 _BROKEN = (
     'a process that scores images ended early: out of memory, or the script that was started has '
     "no `if __name__ == '__main__':`. Guard the script, or set num_workers=0 in EdgeMetric"
@@ -48,11 +45,11 @@ class WorkerPool:
     therefore must run nothing unless ``__name__ == '__main__'``.
 
     Args:
-        workers: number of processes.
-        preload: modules the server imports once for all its processes.
+        workers: Number of processes.
+        preload: Modules the server imports once for all its processes.
 
     Raises:
-        ValueError: if ``workers`` is negative.
+        ValueError: If ``workers`` is negative.
     """
 
     def __init__(self, workers: int, preload: Sequence[str] = ()) -> None:
@@ -93,12 +90,12 @@ def gather(futures: Sequence[Future[Any]], progress: bool) -> list[Any]:
     """Wait for all results, in order.
 
     Args:
-        futures: what :meth:`WorkerPool.submit` returned.
-        progress: show a bar with the time left, unless everything is done already.
+        futures: What `WorkerPool.submit` returned.
+        progress: Show a bar with the time left, unless everything is done already.
 
     Raises:
-        RuntimeError: if a process died.
-        Exception: the first one that a task raised.
+        RuntimeError: If a process died.
+        Exception: The first one that a task raised.
     """
     bar = ProgressBar(len(futures)) if progress and not all(f.done() for f in futures) else None
     results = []

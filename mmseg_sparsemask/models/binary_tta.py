@@ -8,8 +8,6 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.utils import SampleList
 
-__all__ = ['BinaryTTAModel']
-
 
 @MODELS.register_module()
 class BinaryTTAModel(BaseTTAModel):
@@ -24,7 +22,7 @@ class BinaryTTAModel(BaseTTAModel):
         """Merge the augmentations of each image.
 
         Args:
-            data_samples_list: for each image its augmentations, with ``seg_logits`` holding
+            data_samples_list: For each image its augmentations, with ``seg_logits`` holding
                 probabilities (1, H, W) at the original size.
 
         Returns:

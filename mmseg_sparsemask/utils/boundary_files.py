@@ -11,8 +11,6 @@ import numpy as np
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
-__all__ = ['find_pairs', 'parse_bsds_mat', 'read_annotations', 'read_prediction']
-
 PREDICTION_SUFFIXES = ('.png', '.mat')
 ANNOTATION_SUFFIXES = ('.mat', '.png')
 
@@ -32,14 +30,14 @@ def parse_bsds_mat(data: bytes, name: str) -> np.ndarray:
     """Boundary maps of all annotators from the bytes of one BSDS500 file.
 
     Args:
-        data: content of ``groundTruth/<split>/<image>.mat``.
-        name: of the file, for error messages.
+        data: Content of ``groundTruth/<split>/<image>.mat``.
+        name: Of the file, for error messages.
 
     Returns:
         (K, H, W) uint8 in {0, 1}, one map per annotator in the file's order.
 
     Raises:
-        ValueError: if the content is no such file.
+        ValueError: If the content is no such file.
     """
     content = _loadmat(data, name)
     if 'groundTruth' not in content:
@@ -77,8 +75,8 @@ def read_annotations(path: str | Path) -> np.ndarray:
         (K, H, W) uint8 in {0, 1}.
 
     Raises:
-        FileNotFoundError: if the file is missing.
-        ValueError: if its content is of another kind.
+        FileNotFoundError: If the file is missing.
+        ValueError: If its content is of another kind.
     """
     path = Path(path)
     if not path.is_file():
@@ -95,7 +93,7 @@ def read_prediction(path: str | Path) -> np.ndarray:
         (H, W) float32 in [0, 1].
 
     Raises:
-        ValueError: if the file holds anything else.
+        ValueError: If the file holds anything else.
     """
     path = Path(path)
     if path.suffix == '.mat':
@@ -144,15 +142,15 @@ def find_pairs(pred_dir: str | Path, gt_dir: str | Path) -> list[tuple[str, Path
     """Predictions and annotations of equal stem.
 
     Args:
-        pred_dir: folder of PNG or ``.mat`` maps.
-        gt_dir: folder of BSDS500 ``.mat`` files or PNG boundaries.
+        pred_dir: Folder of PNG or ``.mat`` maps.
+        gt_dir: Folder of BSDS500 ``.mat`` files or PNG boundaries.
 
     Returns:
         (name, prediction, annotation), sorted by name.
 
     Raises:
-        FileNotFoundError: if a folder or the prediction of an annotated image is missing.
-        ValueError: if there is no annotation, a prediction without one, or a name twice.
+        FileNotFoundError: If a folder or the prediction of an annotated image is missing.
+        ValueError: If there is no annotation, a prediction without one, or a name twice.
     """
     preds = _by_stem(pred_dir, PREDICTION_SUFFIXES)
     targets = _by_stem(gt_dir, ANNOTATION_SUFFIXES)

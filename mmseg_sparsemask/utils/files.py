@@ -64,3 +64,20 @@ def write_json(path: str | os.PathLike[str], data: Any) -> None:
         ValueError: The folder does not exist or cannot be written to.
     """
     write_atomically(path, json.dumps(data, indent=2) + '\n')
+
+
+def check_work_dir(work_dir: str | os.PathLike[str]) -> None:
+    """Create a work directory and make sure that a file can be written there.
+
+    Raises:
+        ValueError: When it cannot.
+    """
+    try:
+        os.makedirs(work_dir, exist_ok=True)
+        with tempfile.TemporaryFile(dir=work_dir):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f'cannot write to the work directory {work_dir} ({error.strerror}); '
+            'choose another one with --work-dir'
+        ) from error

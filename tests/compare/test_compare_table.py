@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ElementTree
 
 from mmseg_sparsemask.compare.draw import draw_comparison
 from mmseg_sparsemask.compare.table import Row, score_text, to_csv, to_markdown
-from mmseg_sparsemask.connectivity.draw import save_figure
+from mmseg_sparsemask.utils.figures import save_figure
 
 ROWS = [
     Row(

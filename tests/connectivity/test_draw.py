@@ -9,6 +9,7 @@ from matplotlib.patches import FancyArrowPatch
 from mmseg_sparsemask.connectivity import draw
 from mmseg_sparsemask.connectivity.graph import Connection, all_connections
 from mmseg_sparsemask.connectivity.presets import MBV2_STRIDES, preset
+from mmseg_sparsemask.utils import figures
 
 NAMES = {*(f'{kind}{level}' for kind in 'ED' for level in range(1, 10)), 'G'}
 
@@ -19,7 +20,7 @@ def texts(path):
     return {''.join(node.itertext()) for node in root.iter('{http://www.w3.org/2000/svg}text')}
 
 
-def figures():
+def drawn():
     found = preset('sparsemask_mbv2_voc')
     weights = {c: float(c in found) for c in all_connections(9)}
     connections = list(weights)
@@ -32,9 +33,9 @@ def figures():
 
 
 def test_files_are_whole_and_say_the_right_names(tmp_path):
-    for name, figure in figures().items():
+    for name, figure in drawn().items():
         for suffix in ('svg', 'png'):
-            draw.save_figure(figure, tmp_path / f'{name}.{suffix}')
+            figures.save_figure(figure, tmp_path / f'{name}.{suffix}')
         image = imread(tmp_path / f'{name}.png')
         assert image.ndim == 3 and image.std() > 0.01
     assert len(os.listdir(tmp_path)) == 6
@@ -48,7 +49,7 @@ def test_files_are_whole_and_say_the_right_names(tmp_path):
 
 def test_same_picture_same_bytes(tmp_path):
     for name in ('a.svg', 'b.svg'):
-        draw.save_figure(draw.draw_graph(preset('unet', (2, 4))), tmp_path / name)
+        figures.save_figure(draw.draw_graph(preset('unet', (2, 4))), tmp_path / name)
     assert (tmp_path / 'a.svg').read_bytes() == (tmp_path / 'b.svg').read_bytes()
 
 
@@ -81,19 +82,22 @@ def test_weights_stand_in_their_places():
 
 
 def test_array_of_a_figure():
-    image = draw.figure_to_array(draw.draw_graph(preset('unet', (2, 4))))
+    image = figures.figure_to_array(draw.draw_graph(preset('unet', (2, 4))))
     assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
     assert image.min() < 100 < 200 < image.max()
 
 
 BAD = {
-    'no suffix': (lambda p: draw.save_figure(draw.new_figure(1, 1), p / 'x'), 'got the suffix'),
+    'no suffix': (
+        lambda p: figures.save_figure(figures.new_figure(1, 1), p / 'x'),
+        'got the suffix',
+    ),
     'unknown suffix': (
-        lambda p: draw.save_figure(draw.new_figure(1, 1), p / 'x.bmp2'),
+        lambda p: figures.save_figure(figures.new_figure(1, 1), p / 'x.bmp2'),
         r"x\.bmp2: expected a name that ends in \.svg, \.png or \.pdf, got the suffix 'bmp2'",
     ),
     'no folder': (
-        lambda p: draw.save_figure(draw.new_figure(1, 1), p / 'no' / 'x.svg'),
+        lambda p: figures.save_figure(figures.new_figure(1, 1), p / 'no' / 'x.svg'),
         'cannot be written',
     ),
     'no weights': (lambda p: draw.draw_weights({}), 'at least one connection'),
@@ -115,7 +119,7 @@ def test_bad_input(name, tmp_path):
 
 def test_failed_write_leaves_the_old_picture(tmp_path, monkeypatch):
     path = tmp_path / 'x.svg'
-    draw.save_figure(draw.draw_graph(preset('unet', (2, 4))), path)
+    figures.save_figure(draw.draw_graph(preset('unet', (2, 4))), path)
     before = path.read_bytes()
 
     def fail(*_):
@@ -123,5 +127,5 @@ def test_failed_write_leaves_the_old_picture(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, 'replace', fail)
     with pytest.raises(OSError, match='disk full'):
-        draw.save_figure(draw.draw_graph(preset('fdn', (2, 4))), path)
+        figures.save_figure(draw.draw_graph(preset('fdn', (2, 4))), path)
     assert path.read_bytes() == before and os.listdir(tmp_path) == ['x.svg']

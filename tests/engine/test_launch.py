@@ -9,6 +9,7 @@ from mmengine.config import Config
 from reference.tiny import free_port
 
 from mmseg_sparsemask.engine import launch
+from mmseg_sparsemask.utils.files import check_work_dir
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,21 +43,21 @@ def test_load_config_follows_the_toolbox(tmp_path):
 
 
 def test_work_dir_is_made_and_left_empty(tmp_path):
-    launch.check_work_dir(tmp_path / 'a/b')
+    check_work_dir(tmp_path / 'a/b')
     assert list((tmp_path / 'a/b').iterdir()) == []
 
 
 def test_work_dir_that_cannot_be_written(tmp_path):
     (tmp_path / 'file').write_text('')
     with pytest.raises(ValueError, match=r'cannot write to .*file/w.*choose another .*--work-dir'):
-        launch.check_work_dir(tmp_path / 'file/w')
+        check_work_dir(tmp_path / 'file/w')
 
 
 @pytest.mark.skipif(not hasattr(os, 'geteuid') or os.geteuid() == 0, reason='root writes anywhere')
 def test_work_dir_without_permission(tmp_path):
     (tmp_path / 'w').mkdir(mode=0o500)
     with pytest.raises(ValueError, match='cannot write to the work directory'):
-        launch.check_work_dir(tmp_path / 'w')
+        check_work_dir(tmp_path / 'w')
 
 
 def test_checkpoint(tmp_path):
@@ -164,6 +165,7 @@ import json
 from mmengine.config import Config
 from torch import distributed
 from mmseg_sparsemask.engine import launch
+from mmseg_sparsemask.utils.files import check_work_dir
 launch.get_device = lambda: 'cpu'
 bn = dict(type='SyncBN', requires_grad=True)
 cfg = Config(dict(

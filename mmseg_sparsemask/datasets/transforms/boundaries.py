@@ -10,14 +10,6 @@ from mmseg.registry import TRANSFORMS
 
 from mmseg_sparsemask.utils.boundary_files import parse_bsds_mat
 
-__all__ = [
-    'LoadBSDSBoundaries',
-    'LoadInstanceBoundaries',
-    'LoadSaliencyMask',
-    'boundaries_of',
-    'consensus_label',
-]
-
 IGNORE = 255
 
 
@@ -26,7 +18,7 @@ def consensus_label(boundaries: np.ndarray, minority: str = 'ignore') -> np.ndar
 
     Args:
         boundaries: (K, H, W), nonzero = boundary.
-        minority: what becomes of pixels that some, but no majority of the annotators marks:
+        minority: What becomes of pixels that some, but no majority of the annotators marks:
             ``'ignore'`` or ``'negative'``.
 
     Returns:
@@ -34,7 +26,7 @@ def consensus_label(boundaries: np.ndarray, minority: str = 'ignore') -> np.ndar
         and 255 or 0 between.
 
     Raises:
-        ValueError: on another ``minority`` or without annotators.
+        ValueError: On another ``minority`` or without annotators.
     """
     if minority not in ('ignore', 'negative'):
         raise ValueError(f"minority must be 'ignore' or 'negative', got {minority!r}")
@@ -53,7 +45,7 @@ def boundaries_of(segments: np.ndarray) -> np.ndarray:
     """Boundaries between segments: pixels unlike the one right, below or diagonally below.
 
     Args:
-        segments: integer map, (H, W).
+        segments: Integer map, (H, W).
 
     Returns:
         (H, W) uint8 in {0, 1}.
@@ -69,12 +61,12 @@ class LoadBSDSBoundaries(BaseTransform):
     """Load the annotators of ``seg_map_path``, a BSDS500 ``.mat`` file.
 
     Adds ``gt_boundaries``, (K, H, W) uint8 in {0, 1}, which ``EdgeMetric`` needs (name it in
-    ``PackSegInputs.meta_keys``), and ``gt_seg_map``, the label of :func:`consensus_label`.
+    ``PackSegInputs.meta_keys``), and ``gt_seg_map``, the label of `consensus_label`.
     Later transforms move the label only: in a test pipeline, load after resizing.
 
     Args:
-        minority: see :func:`consensus_label`.
-        backend_args: of the file backend.
+        minority: See `consensus_label`.
+        backend_args: Of the file backend.
     """
 
     def __init__(self, minority: str = 'ignore', backend_args: dict | None = None) -> None:
@@ -96,10 +88,10 @@ class LoadBSDSBoundaries(BaseTransform):
 class LoadInstanceBoundaries(BaseTransform):
     """Load the outlines of the segments in ``seg_map_path``, an image of integer labels.
 
-    Adds what :class:`LoadBSDSBoundaries` adds, with one annotator.
+    Adds what `LoadBSDSBoundaries` adds, with one annotator.
 
     Args:
-        backend_args: of the file backend.
+        backend_args: Of the file backend.
     """
 
     def __init__(self, backend_args: dict | None = None) -> None:
@@ -127,7 +119,7 @@ class LoadSaliencyMask(BaseTransform):
     outlines, which are cut above 128 as the field does.
 
     Args:
-        backend_args: of the file backend.
+        backend_args: Of the file backend.
     """
 
     def __init__(self, backend_args: dict | None = None) -> None:
@@ -137,7 +129,7 @@ class LoadSaliencyMask(BaseTransform):
         """Load one mask.
 
         Raises:
-            ValueError: if the mask is in colour or its values fit none of the three kinds.
+            ValueError: If the mask is in colour or its values fit none of the three kinds.
         """
         path = results['seg_map_path']
         mask = _read_image(path, self.backend_args)

@@ -10,8 +10,6 @@ from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 from mmseg.registry import TRANSFORMS
 
-__all__ = ['HEDAugment', 'largest_upright_rectangle', 'rotate_and_crop', 'scale_label']
-
 IGNORE = 255
 
 
@@ -22,9 +20,9 @@ def largest_upright_rectangle(height: int, width: int, degrees: float) -> tuple[
     corners touch the long sides.
 
     Args:
-        height: of the frame before rotation.
-        width: of the frame before rotation.
-        degrees: angle of rotation.
+        height: Of the frame before rotation.
+        width: Of the frame before rotation.
+        degrees: Angle of rotation.
 
     Returns:
         Height and width in whole pixels, rounded down, at least 1.
@@ -48,7 +46,7 @@ def rotate_and_crop(array: np.ndarray, degrees: float, interpolation: int) -> np
 
     Args:
         array: (H, W) or (H, W, C).
-        degrees: angle; multiples of 90 degrees move pixels without interpolation.
+        degrees: Angle; multiples of 90 degrees move pixels without interpolation.
         interpolation: OpenCV's flag.
 
     Returns:
@@ -80,7 +78,7 @@ def scale_label(label: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
     Args:
         label: (H, W) uint8 of 0, 1 and 255.
-        size: height and width.
+        size: Height and width.
 
     Returns:
         (height, width) uint8.
@@ -105,12 +103,12 @@ class HEDAugment(BaseTransform):
     Needs ``img`` and ``gt_seg_map`` with labels 0, 1 and 255, changes both and ``img_shape``.
 
     Args:
-        rotations: evenly spaced angles, 16 = steps of 22.5 degrees.
-        scales: factors of height and width.
-        flip_prob: of a horizontal flip.
+        rotations: Evenly spaced angles, 16 = steps of 22.5 degrees.
+        scales: Factors of height and width.
+        flip_prob: Of a horizontal flip.
 
     Raises:
-        ValueError: on settings out of range.
+        ValueError: On settings out of range.
     """
 
     def __init__(

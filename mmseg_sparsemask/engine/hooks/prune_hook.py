@@ -10,8 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop
 from mmseg.registry import HOOKS
 
-from mmseg_sparsemask.connectivity.draw import draw_weights, figure_to_array
-from mmseg_sparsemask.engine.launch import check_work_dir
+from mmseg_sparsemask.connectivity.draw import draw_weights
 from mmseg_sparsemask.engine.pruning import (
     HISTORY_KEY,
     PruneStatus,
@@ -22,6 +21,8 @@ from mmseg_sparsemask.engine.pruning import (
     summary_table,
     write_results,
 )
+from mmseg_sparsemask.utils.figures import figure_to_array
+from mmseg_sparsemask.utils.files import check_work_dir
 
 
 @HOOKS.register_module()
@@ -36,7 +37,7 @@ class PruneHook(Hook):
     ``connection_weights.svg`` (the weights over time), ``retrain.py``, and a table in the log.
 
     Args:
-        threshold: sigma: connections of smaller weight are dropped. In (0, 1).
+        threshold: Sigma: connections of smaller weight are dropped. In (0, 1).
         merge: Also merge stages with equal inputs and drop subsumed ones.
         retrain_config: Config that retrain.py inherits, in a config
             ``'{{ fileDirname }}/sparsemask_mbv2_voc.py'``; None writes no retrain.py.

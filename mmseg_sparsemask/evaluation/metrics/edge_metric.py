@@ -10,12 +10,22 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from mmseg.registry import METRICS
 
+from mmseg_sparsemask.evaluation.edge_report import score_dict, write_report
+from mmseg_sparsemask.evaluation.edge_scores import (
+    EdgeCounts,
+    check_inputs,
+    default_thresholds,
+    evaluate_image,
+    summarise,
+)
+from mmseg_sparsemask.evaluation.metrics.probability_maps import (
+    check_listed_once,
+    image_name,
+    probability,
+    save_map,
+)
+from mmseg_sparsemask.evaluation.workers import WorkerPool, default_workers, gather
 from mmseg_sparsemask.utils.extras import require_extra
-
-from ..edge_report import score_dict, write_report
-from ..edge_scores import EdgeCounts, check_inputs, default_thresholds, evaluate_image, summarise
-from ..workers import WorkerPool, default_workers, gather
-from .probability_maps import check_listed_once, image_name, probability, save_map
 
 
 def _count(
@@ -43,23 +53,23 @@ class EdgeMetric(BaseMetric):
     in processes beside the model's predictions.
 
     Args:
-        thresholds: number of cut levels inside (0, 1); the benchmark's 99 by default.
-        max_dist: tolerance as a share of the image diagonal.
-        nms: thin the soft map by non-maximum suppression first.
-        border: width in pixels of the frame that the suppression fades; the benchmark's habit is
+        thresholds: Number of cut levels inside (0, 1); the benchmark's 99 by default.
+        max_dist: Tolerance as a share of the image diagonal.
+        nms: Thin the soft map by non-maximum suppression first.
+        border: Width in pixels of the frame that the suppression fades; the benchmark's habit is
             5, images of few pixels want 0.
-        num_workers: processes for the matching; 0 = none besides the caller, None = one per core.
-        output_dir: folder for the maps before suppression as grey PNG; ``tools/test.py --out``
+        num_workers: Processes for the matching; 0 = none besides the caller, None = one per core.
+        output_dir: Folder for the maps before suppression as grey PNG; ``tools/test.py --out``
             sets it.
-        keep_results: accepted because ``--out`` sets it; the maps are kept anyway.
-        report_dir: folder for tables and the precision-recall plot.
-        format_only: write the maps and score nothing.
-        collect_device: see ``BaseMetric``.
-        prefix: of the names of the scores.
+        keep_results: Accepted because ``--out`` sets it; the maps are kept anyway.
+        report_dir: Folder for tables and the precision-recall plot.
+        format_only: Write the maps and score nothing.
+        collect_device: See ``BaseMetric``.
+        prefix: Of the names of the scores.
 
     Raises:
-        ImportError: without scikit-image.
-        ValueError: for ``format_only`` without ``output_dir``, or settings out of range.
+        ImportError: Without scikit-image.
+        ValueError: For ``format_only`` without ``output_dir``, or settings out of range.
     """
 
     default_prefix = 'edge'
@@ -99,7 +109,7 @@ class EdgeMetric(BaseMetric):
         """Start the matching of one batch.
 
         Raises:
-            ValueError: without annotations, or when sizes differ.
+            ValueError: Without annotations, or when sizes differ.
         """
         for sample in data_samples:
             name, prob = image_name(sample), probability(sample)

@@ -10,8 +10,6 @@ import numpy as np
 
 from mmseg_sparsemask.utils.files import write_atomically
 
-__all__ = ['check_listed_once', 'image_name', 'probability', 'save_map']
-
 
 def image_name(sample: dict) -> str:
     """Stem of the image's path; the name of everything that is written about it."""
@@ -27,7 +25,7 @@ def probability(sample: dict) -> np.ndarray:
         (H, W) float32 in [0, 1].
 
     Raises:
-        ValueError: if the model has more than one output channel.
+        ValueError: If the model has more than one output channel.
     """
     data = sample['seg_logits']['data']
     if data.shape[0] != 1:
@@ -51,7 +49,7 @@ def check_listed_once(names: Sequence[str]) -> None:
     """Refuse to count an image twice.
 
     Raises:
-        ValueError: naming the images.
+        ValueError: Naming the images.
     """
     seen: set[str] = set()
     twice = sorted({name for name in names if name in seen or seen.add(name)})

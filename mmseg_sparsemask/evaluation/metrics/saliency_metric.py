@@ -9,8 +9,13 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from mmseg.registry import METRICS
 
-from ..saliency import score_image, summarise, to_uint8
-from .probability_maps import check_listed_once, image_name, probability, save_map
+from mmseg_sparsemask.evaluation.metrics.probability_maps import (
+    check_listed_once,
+    image_name,
+    probability,
+    save_map,
+)
+from mmseg_sparsemask.evaluation.saliency import score_image, summarise, to_uint8
 
 
 @METRICS.register_module()
@@ -19,18 +24,18 @@ class SaliencyMetric(BaseMetric):
 
     Needs a one-channel output (``out_channels=1``) and labels 0 and 1 at the image's original
     size. Scores are those of the 8-bit map that ``output_dir`` receives; see
-    :mod:`mmseg_sparsemask.evaluation.saliency` for the definitions.
+    `mmseg_sparsemask.evaluation.saliency` for the definitions.
 
     Args:
-        stretch: spread each map to the full range first, as the field's boxes do.
-        output_dir: folder for the grey PNG maps; ``tools/test.py --out`` sets it.
-        keep_results: accepted because ``--out`` sets it; the maps are kept anyway.
-        format_only: write the maps and score nothing.
-        collect_device: see ``BaseMetric``.
-        prefix: of the names of the scores.
+        stretch: Spread each map to the full range first, as the field's boxes do.
+        output_dir: Folder for the grey PNG maps; ``tools/test.py --out`` sets it.
+        keep_results: Accepted because ``--out`` sets it; the maps are kept anyway.
+        format_only: Write the maps and score nothing.
+        collect_device: See ``BaseMetric``.
+        prefix: Of the names of the scores.
 
     Raises:
-        ValueError: for ``format_only`` without ``output_dir``.
+        ValueError: For ``format_only`` without ``output_dir``.
     """
 
     default_prefix = 'saliency'
@@ -56,7 +61,7 @@ class SaliencyMetric(BaseMetric):
         """Score the images of one batch.
 
         Raises:
-            ValueError: on a mask with other values than 0 and 1, or of another size.
+            ValueError: On a mask with other values than 0 and 1, or of another size.
         """
         for sample in data_samples:
             name, prob = image_name(sample), probability(sample)
@@ -75,7 +80,7 @@ class SaliencyMetric(BaseMetric):
             self.results.append((name, image))
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Scores of the data set, see :func:`~mmseg_sparsemask.evaluation.saliency.summarise`."""
+        """Scores of the data set, see `~mmseg_sparsemask.evaluation.saliency.summarise`."""
         check_listed_once([name for name, _ in results])
         logger = MMLogger.get_current_instance()
         if self.output_dir is not None:

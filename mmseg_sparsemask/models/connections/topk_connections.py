@@ -35,7 +35,7 @@ class TopKConnections(nn.Module):
         seed: Of the draws, which depend on it and on the number of training passes only.
 
     Raises:
-        ValueError: k below 1.
+        ValueError: K below 1.
     """
 
     def __init__(self, connectivity: Connectivity, k: int, seed: int = 0) -> None:

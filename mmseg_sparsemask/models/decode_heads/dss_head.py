@@ -8,9 +8,7 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from .side_output_head import SideOutputHead
-
-__all__ = ['DSSHead', 'SHORT_CONNECTIONS']
+from mmseg_sparsemask.models.decode_heads.side_output_head import SideOutputHead
 
 #: For each side output, finest first, the deeper ones it also sees: the best pattern of the paper.
 SHORT_CONNECTIONS = ((2, 3, 4, 5), (2, 3, 4, 5), (4, 5), (4, 5), (), ())
@@ -26,17 +24,17 @@ class DSSHead(SideOutputHead):
     prediction averages the probabilities of the fusion and of the sides 2 to 4 (counted from 1).
 
     Args:
-        in_channels: of the six features, finest first; in VGG16 those of conv1_2, conv2_2, conv3_3,
+        in_channels: Of the six features, finest first; in VGG16 those of conv1_2, conv2_2, conv3_3,
             conv4_3, conv5_3 and pool5.
-        in_index: their places in the backbone's tuple.
-        side_channels: of the two convolutions of each side; published for VGG16 by default.
-        side_kernels: their kernel sizes, odd.
-        short_connections: for each side the deeper ones that feed it, counted from 0.
-        average_with: see ``SideOutputHead``.
-        **kwargs: see ``SideOutputHead``.
+        in_index: Their places in the backbone's tuple.
+        side_channels: Of the two convolutions of each side; published for VGG16 by default.
+        side_kernels: Their kernel sizes, odd.
+        short_connections: For each side the deeper ones that feed it, counted from 0.
+        average_with: See ``SideOutputHead``.
+        **kwargs: See ``SideOutputHead``.
 
     Raises:
-        ValueError: when the settings differ in number, a kernel is even, or a short connection does
+        ValueError: When the settings differ in number, a kernel is even, or a short connection does
             not come from a deeper side.
     """
 

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from .side_output_head import SideOutputHead
-
-__all__ = ['HEDHead']
+from mmseg_sparsemask.models.decode_heads.side_output_head import SideOutputHead
 
 
 @MODELS.register_module()
@@ -20,9 +18,9 @@ class HEDHead(SideOutputHead):
     ``average_with`` to all sides for the paper's merged output, to none for the fusion's.
 
     Args:
-        in_channels: of the features, finest first.
-        in_index: their places in the backbone's tuple.
-        **kwargs: see ``SideOutputHead``.
+        in_channels: Of the features, finest first.
+        in_index: Their places in the backbone's tuple.
+        **kwargs: See ``SideOutputHead``.
     """
 
     def __init__(self, in_channels: Sequence[int], in_index: Sequence[int], **kwargs) -> None:

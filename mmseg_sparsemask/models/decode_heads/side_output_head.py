@@ -11,14 +11,12 @@ from mmseg.models.utils import resize
 from mmseg.utils import SampleList
 from torch import Tensor, nn
 
-__all__ = ['SideOutputHead', 'mean_of_probabilities']
-
 
 def mean_of_probabilities(logits: Sequence[Tensor]) -> Tensor:
     """Logits whose sigmoid is the mean of the sigmoids of several logits.
 
     Args:
-        logits: of equal shape.
+        logits: Of equal shape.
 
     Returns:
         The same shape.
@@ -29,22 +27,22 @@ def mean_of_probabilities(logits: Sequence[Tensor]) -> Tensor:
 class SideOutputHead(BaseDecodeHead):
     """A one-channel map from each feature, a learned sum of them, and a loss on every one.
 
-    A subclass gives :meth:`side_outputs`. The losses in ``loss_decode`` apply to each side output
+    A subclass gives `side_outputs`. The losses in ``loss_decode`` apply to each side output
     and to the fusion; the log shows their sum under the loss's name.
 
     Args:
-        in_channels: of the features, finest first.
-        in_index: their places in the backbone's tuple.
-        average_with: places of side outputs (0 = finest) whose probabilities are averaged with
+        in_channels: Of the features, finest first.
+        in_index: Their places in the backbone's tuple.
+        average_with: Places of side outputs (0 = finest) whose probabilities are averaged with
             the fusion's when predicting; none = the fusion alone.
-        threshold: above which a pixel counts as foreground in label maps.
-        loss_decode: one loss or several.
-        align_corners: of the resizing.
-        ignore_index: label that does not count.
-        init_cfg: of the layers a subclass adds.
+        threshold: Above which a pixel counts as foreground in label maps.
+        loss_decode: One loss or several.
+        align_corners: Of the resizing.
+        ignore_index: Label that does not count.
+        init_cfg: Of the layers a subclass adds.
 
     Raises:
-        ValueError: when channels and places differ in number or ``average_with`` is out of range.
+        ValueError: When channels and places differ in number or ``average_with`` is out of range.
     """
 
     def __init__(
@@ -102,7 +100,7 @@ class SideOutputHead(BaseDecodeHead):
         """Side logits and fused logits, all of the finest feature's size.
 
         Args:
-            inputs: the backbone's features.
+            inputs: The backbone's features.
 
         Returns:
             One (N, 1, H, W) per side output, finest first, and the fusion (N, 1, H, W).

@@ -7,8 +7,6 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-__all__ = ['BalancedBCELoss', 'balanced_bce']
-
 
 def balanced_bce(
     logits: Tensor, label: Tensor, ignore_index: int = 255, reduction: str = 'mean'
@@ -22,7 +20,7 @@ def balanced_bce(
     Args:
         logits: (N, H, W) or (N, 1, H, W).
         label: (N, H, W), 0, 1 or ``ignore_index``.
-        ignore_index: label of pixels that do not count.
+        ignore_index: Label of pixels that do not count.
         reduction: ``'sum'`` over all pixels of an image, as published, or ``'mean'``, divided by
             the sum of the weights too: the mean of the positives' and of the negatives' mean loss,
             which starts at log 2 however rare positives are. Averaged over the images.
@@ -31,7 +29,7 @@ def balanced_bce(
         A scalar.
 
     Raises:
-        ValueError: on shapes that do not fit, other labels, or another reduction.
+        ValueError: On shapes that do not fit, other labels, or another reduction.
     """
     if logits.dim() == 4 and logits.shape[1] == 1:
         logits = logits.squeeze(1)
@@ -63,13 +61,13 @@ def balanced_bce(
 
 @MODELS.register_module()
 class BalancedBCELoss(nn.Module):
-    """:func:`balanced_bce` for decode heads with one output channel.
+    """`balanced_bce` for decode heads with one output channel.
 
     Args:
         reduction: ``'mean'`` (default, comparable with the toolbox's losses) or ``'sum'`` (as HED
             published it; its learning rates of about 1e-6 belong to it).
-        loss_weight: factor.
-        loss_name: in the logs; starts with ``loss_`` to take part in training.
+        loss_weight: Factor.
+        loss_name: In the logs; starts with ``loss_`` to take part in training.
     """
 
     def __init__(
@@ -91,7 +89,7 @@ class BalancedBCELoss(nn.Module):
         """The loss of logits (N, 1, H, W) against labels (N, H, W).
 
         Raises:
-            ValueError: with pixel weights from a sampler, which this loss replaces.
+            ValueError: With pixel weights from a sampler, which this loss replaces.
         """
         if weight is not None:
             raise ValueError('BalancedBCELoss takes no pixel sampler; remove sampler from the head')

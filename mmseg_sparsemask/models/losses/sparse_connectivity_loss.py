@@ -22,7 +22,7 @@ class SparseConnectivityLoss(nn.Module):
     stage to alpha, the share of its connections that is wanted: ``min(expected / n, max_share)``.
 
     Args:
-        loss_weight: lambda of the paper (0.01).
+        loss_weight: Lambda of the paper (0.01).
         expected: Wanted inputs of a stage (2).
         max_share: Upper bound of alpha (0.5).
         eps: Weights nearer than this to 0 or 1 have the loss and gradient of that distance, which

@@ -1,0 +1,33 @@
+"""Configs that the package writes: a base to inherit, and what it fills in."""
+
+from __future__ import annotations
+
+import os
+
+from mmseg_sparsemask.utils.files import write_atomically
+
+
+def write_derived_config(
+    path: str | os.PathLike[str], base: str | os.PathLike[str], settings: str, comment: str
+) -> None:
+    """Write a config file that inherits another one; whole or not at all.
+
+    The base is named relative to the file when both lie under the working directory, so that the
+    folder can move with the project, and absolutely otherwise.
+
+    Args:
+        path: The config to write.
+        base: The config that it inherits.
+        settings: The lines that follow ``_base_``: Python, values written by `repr`.
+        comment: First line of the file, without the ``#``.
+
+    Raises:
+        ValueError: The folder does not exist or cannot be written to.
+    """
+    folder = os.path.dirname(os.path.abspath(path))
+    name, out = os.path.realpath(base), os.path.realpath(folder)
+    here = os.path.realpath(os.curdir) + os.sep
+    # Through a linked folder a relative name would lead elsewhere.
+    if name.startswith(here) and out.startswith(here) and out == folder:
+        name = os.path.relpath(name, out)
+    write_atomically(path, f'# {comment}\n_base_ = [{name!r}]\n{settings}')
