@@ -29,8 +29,8 @@ from mmseg_sparsemask.connectivity.draw import (
     draw_weights,
 )
 from mmseg_sparsemask.connectivity.prune import drop_unreachable, keep_above, separation
+from mmseg_sparsemask.engine.inheritance import write_retrain
 from mmseg_sparsemask.models.decode_heads import FDNHead
-from mmseg_sparsemask.utils.derived_config import write_derived_config
 from mmseg_sparsemask.utils.figures import save_figure
 from mmseg_sparsemask.utils.toolbox import allow_checkpoint_types
 
@@ -173,35 +173,8 @@ def write_results(
         figure = draw_weights(weights)
     save_figure(figure, out / 'connection_weights.svg')
     if retrain_config is not None:
-        write_derived_config(
-            out / 'retrain.py',
-            retrain_config,
-            retrain_settings(connectivity),
-            'The pruned decoder, to train from scratch. Written at the end of the search.',
-        )
+        write_retrain(out / 'retrain.py', connectivity, retrain_config)
     return connectivity
-
-
-def retrain_settings(connectivity: Connectivity) -> str:
-    """The lines of retrain.py that fill in the connectivity."""
-    stages = ''.join(
-        f'                {stage}={list(sources)!r},\n'
-        for stage, sources in connectivity.stages.items()
-    )
-    return (
-        "work_dir = '{{ fileDirname }}/retrain'\n"
-        'model = dict(\n'
-        '    decode_head=dict(\n'
-        '        connectivity=dict(\n'
-        '            _delete_=True,\n'
-        f'            strides={list(connectivity.strides)!r},\n'
-        '            stages=dict(\n'
-        f'{stages}'
-        '            ),\n'
-        '        ),\n'
-        '    ),\n'
-        ')\n'
-    )
 
 
 def summary_table(head: FDNHead, connectivity: Connectivity) -> str:
