@@ -33,14 +33,22 @@ def parse_args():
     parser.add_argument(
         '--retrain-config', help='config that retrain.py inherits (default: as in the search)'
     )
-    parser.add_argument('--config', help="the search's config (default: the checkpoint's own)")
+    parser.add_argument(
+        '--config',
+        help="the search's config, for a checkpoint that does not describe its search",
+    )
+    parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='read a checkpoint that may run code while it is read',
+    )
     return parser.parse_args()
 
 
 def main():
     args = parse_args()
     try:
-        search = load_search(args.checkpoint, args.config)
+        search = load_search(args.checkpoint, args.config, args.trust_checkpoint)
         threshold = args.threshold
         if threshold is None:
             threshold = search.hook.get('threshold', DEFAULT_THRESHOLD)
@@ -51,7 +59,7 @@ def main():
         status = prune_status(search.head, threshold, merge)
         out_dir = args.out_dir or os.path.dirname(os.path.abspath(args.checkpoint))
         check_work_dir(out_dir)
-        connectivity = write_results(
+        connectivity, paths = write_results(
             search.head,
             out_dir,
             threshold,
@@ -62,14 +70,12 @@ def main():
         )
     except (OSError, ValueError) as error:
         raise SystemExit(f'error: {error}') from error
-    files = ['connectivity.json', 'connectivity.svg', 'connection_weights.svg']
-    files += ['retrain.py'] if retrain_config is not None else []
     print(summary_table(search.head, connectivity))
     print(
         f'largest dropped weight {status.largest_dropped:.2g}, '
         f'smallest kept {status.smallest_kept:.2g}'
     )
-    print(next_steps(out_dir, files))
+    print(next_steps(paths))
 
 
 if __name__ == '__main__':

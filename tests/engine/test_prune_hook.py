@@ -94,7 +94,7 @@ def test_log(searched):
         assert float(dropped) < 1e-3 and float(kept) == 0.75
     # The toolbox's own line of the iteration shows them too.
     (line,) = re.findall(r'Iter\(train\) \[3/7\].*', text)
-    assert 'connections: 5' in line and f'decoder_params: {cost.parameters}' in line
+    assert 'connections: 5' in line and f'decoder_parameters: {cost.parameters}' in line
 
 
 def test_summary_table(searched):
@@ -111,7 +111,7 @@ def test_message_hub(searched):
     assert hub.get_scalar('train/connections').data[0].tolist() == [5, 5]
     assert hub.get_scalar('train/smallest_kept').current() == pytest.approx(0.75, abs=1e-3)
     assert hub.get_scalar('train/largest_dropped').current() < 1e-3
-    assert hub.get_scalar('train/decoder_params').current() == 1384
+    assert hub.get_scalar('train/decoder_parameters').current() == 1384
     history = hub.get_info(HISTORY_KEY)
     assert history['steps'] == [0, 3, 6, 7]
     assert [len(record) for record in history['weights']] == [30] * 4
@@ -144,7 +144,7 @@ def test_heat_map_reaches_every_backend(searched):
     (image,) = board.Images('connection_weights')
     assert image.step == 6 and image.width > 100 and image.height > 50
     assert [(e.step, e.value) for e in board.Scalars('connections')][:2] == [(3, 5.0), (4, 5.0)]
-    assert {'largest_dropped', 'smallest_kept', 'decoder_params'} <= set(board.Tags()['scalars'])
+    assert {'largest_dropped', 'smallest_kept', 'decoder_parameters'} <= set(board.Tags()['scalars'])
 
 
 def test_retrain_config_trains(searched):
@@ -182,13 +182,13 @@ def test_retrain_config_moves_with_its_project(searched, tmp_path, monkeypatch):
 
 def test_the_same_later_from_the_checkpoint(searched, tmp_path):
     search = load_search(searched[0] / 'iter_7.pth')
-    assert search.hook['interval'] == 3 and search.iteration == 7
+    assert search.hook['threshold'] == 1e-3 and search.iteration == 7
     hub = searched[1].message_hub
     assert search.history.steps == [0, 3, 6, 7][: len(search.history.steps)]
     assert search.history.weights == hub.get_info(HISTORY_KEY)['weights'][:3]
-    later = write_results(search.head, tmp_path, 1e-3, history=search.history)
+    later, paths = write_results(search.head, tmp_path, 1e-3, history=search.history)
     assert later == load(searched[0] / 'connectivity.json')
-    assert files_of(tmp_path) == RESULTS - {'retrain.py'}
+    assert files_of(tmp_path) == RESULTS - {'retrain.py'} == {path.name for path in paths}
 
 
 def test_resume_keeps_the_history(searched, tmp_path):

@@ -13,16 +13,22 @@ from mmseg.registry import HOOKS
 from mmseg_sparsemask.connectivity.draw import draw_weights
 from mmseg_sparsemask.engine.pruning import (
     HISTORY_KEY,
+    RESULTS,
+    SEARCH_KEY,
     PruneStatus,
     WeightHistory,
+    describe_search,
     find_supernet,
     next_steps,
     prune_status,
+    pruned_model,
     summary_table,
     write_results,
 )
+from mmseg_sparsemask.models.decode_heads import FDNHead
 from mmseg_sparsemask.utils.figures import figure_to_array
 from mmseg_sparsemask.utils.files import check_work_dir
+from mmseg_sparsemask.utils.work_dir import keep_earlier
 
 
 @HOOKS.register_module()
@@ -35,6 +41,10 @@ class PruneHook(Hook):
 
     After training, in the work directory: ``connectivity.json``, ``connectivity.svg`` (the graph),
     ``connection_weights.svg`` (the weights over time), ``retrain.py``, and a table in the log.
+    Those of an earlier search that is not resumed go to a folder ``earlier/`` first.
+
+    With an ``EMAHook`` all this is about the averaged weights, which validation scores and
+    checkpoints hold: see `pruned_model`.
 
     Args:
         threshold: Sigma: connections of smaller weight are dropped. In (0, 1).
@@ -53,7 +63,9 @@ class PruneHook(Hook):
             does not exist; the work directory cannot be written. All before training starts.
     """
 
-    priority = 'NORMAL'
+    # After the EMAHook (NORMAL), whose average it reads; before the LoggerHook (BELOW_NORMAL), which
+    # shows its numbers.
+    priority = 55
 
     def __init__(
         self,
@@ -97,6 +109,12 @@ class PruneHook(Hook):
                 f'retrain_config: {self.retrain_config} does not exist; name a config file, in a '
                 "config as '{{ fileDirname }}/NAME.py'"
             )
+        if runner.iter == 0 and is_main_process():
+            kept = keep_earlier(runner.work_dir, RESULTS)
+            if kept is not None:
+                runner.logger.info(f'the results of an earlier search were moved to {kept}')
+        if pruned_model(runner) is not runner.model:
+            runner.logger.info('EMAHook: pruning is by the averaged connection weights')
         saved = runner.message_hub.runtime_info.get(HISTORY_KEY, {'steps': [], 'weights': []})
         self._history = WeightHistory(list(saved['steps']), list(saved['weights']))
         if not self._history.steps:
@@ -107,6 +125,18 @@ class PruneHook(Hook):
             if step and step % self.interval == 0:
                 weights = dict(zip(connections, record))
                 self._count_check(prune_status(head, self.threshold, self.merge, weights))
+                if self._converged():
+                    self._stay_stopped(runner)
+                    break
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        """Describe the search as plain data, for `load_search`."""
+        settings = {
+            'threshold': self.threshold,
+            'merge': self.merge,
+            'retrain_config': self.retrain_config,
+        }
+        checkpoint['meta'][SEARCH_KEY] = describe_search(self._head(runner), settings)
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -115,21 +145,21 @@ class PruneHook(Hook):
         step = runner.iter + 1
         if step % self.interval == 0:
             self._record(runner, step)
-            status = prune_status(find_supernet(runner.model), self.threshold, self.merge)
+            status = prune_status(self._head(runner), self.threshold, self.merge)
             self._log(runner, status)
             self._stop_if_converged(runner, status)
         if self.image_interval and step % self.image_interval == 0 and is_main_process():
-            weights = find_supernet(runner.model).connection_weights()
+            weights = self._head(runner).connection_weights()
             image = figure_to_array(draw_weights(weights, f'iteration {step}'))
             runner.visualizer.add_image('connection_weights', image, step)
 
     def after_train(self, runner: Any) -> None:
         """Prune and write."""
-        head = find_supernet(runner.model)
+        head = self._head(runner)
         self._record(runner, runner.iter)
         if not is_main_process():
             return
-        connectivity = write_results(
+        connectivity, paths = write_results(
             head,
             runner.work_dir,
             self.threshold,
@@ -138,14 +168,14 @@ class PruneHook(Hook):
             self.retrain_config,
             {'experiment': runner.experiment_name, 'iteration': runner.iter},
         )
-        files = ['connectivity.json', 'connectivity.svg', 'connection_weights.svg']
-        files += ['retrain.py'] if self.retrain_config is not None else []
-        runner.logger.info(
-            f'pruned\n{summary_table(head, connectivity)}\n{next_steps(runner.work_dir, files)}'
-        )
+        runner.logger.info(f'pruned\n{summary_table(head, connectivity)}\n{next_steps(paths)}')
+
+    @staticmethod
+    def _head(runner: Any) -> FDNHead:
+        return find_supernet(pruned_model(runner))
 
     def _record(self, runner: Any, step: int = 0) -> None:
-        self._history.add(step, find_supernet(runner.model).connection_weights())
+        self._history.add(step, self._head(runner).connection_weights())
         saved = {'steps': self._history.steps, 'weights': self._history.weights}
         runner.message_hub.update_info(HISTORY_KEY, saved)
 
@@ -155,7 +185,7 @@ class PruneHook(Hook):
         hub.update_scalar('train/largest_dropped', status.largest_dropped)
         if status.live:
             hub.update_scalar('train/smallest_kept', status.smallest_kept)
-        hub.update_scalar('train/decoder_params', status.parameters)
+        hub.update_scalar('train/decoder_parameters', status.parameters)
         runner.logger.info(
             f'if pruned now: {status.live} of {status.total} connections, largest dropped weight '
             f'{status.largest_dropped:.2g}, smallest kept {status.smallest_kept:.2g}, '
@@ -167,21 +197,34 @@ class PruneHook(Hook):
         self._steady_checks = self._steady_checks + 1 if steady else 0
         self._last_live = status.live
 
+    def _converged(self) -> bool:
+        return self.stop_after is not None and self._steady_checks >= self.stop_after
+
+    def _stay_stopped(self, runner: Any) -> None:
+        """End a resumed search that had stopped before it trains any further."""
+        _end_at(runner.train_loop, runner.epoch, runner.iter)
+        runner.logger.info(
+            f'converged before: {self._last_live} connections for {self._steady_checks} checks; '
+            'nothing is trained'
+        )
+
     def _stop_if_converged(self, runner: Any, status: PruneStatus) -> None:
         self._count_check(status)
         loop = runner.train_loop
-        if self.stop_after is None or self._steady_checks < self.stop_after or loop.stop_training:
+        if not self._converged() or loop.stop_training:
             return
-        loop.stop_training = True
-        # The loop also ends here by its own count: that is when the last checkpoint and the last
-        # validation come.
-        if isinstance(loop, EpochBasedTrainLoop):
-            loop._max_epochs = runner.epoch + 1
-            when = 'after this epoch'
-        else:
-            loop._max_iters = runner.iter + 1
-            when = 'here'
+        _end_at(loop, runner.epoch + 1, runner.iter + 1)
+        when = 'after this epoch' if isinstance(loop, EpochBasedTrainLoop) else 'here'
         runner.logger.info(
             f'converged: {status.live} connections for {self._steady_checks} checks; '
             f'stopping {when}'
         )
+
+
+def _end_at(loop: Any, epoch: int, iteration: int) -> None:
+    """Let a training loop end by its own count: then come last checkpoint and last validation."""
+    loop.stop_training = True
+    if isinstance(loop, EpochBasedTrainLoop):
+        loop._max_epochs = epoch
+    else:
+        loop._max_iters = iteration
