@@ -13,7 +13,6 @@ from mmengine.device import get_device
 from mmengine.logging import print_log
 from torch import distributed
 
-
 #: Seconds between two looks whether the launcher is still there.
 WATCH_INTERVAL = 2.0
 

@@ -6,12 +6,10 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
 
-from mmengine.config import Config
 from mmengine.hooks import EMAHook
 from mmengine.model import is_model_wrapper
-from mmseg.registry import MODELS
+from mmengine.runner import Runner
 from prettytable import PrettyTable
 from torch import nn
 
@@ -20,65 +18,34 @@ from mmseg_sparsemask.connectivity import (
     Connectivity,
     decoder_cost,
     prune,
-    from_dict,
     save,
     supernet_parameters,
-    to_dict,
 )
 from mmseg_sparsemask.connectivity.draw import (
     draw_graph,
     draw_weight_history,
     draw_weights,
 )
-from mmseg_sparsemask.connectivity.prune import drop_unreachable, separation, threshold
+from mmseg_sparsemask.connectivity.prune import drop_unreachable, keep_above, separation
+from mmseg_sparsemask.engine.inheritance import write_finetune, write_retrain
 from mmseg_sparsemask.models.decode_heads import FDNHead
-from mmseg_sparsemask.utils.checkpoints import load_checkpoint
-from mmseg_sparsemask.utils.derived_config import write_derived_config
 from mmseg_sparsemask.utils.figures import save_figure
+
+#: Larger differences of logits, relative to the largest, are no rounding.
+EXACT = 1e-4
 
 #: Where the history is kept in the message hub, and so in checkpoints.
 HISTORY_KEY = 'connection_weight_history'
 
-#: What a checkpoint holds for pruning, as plain data: see `describe_search`.
-SEARCH_KEY = 'sparsemask_search'
-
 #: Files that a search leaves.
-RESULTS = ('connectivity.json', 'connectivity.svg', 'connection_weights.svg', 'retrain.py')
-
-
-class Supernet(Protocol):
-    """What pruning needs of a supernet: an `FDNHead`, or a `SavedSupernet`."""
-
-    connectivity: Connectivity
-    in_channels: Sequence[int]
-    channels: int
-    out_channels: int
-
-    def connection_weights(self) -> dict[Connection, float]:
-        """Weight in [0, 1] of every connection, finest stage first."""
-
-
-@dataclass(frozen=True)
-class SavedSupernet:
-    """A supernet as a checkpoint describes it: sizes and connection weights, no network.
-
-    Attributes:
-        connectivity: The search space.
-        in_channels: Channels of ``E1`` .. ``EL``.
-        channels: Of the decoder.
-        out_channels: Of the classifier.
-        weights: Weight in [0, 1] of every connection, finest stage first.
-    """
-
-    connectivity: Connectivity
-    in_channels: tuple[int, ...]
-    channels: int
-    out_channels: int
-    weights: dict[Connection, float]
-
-    def connection_weights(self) -> dict[Connection, float]:
-        """Weight in [0, 1] of every connection, finest stage first."""
-        return dict(self.weights)
+RESULTS = (
+    'connectivity.json',
+    'connectivity.svg',
+    'connection_weights.svg',
+    'retrain.py',
+    'finetune.py',
+    'pruned.pth',
+)
 
 
 @dataclass
@@ -129,18 +96,6 @@ class PruneStatus:
         return 0 < self.live < self.total and self.smallest_kept >= factor * self.largest_dropped
 
 
-def pruned_model(runner: Any) -> nn.Module:
-    """The model of a running search whose connection weights count.
-
-    That is the average over iterations if an ``EMAHook`` keeps one: validation scores it, and
-    checkpoints hold it as their weights. Else it is the model that is trained.
-    """
-    for hook in runner.hooks:
-        if isinstance(hook, EMAHook) and hasattr(hook, 'ema_model'):
-            return hook.ema_model.module
-    return runner.model
-
-
 def find_supernet(model: nn.Module) -> FDNHead:
     """The FDNHead of a model.
 
@@ -158,9 +113,20 @@ def find_supernet(model: nn.Module) -> FDNHead:
     )
 
 
+def searched_model(runner: Runner) -> nn.Module:
+    """The model whose weights a search is about: the averaged one if the run has an `EMAHook`.
+
+    That is the one that is validated and that checkpoints hold under ``state_dict``.
+    """
+    for hook in runner.hooks:
+        if isinstance(hook, EMAHook):
+            return hook.ema_model.module
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
 def prune_status(
-    head: Supernet,
-    value: float,
+    head: FDNHead,
+    threshold: float,
     merge: bool,
     weights: Mapping[Connection, float] | None = None,
 ) -> PruneStatus:
@@ -168,7 +134,7 @@ def prune_status(
 
     Args:
         head: The supernet.
-        value: Threshold on the connection weights, in (0, 1).
+        threshold: On the connection weights, in (0, 1).
         merge: See `connectivity.prune.prune`.
         weights: Weights of another moment of the search, instead of the present ones.
 
@@ -177,94 +143,100 @@ def prune_status(
     """
     if weights is None:
         weights = head.connection_weights()
-    dropped, kept = separation(weights, value)
-    live = len(drop_unreachable(threshold(weights, value)))
+    dropped, kept = separation(weights, threshold)
+    live = len(drop_unreachable(keep_above(weights, threshold)))
     parameters = 0
     if live:
-        connectivity = prune(weights, head.connectivity.strides, value, merge)
+        connectivity = prune(weights, head.connectivity.strides, threshold, merge)
         live = len(connectivity)
         parameters = head_parameters(head, connectivity)
     return PruneStatus(live, len(weights), dropped, kept, parameters)
 
 
-def head_parameters(head: Supernet, connectivity: Connectivity) -> int:
+def head_parameters(head: FDNHead, connectivity: Connectivity) -> int:
     """Parameters of the pruned decoder with a supernet's channels and classes."""
     cost = decoder_cost(connectivity, head.in_channels, head.channels, head.out_channels)
     return cost.parameters
 
 
-def write_results(
-    head: Supernet,
-    out_dir: str | os.PathLike[str],
-    value: float,
-    merge: bool = False,
-    history: WeightHistory | None = None,
-    retrain_config: str | None = None,
-    meta: Mapping[str, object] | None = None,
-) -> tuple[Connectivity, list[Path]]:
-    """Prune a supernet and write connectivity.json, both figures and retrain.py.
+def prune_supernet(
+    head: FDNHead, threshold: float, merge: bool, meta: Mapping[str, object] | None = None
+) -> Connectivity:
+    """What is left of a supernet; says in its `meta` how it came about.
 
     Args:
         head: The supernet.
-        out_dir: An existing folder.
-        value: Threshold on the connection weights, in (0, 1).
+        threshold: On the connection weights, in (0, 1).
         merge: See `connectivity.prune.prune`.
-        history: Weights over the search; without it the figure shows the final weights.
-        retrain_config: The config that retrain.py inherits; None writes no retrain.py.
-        meta: Goes into connectivity.json.
-
-    Returns:
-        What was found, and the files that were written.
+        meta: Goes into connectivity.json, too.
 
     Raises:
-        ValueError: Nothing reaches ``D1``, or the weights are not numbers. No file is written then.
+        ValueError: Nothing reaches ``D1``, or the weights are not numbers.
+    """
+    meta = {'source': 'SparseMask search', 'threshold': threshold, 'merge': merge, **(meta or {})}
+    return prune(head.connection_weights(), head.connectivity.strides, threshold, merge, meta)
+
+
+def write_results(
+    head: FDNHead,
+    connectivity: Connectivity,
+    out_dir: str | os.PathLike[str],
+    history: WeightHistory | None = None,
+) -> list[Path]:
+    """Write connectivity.json and both figures.
+
+    Args:
+        head: The supernet.
+        connectivity: What is left of it.
+        out_dir: An existing folder.
+        history: Weights over the search; without it the figure shows the final weights.
+
+    Returns:
+        The files written.
     """
     weights = head.connection_weights()
-    meta = {'source': 'SparseMask search', 'threshold': value, 'merge': merge, **(meta or {})}
-    connectivity = prune(weights, head.connectivity.strides, value, merge, meta)
-    paths = [Path(out_dir) / name for name in RESULTS]
-    graph_data, graph_figure, weights_figure, retrain = paths
-    save(connectivity, graph_data)
-    save_figure(draw_graph(connectivity), graph_figure)
+    names = ('connectivity.json', 'connectivity.svg', 'connection_weights.svg')
+    paths = [Path(out_dir) / name for name in names]
+    save(connectivity, paths[0])
+    save_figure(draw_graph(connectivity), paths[1])
     if history is not None and history.steps:
         figure = draw_weight_history(history.steps, history.weights, list(weights))
     else:
         figure = draw_weights(weights)
-    save_figure(figure, weights_figure)
-    if retrain_config is None:
-        return connectivity, paths[:-1]
-    write_derived_config(
-        retrain,
-        retrain_config,
-        retrain_settings(connectivity),
-        'The pruned decoder, to train from scratch. Written at the end of the search.',
-    )
-    return connectivity, paths
+    save_figure(figure, paths[2])
+    return paths
 
 
-def retrain_settings(connectivity: Connectivity) -> str:
-    """The lines of retrain.py that fill in the connectivity."""
-    stages = ''.join(
-        f'                {stage}={list(sources)!r},\n'
-        for stage, sources in connectivity.stages.items()
-    )
-    return (
-        "work_dir = '{{ fileDirname }}/retrain'\n"
-        'model = dict(\n'
-        '    decode_head=dict(\n'
-        '        connectivity=dict(\n'
-        '            _delete_=True,\n'
-        f'            strides={list(connectivity.strides)!r},\n'
-        '            stages=dict(\n'
-        f'{stages}'
-        '            ),\n'
-        '        ),\n'
-        '    ),\n'
-        ')\n'
-    )
+def write_configs(
+    connectivity: Connectivity,
+    out_dir: str | os.PathLike[str],
+    retrain_config: str | None,
+    finetune_config: str | None = None,
+) -> list[Path]:
+    """Write retrain.py and finetune.py, each if there is a config for it to inherit.
+
+    Args:
+        connectivity: The pruned decoder.
+        out_dir: An existing folder.
+        retrain_config: The config that retrain.py inherits, and finetune.py with less of its
+            schedule.
+        finetune_config: The config that finetune.py inherits instead.
+
+    Returns:
+        The files written.
+    """
+    retrain, finetune = Path(out_dir) / 'retrain.py', Path(out_dir) / 'finetune.py'
+    written = []
+    if retrain_config is not None:
+        write_retrain(retrain, connectivity, retrain_config)
+        written.append(retrain)
+    if retrain_config is not None or finetune_config is not None:
+        write_finetune(finetune, connectivity, retrain_config, finetune_config)
+        written.append(finetune)
+    return written
 
 
-def summary_table(head: Supernet, connectivity: Connectivity) -> str:
+def summary_table(head: FDNHead, connectivity: Connectivity) -> str:
     """Table of the stages left, their inputs and parameters, for people."""
     cost = decoder_cost(connectivity, head.in_channels, head.channels, head.out_channels)
     weights = head.connection_weights()
@@ -286,123 +258,51 @@ def summary_table(head: Supernet, connectivity: Connectivity) -> str:
     )
 
 
-def next_steps(paths: Sequence[Path]) -> str:
-    """What was written where, and the command that comes next."""
-    lines = [f'written to {paths[0].parent}: {", ".join(path.name for path in paths)}']
-    lines += [
-        f'retrain with: python tools/train.py {path}' for path in paths if path.name == 'retrain.py'
-    ]
-    return '\n'.join(lines)
-
-
-@dataclass
-class SavedSearch:
-    """A supernet's decoder as a checkpoint has it.
-
-    Attributes:
-        head: The supernet, without its encoder.
-        history: Weights up to the checkpoint; empty if PruneHook did not run.
-        hook: ``threshold``, ``merge`` and ``retrain_config`` of the PruneHook of that search;
-            empty if there was none.
-        iteration: Of the checkpoint.
-    """
-
-    head: Supernet
-    history: WeightHistory
-    hook: dict[str, Any]
-    iteration: int
-
-
-def describe_search(head: Supernet, hook: Mapping[str, Any]) -> dict[str, Any]:
-    """What `load_search` needs, in plain Python types: sizes, connection weights, settings.
+def inheritance_table(
+    head: FDNHead,
+    connectivity: Connectivity,
+    difference: float,
+    scores: Sequence[Mapping[str, float]] = (),
+) -> str:
+    """Supernet and pruned decoder side by side, and how far apart they are.
 
     Args:
         head: The supernet.
-        hook: Settings of the PruneHook.
+        connectivity: What is left of it.
+        difference: From `largest_difference`.
+        scores: Validation scores of the supernet and of the pruned decoder, if there are any.
     """
-    graph = to_dict(head.connectivity)
-    return {
-        'connectivity': {key: graph[key] for key in ('strides', 'stages')},
-        'in_channels': [int(count) for count in head.in_channels],
-        'channels': int(head.channels),
-        'out_channels': int(head.out_channels),
-        'weights': [[*connection, w] for connection, w in head.connection_weights().items()],
-        'hook': dict(hook),
-    }
-
-
-def load_search(
-    path: str | os.PathLike[str], config: str | None = None, trust: bool = False
-) -> SavedSearch:
-    """Read the supernet of a checkpoint. Needs neither data nor the encoder, and runs nothing.
-
-    Args:
-        path: Checkpoint of a search.
-        config: The search's config file, for a checkpoint of a search without PruneHook, or one
-            that was written before checkpoints described their search. It is run, as configs are.
-        trust: See `utils.checkpoints.load_checkpoint`.
-
-    Raises:
-        ValueError: Not a checkpoint, no supernet in it, or no description and no config.
-    """
-    checkpoint = load_checkpoint(path, trust)
-    meta = checkpoint.get('meta', {})
-    info = checkpoint.get('message_hub', {}).get('runtime_info', {})
-    history = info.get(HISTORY_KEY, {})
-    state = checkpoint.get('state_dict', {})
-    prefix = 'decode_head.'
-    if not any(key.startswith(f'{prefix}connections.') for key in state):
-        raise ValueError(
-            f'{path}: holds no supernet (no {prefix}connections.* among its {len(state)} '
-            'parameters); expected a checkpoint of a search, that is of a model with an FDNHead'
-        )
-    if config is not None:
-        cfg = Config.fromfile(config)
-        head: Supernet = _build_head(path, cfg, state, prefix)
-        hooks = [hook for hook in cfg.get('custom_hooks', []) if hook.get('type') == 'PruneHook']
-        hook = dict(hooks[0]) if hooks else {}
-    elif SEARCH_KEY in meta:
-        head, hook = _read_description(path, meta[SEARCH_KEY])
-    else:
-        raise ValueError(
-            f'{path}: does not describe its search; give the config of the search with --config'
-        )
-    return SavedSearch(
-        head,
-        WeightHistory(list(history.get('steps', [])), list(history.get('weights', []))),
-        hook,
-        int(meta.get('iter', 0)),
+    names = [name for name in scores[0]] if scores else []
+    table = PrettyTable(['decoder, same weights', 'connections', 'parameters', *names])
+    table.align = 'r'
+    table.align['decoder, same weights'] = 'l'
+    shape = (head.in_channels, head.channels, head.out_channels)
+    sizes = [
+        ('supernet', head.connectivity, supernet_parameters(head.connectivity, *shape)),
+        ('pruned', connectivity, head_parameters(head, connectivity)),
+    ]
+    for place, (name, graph, parameters) in enumerate(sizes):
+        found = [f'{scores[place][key]:.2f}' for key in names]
+        table.add_row([name, len(graph), f'{parameters:,}', *found])
+    text = (
+        f'{table}\ntheir logits on random features differ by at most {difference:.1e} of the '
+        'largest'
     )
+    if difference > EXACT:
+        text += ': weights above 0 were dropped or stages merged, so the decoders are not equal'
+    return text
 
 
-def _build_head(
-    path: str | os.PathLike[str], cfg: Config, state: Mapping[str, Any], prefix: str
-) -> FDNHead:
-    head = MODELS.build(cfg.model.decode_head)
-    own = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
-    try:
-        head.load_state_dict(own)
-    except RuntimeError as error:
-        raise ValueError(f'{path}: does not fit the config: {error}') from None
-    return find_supernet(head)
-
-
-def _read_description(
-    path: str | os.PathLike[str], data: Any
-) -> tuple[SavedSupernet, dict[str, Any]]:
-    try:
-        supernet = SavedSupernet(
-            from_dict(data['connectivity']),
-            tuple(int(count) for count in data['in_channels']),
-            int(data['channels']),
-            int(data['out_channels']),
-            {Connection(source, stage): float(w) for source, stage, w in data['weights']},
-        )
-        if set(supernet.weights) != set(supernet.connectivity):
-            raise ValueError('the weights are not those of the connections')
-        return supernet, dict(data['hook'])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f'{path}: the description of the search is damaged ({error}); give the config of the '
-            'search with --config'
-        ) from None
+def next_steps(out_dir: str | os.PathLike[str], files: Sequence[Path]) -> str:
+    """What was written where, and the commands that come next."""
+    names = [path.name for path in files]
+    lines = [f'written to {out_dir}: {", ".join(names)}']
+    retrain, finetune, pruned = (
+        Path(out_dir) / name for name in ('retrain.py', 'finetune.py', 'pruned.pth')
+    )
+    if {'finetune.py', 'pruned.pth'} <= set(names):
+        lines.append(f'test as it is: python tools/test.py {finetune} {pruned}')
+        lines.append(f'train further: python tools/train.py {finetune}')
+    if 'retrain.py' in names:
+        lines.append(f'or from scratch: python tools/train.py {retrain}')
+    return '\n'.join(lines)
