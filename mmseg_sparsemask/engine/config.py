@@ -42,7 +42,7 @@ def draw_by_iteration(cfg: Config) -> None:
 
     A hook of another kind in the place ``default_hooks.sampler_seed`` stays.
     """
-    hooks = cfg.setdefault('default_hooks', {})
+    hooks = cfg.get('default_hooks') or {}
     current = hooks.get('sampler_seed') or {}
     if current.get('type', 'DistSamplerSeedHook') == 'DistSamplerSeedHook':
-        hooks['sampler_seed'] = dict(type='SeedHook')
+        cfg.default_hooks = dict(hooks, sampler_seed=dict(type='SeedHook'))

@@ -356,6 +356,63 @@ def test_a_resumed_search_stops_where_it_would_have(tmp_path):
     assert runner.iter == 9
 
 
+def test_a_stopped_search_stays_stopped(tmp_path):
+    make_runner(tmp_path, iterations=20, stop_after=2).train()
+    found = load(tmp_path / 'w/connectivity.json')
+    for _ in range(2):
+        runner = make_runner(tmp_path, iterations=20, stop_after=2)
+        runner._resume, runner._load_from = True, str(tmp_path / 'w/iter_9.pth')
+        runner.train()
+        assert runner.iter == 9
+        assert not (tmp_path / 'w/iter_12.pth').exists()
+        assert load(tmp_path / 'w/connectivity.json') == found
+    assert 'converged before: 5 connections' in log_of(tmp_path / 'w')
+    assert not (tmp_path / 'w/earlier').exists()
+
+
+def test_results_of_an_earlier_search_are_kept(searched, tmp_path):
+    make_runner(tmp_path, 3).train()
+    before = {name: (tmp_path / 'w' / name).read_bytes() for name in RESULTS}
+    make_runner(tmp_path, 4, {'D1': ['E1', 'E2']}).train()
+    kept = tmp_path / 'w/earlier/1'
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
+    assert files_of(tmp_path / 'w') == RESULTS
+    assert 'the results of an earlier search were moved to' in log_of(tmp_path / 'w')
+
+
+def test_infinite_weights_are_reported(tmp_path):
+    runner = make_runner(tmp_path, 3)
+    head = find_supernet(runner.model)
+    with torch.no_grad():
+        head.connections.raw['D1'][0] = float('inf')
+    with pytest.raises(ValueError, match=r'expected finite numbers, got .*inf.* in raw\.D1'):
+        head.connection_weights()
+
+
+def test_a_checkpoint_runs_nothing(searched, tmp_path):
+    """Neither its config nor the names in its description of the search."""
+    made = tmp_path / 'made'
+    whole = torch.load(searched[0] / 'iter_7.pth', weights_only=False)
+    whole['meta']['cfg'] = f'open({str(made)!r}, "w")\n'
+    path = tmp_path / 'a.pth'
+    torch.save(whole, path)
+    assert prune_supernet(load_search(path).head, 1e-3, False) == load(
+        searched[0] / 'connectivity.json'
+    )
+    whole['meta'][SEARCH_KEY]['head']['connections'] = dict(
+        type='subprocess.run', args=['touch', str(made)]
+    )
+    torch.save(whole, path)
+    with pytest.raises(ValueError, match="'subprocess.run' is not the name of a registered"):
+        load_search(path)
+    del whole['meta'][SEARCH_KEY]
+    torch.save(whole, path)
+    with pytest.raises(ValueError, match=r'does not describe its search; .*--config'):
+        load_search(path)
+    assert load_search(path, str(searched[0] / '../search.py')).hook['interval'] == 3
+    assert not made.exists()
+
+
 def test_stops_after_the_epoch(tmp_path):
     """By epochs of 6 iterations: converged at 9, so the second epoch is the last."""
     tiny.write_configs(tmp_path)

@@ -74,8 +74,8 @@ class PruneHook(Hook):
             exist; the work directory cannot be written. All before training starts.
     """
 
-    # After the EMAHook (NORMAL), whose average it reads; before the LoggerHook (BELOW_NORMAL), which
-    # shows its numbers.
+    # After the EMAHook (NORMAL), whose average it reads; before the LoggerHook (BELOW_NORMAL),
+    # which shows its numbers.
     priority = 55
 
     def __init__(

@@ -39,6 +39,7 @@ class DrawnIndex(int):
     draw: tuple[int, int]
 
     def __new__(cls, index: int, draw: tuple[int, int]) -> DrawnIndex:
+        """An index, and (pass over the data set, place in that pass)."""
         self = super().__new__(cls, index)
         self.draw = draw
         return self
