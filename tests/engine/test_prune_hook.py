@@ -24,7 +24,7 @@ from mmseg_sparsemask.engine.pruning import (
     write_configs,
     write_results,
 )
-from mmseg_sparsemask.engine.saved_search import load_search
+from mmseg_sparsemask.engine.saved_search import SEARCH_KEY, load_search
 from mmseg_sparsemask.engine.validation import validate
 
 STAGES = {'D5': ['E5', 'G'], 'D1': ['E1', 'E3', 'D5']}
