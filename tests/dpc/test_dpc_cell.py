@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmseg_sparsemask.dpc.cell import Branch, Cell, Operation
-from mmseg_sparsemask.dpc.draw import draw_cell, save_figure
+from mmseg_sparsemask.dpc.draw import draw_cell
 from mmseg_sparsemask.dpc.presets import PRESETS, resolve_cell
 from mmseg_sparsemask.dpc.space import SearchSpace
+from mmseg_sparsemask.utils.figures import save_figure
 
 PUBLISHED = [
     {'kernel': 3, 'rate': [1, 6], 'op': 'conv', 'input': -1},
@@ -81,7 +82,7 @@ def test_hash_tells_apart_exactly_what_differs(branches, rates, conv):
         assert len({cell.hash for cell in group}) == 1
 
 
-def test_meta_is_not_identity(tmp_path):
+def test_meta_is_not_search_fingerprint(tmp_path):
     cell = Cell(PRESETS['aspp']().branches, {'note': 'x'})
     assert cell == PRESETS['aspp']() and cell.hash == PRESETS['aspp']().hash
     cell.save(tmp_path / 'cell.json')
