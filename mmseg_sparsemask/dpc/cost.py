@@ -23,8 +23,8 @@ class CellCost:
         parameters: Convolution weights of the branches (the paper's count).
         parameters_projected: The same with the 1x1 projection after the concatenation.
         multiply_adds: Multiply-adds of those branch convolutions.
-        multiply_adds_normed: ``multiply_adds`` with one more operation per branch output channel and position
-            (the paper's count of the published cell).
+        multiply_adds_normed: ``multiply_adds`` with one more operation per branch output channel
+            and position (the paper's count of the published cell).
         multiply_adds_projected: ``multiply_adds`` with the projection's.
     """
 

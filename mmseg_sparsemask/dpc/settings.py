@@ -103,7 +103,8 @@ class SearchSettings:
         space: What to search.
         sampler: See `build_sampler`.
         objectives: ``miou``, then any of ``parameters``, ``multiply_adds``, ``latency``.
-        constraints: Upper bounds of ``parameters``, ``multiply_adds`` or ``latency`` (milliseconds).
+        constraints: Upper bounds of ``parameters``, ``multiply_adds`` or ``latency`` (in
+            milliseconds).
         seed: Of the draws.
         retrain: The config that the best cell is filled into, an absolute path; None for none.
         heartbeat: Seconds between two signs of life of a trial.

@@ -67,7 +67,8 @@ def storage_url(storage: str) -> URL:
 def shown_url(url: URL) -> str:
     """A URL for messages: every password in it is ``***``."""
     query = {key: '***' if _SECRET.search(key) else value for key, value in url.query.items()}
-    return url.set(query=query).render_as_string(hide_password=True)
+    shown = url.set(query=query).render_as_string(hide_password=True)
+    return shown.replace('%2A%2A%2A', '***')
 
 
 def _without_secrets(text: str, url: URL) -> str:
