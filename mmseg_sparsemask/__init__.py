@@ -10,6 +10,23 @@ from mmseg_sparsemask.version import __version__
 check_toolbox()
 allow_checkpoint_types()
 
-from mmseg_sparsemask import datasets, dpc, engine, evaluation, models  # noqa: E402
+from mmseg_sparsemask import (  # noqa: E402
+    datasets,
+    dpc,
+    edges,
+    engine,
+    evaluation,
+    models,
+    saliency,
+)
 
-__all__ = ['__version__', 'datasets', 'dpc', 'engine', 'evaluation', 'models']
+__all__ = [
+    '__version__',
+    'datasets',
+    'dpc',
+    'edges',
+    'engine',
+    'evaluation',
+    'models',
+    'saliency',
+]

@@ -3,15 +3,15 @@
 import argparse
 import sys
 
-from mmseg_sparsemask.evaluation.edge_report import score_dict, write_report
-from mmseg_sparsemask.evaluation.edge_scores import (
+from mmseg_sparsemask.edges.files import find_pairs, read_annotations, read_prediction
+from mmseg_sparsemask.edges.report import score_dict, write_report
+from mmseg_sparsemask.edges.scores import (
     EdgeCounts,
     default_thresholds,
     evaluate_image,
     summarise,
 )
-from mmseg_sparsemask.evaluation.workers import WorkerPool, default_workers, gather
-from mmseg_sparsemask.utils.boundary_files import find_pairs, read_annotations, read_prediction
+from mmseg_sparsemask.edges.workers import WorkerPool, default_workers, gather
 
 
 def parse_args():
@@ -41,7 +41,7 @@ def main():
     try:
         thresholds = default_thresholds(args.thresholds)
         pairs = find_pairs(args.pred_dir, args.gt_dir)
-        pool = WorkerPool(args.workers, preload=['mmseg_sparsemask.evaluation.edge_scores'])
+        pool = WorkerPool(args.workers, preload=['mmseg_sparsemask.edges.scores'])
         settings = (thresholds, args.max_dist, not args.no_nms)
         try:
             counts = gather([pool.submit(count, *pair, *settings) for pair in pairs], progress=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from mmseg_sparsemask.utils.palette import voc_palette
+from mmseg_sparsemask.datasets.palette import voc_palette
 
 #: Of the keys below. A reader refuses a file of another version.
 FORMAT_VERSION = 1

@@ -9,6 +9,7 @@ import torch
 from mmengine.config import Config
 from reference.tiny import ROOT, call
 
+from mmseg_sparsemask.datasets.palette import voc_palette
 from mmseg_sparsemask.deployment.overlay import legend, overlay
 from mmseg_sparsemask.deployment.predictor import (
     OnnxPredictor,
@@ -17,7 +18,6 @@ from mmseg_sparsemask.deployment.predictor import (
     metadata_of,
     read_image,
 )
-from mmseg_sparsemask.utils.palette import voc_palette
 
 
 def picture(height, width, seed=0):

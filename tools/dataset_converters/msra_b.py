@@ -2,7 +2,7 @@
 
 import argparse
 
-from mmseg_sparsemask.datasets.saliency_converters import convert_msra_b
+from mmseg_sparsemask.saliency.converters import convert_msra_b
 
 
 def parse_args():

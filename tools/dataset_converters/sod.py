@@ -2,7 +2,7 @@
 
 import argparse
 
-from mmseg_sparsemask.datasets.saliency_converters import join_sod
+from mmseg_sparsemask.saliency.converters import join_sod
 
 
 def parse_args():

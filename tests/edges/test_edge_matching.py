@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmseg_sparsemask.evaluation.edge_matching import match_boundaries, match_points
+from mmseg_sparsemask.edges.matching import match_boundaries, match_points
 
 
 def exhaustive(a, b, radius):

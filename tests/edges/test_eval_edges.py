@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from mmseg_sparsemask.utils.boundary_files import find_pairs, read_annotations, read_prediction
+from mmseg_sparsemask.edges.files import find_pairs, read_annotations, read_prediction
 
 ROOT = Path(__file__).parents[2]
 

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmseg_sparsemask.datasets.transforms.hed_augment import (
+from mmseg_sparsemask.edges.hed_augment import (
     HEDAugment,
     largest_upright_rectangle,
     rotate_and_crop,

@@ -6,8 +6,8 @@ from mmseg.registry import DATASETS
 from scipy.io import savemat
 
 import mmseg_sparsemask  # noqa: F401
-from mmseg_sparsemask.datasets.bsds500 import BSDS500Dataset
-from mmseg_sparsemask.datasets.transforms.boundaries import (
+from mmseg_sparsemask.edges.datasets import BSDS500Dataset
+from mmseg_sparsemask.edges.transforms import (
     LoadBSDSBoundaries,
     boundaries_of,
     consensus_label,

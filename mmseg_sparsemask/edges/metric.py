@@ -10,21 +10,21 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from mmseg.registry import METRICS
 
-from mmseg_sparsemask.evaluation.edge_report import score_dict, write_report
-from mmseg_sparsemask.evaluation.edge_scores import (
+from mmseg_sparsemask.edges.report import score_dict, write_report
+from mmseg_sparsemask.edges.scores import (
     EdgeCounts,
     check_inputs,
     default_thresholds,
     evaluate_image,
     summarise,
 )
-from mmseg_sparsemask.evaluation.metrics.probability_maps import (
+from mmseg_sparsemask.edges.workers import WorkerPool, default_workers, gather
+from mmseg_sparsemask.evaluation.probability_maps import (
     check_listed_once,
     image_name,
     probability,
     save_map,
 )
-from mmseg_sparsemask.evaluation.workers import WorkerPool, default_workers, gather
 from mmseg_sparsemask.utils.extras import require_extra
 
 
@@ -141,7 +141,7 @@ class EdgeMetric(BaseMetric):
         return super().evaluate(size)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Scores of the data set, see ``mmseg_sparsemask.evaluation.edge_scores.summarise``."""
+        """Scores of the data set, see ``mmseg_sparsemask.edges.scores.summarise``."""
         names = [name for name, _ in results]
         check_listed_once(names)
         logger = MMLogger.get_current_instance()

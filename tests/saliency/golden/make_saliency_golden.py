@@ -4,7 +4,7 @@ PySODMetrics asks for other NumPy, scikit-image and OpenCV versions than the too
 in an environment of its own:
 
     python -m venv sod && sod/bin/pip install pysodmetrics
-    sod/bin/python tests/evaluation/golden/make_saliency_golden.py
+    sod/bin/python tests/saliency/golden/make_saliency_golden.py
 """
 
 import json

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmseg_sparsemask.evaluation.nms import edge_nms, edge_orientation, suppress_non_maxima
+from mmseg_sparsemask.edges.nms import edge_nms, edge_orientation, suppress_non_maxima
 
 
 def _ridge(angle, size=61, width=2.0):

@@ -8,7 +8,8 @@ from pathlib import Path
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-from mmseg_sparsemask.datasets.saliency import list_stems
+from mmseg_sparsemask.datasets.reading import list_stems
+from mmseg_sparsemask.datasets.shapes import ShapesDataset, shapes_address
 
 SPLITS = ('train', 'val', 'test')
 EDGE_METAINFO = dict(classes=('background', 'edge'), palette=[[0, 0, 0], [255, 255, 255]])
@@ -63,3 +64,26 @@ class BSDS500Dataset(BaseSegDataset):
                     )
                 )
         return data
+
+
+@DATASETS.register_module()
+class ShapesEdgeDataset(ShapesDataset):
+    """Drawn scenes with the outlines of their shapes as boundaries, one annotator.
+
+    ``seg_map_path`` of an item is the map of instances: read it with ``LoadInstanceBoundaries``.
+    Arguments as `~.shapes.ShapesDataset`.
+    """
+
+    METAINFO = EDGE_METAINFO
+
+    def load_data_list(self) -> list[dict]:
+        """Items of the segmentation data set with instances in place of classes."""
+        return [
+            {
+                **item,
+                'seg_map_path': shapes_address(
+                    self.size, self.seed, self.split, index, 'instances'
+                ),
+            }
+            for index, item in enumerate(super().load_data_list())
+        ]

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from mmseg_sparsemask.evaluation.edge_scores import EdgeScores, f_measure
+from mmseg_sparsemask.edges.scores import EdgeScores, f_measure
+from mmseg_sparsemask.utils.figures import new_figure, save_figure
 from mmseg_sparsemask.utils.files import write_atomically, write_json
 
 
@@ -34,16 +34,13 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return text.getvalue()
 
 
-def draw_curves(curves: dict[str, EdgeScores], path: str | Path) -> None:
-    """Plot precision over recall on lines of equal F, one curve per name.
+def draw_curves(curves: dict[str, EdgeScores]) -> Figure:
+    """Precision over recall on lines of equal F, one curve per name.
 
     Args:
         curves: Name for the legend -> scores.
-        path: Where to write; the suffix picks the format (svg, png, pdf).
     """
-    path = Path(path)
-    figure = Figure(figsize=(5.5, 5), layout='constrained')
-    FigureCanvasAgg(figure)
+    figure = new_figure(5.5, 5)
     axes = figure.add_subplot()
     recall = np.linspace(0.01, 1, 200)
     for f in np.arange(1, 10) / 10:
@@ -57,14 +54,14 @@ def draw_curves(curves: dict[str, EdgeScores], path: str | Path) -> None:
             axes.annotate(f'F={f:.1f}', (x[-1], y[-1]), color='0.5', fontsize=7, ha='right')
     for name, scores in curves.items():
         shown = scores.precision + scores.recall > 0
-        label = f'{name} (ODS {scores.ods:.3f}, OIS {scores.ois:.3f}, AP {scores.ap:.3f})'
+        # Between two dollar signs matplotlib would read mathematics.
+        shown_name = name.replace('$', r'\$')
+        label = f'{shown_name} (ODS {scores.ods:.3f}, OIS {scores.ois:.3f}, AP {scores.ap:.3f})'
         line = axes.plot(scores.recall[shown], scores.precision[shown], label=label)[0]
         axes.plot(scores.ods_recall, scores.ods_precision, 'o', color=line.get_color())
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel='Recall', ylabel='Precision', aspect='equal')
     axes.legend(loc='lower left', fontsize=8)
-    data = io.BytesIO()
-    figure.savefig(data, format=path.suffix.lstrip('.') or 'svg', metadata={'Date': None})
-    write_atomically(path, data.getvalue())
+    return figure
 
 
 def write_report(
@@ -89,4 +86,4 @@ def write_report(
     images = [[name, *(float(v) for v in row)] for name, row in zip(names, scores.images)]
     table = _table(['image', 'threshold', 'recall', 'precision', 'f'], images)
     write_atomically(folder / 'images.csv', table)
-    draw_curves({title: scores}, folder / 'precision_recall.svg')
+    save_figure(draw_curves({title: scores}), folder / 'precision_recall.svg')

@@ -7,44 +7,11 @@ from pathlib import Path
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
+from mmseg_sparsemask.datasets.reading import list_stems, read_list
+from mmseg_sparsemask.datasets.scene import CLASSES
+from mmseg_sparsemask.datasets.shapes import ShapesDataset
+
 SALIENCY_METAINFO = dict(classes=('background', 'salient'), palette=[[0, 0, 0], [255, 255, 255]])
-
-
-def list_stems(folder: Path, suffix: str) -> list[str]:
-    """Sorted names without suffix of the files of one kind in a folder.
-
-    Raises:
-        FileNotFoundError: If the folder is missing or holds none.
-    """
-    if not folder.is_dir():
-        raise FileNotFoundError(f'{folder} is not a folder; link or convert the data set first')
-    stems = sorted(path.stem for path in folder.iterdir() if path.suffix == suffix)
-    if not stems:
-        raise FileNotFoundError(f'no {suffix} files in {folder}')
-    return stems
-
-
-def read_list(path: Path) -> list[str]:
-    """Names in a list, one a line, without suffix.
-
-    Raises:
-        FileNotFoundError: If the list is missing.
-        ValueError: If it is empty or names an image twice.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f'list {path} is missing; run the converter of the data set')
-    # Only known suffixes are cut: a dot can be part of a name.
-    names = []
-    for line in path.read_text().splitlines():
-        name = line.strip()
-        if name:
-            names.append(name[:-4] if name.lower().endswith(('.jpg', '.png', '.bmp')) else name)
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f'{path} lists {len(twice)} images twice, for example {twice[0]}')
-    if not names:
-        raise ValueError(f'{path} is empty')
-    return names
 
 
 @DATASETS.register_module()
@@ -103,3 +70,18 @@ class SaliencyDataset(BaseSegDataset):
                     )
             data.append(item)
         return data
+
+
+@DATASETS.register_module()
+class ShapesSaliencyDataset(ShapesDataset):
+    """Drawn scenes in which the salient object is everything but the background.
+
+    Reads with the toolbox's ``LoadAnnotations``. Arguments as `~.shapes.ShapesDataset`.
+    """
+
+    METAINFO = SALIENCY_METAINFO
+
+    def load_data_list(self) -> list[dict]:
+        """Items of the segmentation data set with all shapes mapped to one class."""
+        binary = {label: min(label, 1) for label in range(len(CLASSES))}
+        return [{**item, 'label_map': binary} for item in super().load_data_list()]

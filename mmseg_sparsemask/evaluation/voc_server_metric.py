@@ -12,8 +12,8 @@ from mmengine.logging import MMLogger
 from mmseg.registry import METRICS
 from PIL import Image
 
+from mmseg_sparsemask.datasets.palette import voc_palette
 from mmseg_sparsemask.utils.files import replacing
-from mmseg_sparsemask.utils.palette import voc_palette
 
 
 @METRICS.register_module()

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from mmseg_sparsemask.datasets.saliency_converters import (
+from mmseg_sparsemask.saliency.converters import (
     MSRA_B_COUNTS,
     convert_msra_b,
     join_sod,

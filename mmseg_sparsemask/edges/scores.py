@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmseg_sparsemask.evaluation.edge_matching import match_boundaries
-from mmseg_sparsemask.evaluation.nms import edge_nms
+from mmseg_sparsemask.edges.matching import match_boundaries
+from mmseg_sparsemask.edges.nms import edge_nms
 from mmseg_sparsemask.utils.extras import require_extra
 
 
@@ -164,7 +164,7 @@ def evaluate_image(
         targets: Boundary map of each annotator, (H, W), nonzero = boundary.
         thresholds: Cut levels; a pixel is predicted where pred >= threshold.
         max_dist: Tolerance as a share of the image diagonal.
-        nms: Apply `~mmseg_sparsemask.evaluation.nms.edge_nms` first.
+        nms: Apply `~mmseg_sparsemask.edges.nms.edge_nms` first.
         thinning: Thin each cut map to lines one pixel wide.
         border: Width in pixels of the frame that ``nms`` fades.
         name: Of the image, for error messages.

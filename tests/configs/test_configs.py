@@ -15,7 +15,7 @@ from mmseg.registry import DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS
 
 import mmseg_sparsemask  # noqa: F401
 
-ROOT = Path(__file__).parents[1] / 'configs'
+ROOT = Path(__file__).parents[2] / 'configs'
 #: How many configs there are, by folder (``_base_`` holds parts of configs).
 COUNTS = {
     'dpc': 22,

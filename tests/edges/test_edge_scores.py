@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmseg_sparsemask.evaluation.edge_scores import (
+from mmseg_sparsemask.edges.scores import (
     EdgeCounts,
     average_precision,
     best_f,

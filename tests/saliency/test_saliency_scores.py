@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmseg_sparsemask.evaluation import saliency
-from mmseg_sparsemask.evaluation.saliency import score_image, summarise, to_uint8
+from mmseg_sparsemask.saliency import scores as saliency
+from mmseg_sparsemask.saliency.scores import score_image, summarise, to_uint8
 
 GOLDEN = json.loads((Path(__file__).parent / 'golden' / 'saliency_golden.json').read_text())
 

@@ -1,14 +1,14 @@
-"""Loading of binary targets: saliency masks and boundaries."""
+"""Loading of boundaries."""
 
 from __future__ import annotations
 
-import cv2
 import mmengine.fileio as fileio
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
-from mmseg_sparsemask.utils.boundary_files import parse_bsds_mat
+from mmseg_sparsemask.datasets.reading import read_image
+from mmseg_sparsemask.edges.files import parse_bsds_mat
 
 IGNORE = 255
 
@@ -99,7 +99,7 @@ class LoadInstanceBoundaries(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Load one annotation."""
-        segments = _read_image(results['seg_map_path'], self.backend_args)
+        segments = read_image(results['seg_map_path'], self.backend_args)
         if segments.ndim != 2:
             raise ValueError(
                 f'{results["seg_map_path"]} must hold one channel of integer labels, '
@@ -109,54 +109,6 @@ class LoadInstanceBoundaries(BaseTransform):
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}()'
-
-
-@TRANSFORMS.register_module()
-class LoadSaliencyMask(BaseTransform):
-    """Load ``seg_map_path``, the mask of the salient objects, as labels 0 and 1.
-
-    Understands masks of 0 and 1, of 0 and 255, and grey ones with antialiased or compressed
-    outlines, which are cut above 128 as the field does.
-
-    Args:
-        backend_args: Of the file backend.
-    """
-
-    def __init__(self, backend_args: dict | None = None) -> None:
-        self.backend_args = dict(backend_args) if backend_args else None
-
-    def transform(self, results: dict) -> dict:
-        """Load one mask.
-
-        Raises:
-            ValueError: If the mask is in colour or its values fit none of the three kinds.
-        """
-        path = results['seg_map_path']
-        mask = _read_image(path, self.backend_args)
-        if mask.ndim == 3:
-            if (mask[..., :3] != mask[..., :1]).any():
-                raise ValueError(f'{path} is a colour image; expected a mask in grey')
-            mask = mask[..., 0]
-        highest = mask.max(initial=0)
-        if mask.dtype != np.uint8 or 1 < highest <= 128:
-            raise ValueError(
-                f'{path} has values up to {highest} ({mask.dtype}); expected 0 and 1, 0 and 255, '
-                'or 8-bit grey that reaches above 128; is it a map of labels?'
-            )
-        results['gt_seg_map'] = (mask > (128 if highest > 1 else 0)).astype(np.uint8)
-        results['seg_fields'].append('gt_seg_map')
-        return results
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}()'
-
-
-def _read_image(path: str, backend_args: dict | None) -> np.ndarray:
-    data = np.frombuffer(fileio.get(path, backend_args=backend_args), dtype=np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise ValueError(f'{path} is not an image that OpenCV can read')
-    return image
 
 
 def _add_boundaries(results: dict, boundaries: np.ndarray, minority: str) -> dict:

@@ -5,8 +5,8 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
 import mmseg_sparsemask  # noqa: F401
-from mmseg_sparsemask.datasets.saliency import SaliencyDataset
-from mmseg_sparsemask.datasets.transforms.boundaries import LoadSaliencyMask
+from mmseg_sparsemask.saliency.datasets import SaliencyDataset
+from mmseg_sparsemask.saliency.transforms import LoadSaliencyMask
 
 PIPELINE = [
     dict(type='LoadImageFromFile'),

@@ -9,13 +9,13 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from mmseg.registry import METRICS
 
-from mmseg_sparsemask.evaluation.metrics.probability_maps import (
+from mmseg_sparsemask.evaluation.probability_maps import (
     check_listed_once,
     image_name,
     probability,
     save_map,
 )
-from mmseg_sparsemask.evaluation.saliency import score_image, summarise, to_uint8
+from mmseg_sparsemask.saliency.scores import score_image, summarise, to_uint8
 
 
 @METRICS.register_module()
@@ -24,7 +24,7 @@ class SaliencyMetric(BaseMetric):
 
     Needs a one-channel output (``out_channels=1``) and labels 0 and 1 at the image's original
     size. Scores are those of the 8-bit map that ``output_dir`` receives; see
-    `mmseg_sparsemask.evaluation.saliency` for the definitions.
+    `mmseg_sparsemask.saliency.scores` for the definitions.
 
     Args:
         stretch: Spread each map to the full range first, as the field's boxes do.
@@ -80,7 +80,7 @@ class SaliencyMetric(BaseMetric):
             self.results.append((name, image))
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Scores of the data set, see `~mmseg_sparsemask.evaluation.saliency.summarise`."""
+        """Scores of the data set, see `~mmseg_sparsemask.saliency.scores.summarise`."""
         check_listed_once([name for name, _ in results])
         logger = MMLogger.get_current_instance()
         if self.output_dir is not None:
