@@ -161,7 +161,7 @@ def test_mixing_share():
         }
     )
     study.tell(first, 1.0)
-    centre = first.parameters
+    centre = first.params
     near = 0
     for _ in range(200):
         trial = study.ask()
