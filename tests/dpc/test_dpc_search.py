@@ -109,15 +109,6 @@ def test_exact_counts_and_no_cell_twice(make_job, fake, kind):
     assert len(finished_trials(more)) == 12
 
 
-def test_a_worker_killed_before_it_had_a_cell_leaves_nothing_to_run_again(make_job, fake):
-    job = make_job(3)
-    retry = dict(failed_trial=0, retry_history=[0])
-    study_of(job).add_trial(optuna.trial.create_trial(state=TrialState.WAITING, system_attrs=retry))
-    study = work(job, 1)
-    assert study.get_trials()[0].user_attrs == {'skipped': 'nothing to run again'}
-    assert len(finished_trials(study)) == len(fake) == 3
-
-
 @pytest.mark.parametrize('kind', ['local_search', pytest.param('tpe', marks=pytest.mark.slow)])
 def test_a_whole_small_space(make_job, fake, kind):
     space = SearchSpace(branches=2, rates=(1,), grids=(1,))
@@ -170,7 +161,7 @@ def test_mixing_share():
         }
     )
     study.tell(first, 1.0)
-    centre = first.parameters
+    centre = first.params
     near = 0
     for _ in range(200):
         trial = study.ask()
