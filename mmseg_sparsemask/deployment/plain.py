@@ -307,10 +307,10 @@ def _skip(module: nn.Module, name: str) -> None:
 
 def _connection_weights(head: FusionHead) -> dict[tuple[str, str], tuple[Tensor, Tensor]]:
     """Weight (K, C) and bias (K,) of each connection (source, stage) of a head in evaluation."""
-    scales = head.connection_scales()
+    scales = head.weights_by_source()
     weights = {}
     for source in head.connectivity.sources():
-        users = head.connectivity.consumers(source)
+        users = head.connectivity.users(source)
         weight, bias = head.folded_weight(source, None, scales.get(source))
         if bias is None:
             bias = weight.new_zeros(len(weight))

@@ -28,7 +28,7 @@ from mmseg_sparsemask.connectivity.draw import (
     draw_weight_history,
     draw_weights,
 )
-from mmseg_sparsemask.connectivity.prune import drop_unreachable, separation, threshold
+from mmseg_sparsemask.connectivity.prune import drop_unreachable, keep_above, separation
 from mmseg_sparsemask.models.decode_heads import FDNHead
 from mmseg_sparsemask.utils.derived_config import write_derived_config
 from mmseg_sparsemask.utils.figures import save_figure
@@ -123,7 +123,7 @@ def prune_status(
     if weights is None:
         weights = head.connection_weights()
     dropped, kept = separation(weights, value)
-    live = len(drop_unreachable(threshold(weights, value)))
+    live = len(drop_unreachable(keep_above(weights, value)))
     parameters = 0
     if live:
         connectivity = prune(weights, head.connectivity.strides, value, merge)

@@ -39,8 +39,8 @@ class FDNHead(FusionHead):
         in_channels: Channels of ``E1`` .. ``EL``.
         in_index: Their places in the tuple that the backbone gives.
         strides: Their strides, for the result: connectivity.json names them.
-        connections: Config of the module with the connection weights: ``RelaxedConnections``
-            (SparseMask) or ``TopKConnections`` (MaskConnect).
+        connections: Config of the rule for the connection weights: ``RelaxedConnections``
+            (SparseMask), ``TopKConnections`` (MaskConnect), or another `ConnectionRule`.
         loss_connectivity: Config of the loss on the connection weights; None for none.
         connectivity: The search space; the full network by default.
         **kwargs: See `FusionHead`.
@@ -85,12 +85,11 @@ class FDNHead(FusionHead):
 
     def connection_weights(self) -> dict[Connection, float]:
         """Weight in [0, 1] of every connection, as pruning sees it; finest stage first."""
+        by_stage = self.connections.weights()
         return {
             Connection(source, stage): weight
-            for stage, weights in self.connections.weights().items()
-            for source, weight in zip(
-                self.connectivity.stages[stage], weights.detach().double().tolist()
-            )
+            for stage, sources in reversed(self.stages.items())
+            for source, weight in zip(sources, by_stage[stage].detach().double().tolist())
         }
 
     def decode(self, features: Sequence[Tensor]) -> Tensor:
@@ -104,7 +103,7 @@ class FDNHead(FusionHead):
                 )
         return super().decode(features)
 
-    def connection_scales(self) -> dict[str, Tensor]:
+    def weights_by_source(self) -> dict[str, Tensor]:
         """Connection weights of this pass, drawn anew: see the base class."""
         drawn = self.connections()
         by_source: dict[str, list[Tensor]] = {}
@@ -147,7 +146,7 @@ class FDNHead(FusionHead):
         }
 
     def folded_weight(
-        self, source: str, rows: Tensor | None, scale: Tensor
+        self, source: str, rows: Tensor | None, connection_weight: Tensor
     ) -> tuple[Tensor, Tensor]:
         """``w * bn(conv(.))`` as one weight (n K, C) and bias (n K,)."""
         weight = self.stacked_weight(source)
@@ -157,10 +156,10 @@ class FDNHead(FusionHead):
             self._update(norm, mean, variance, len(rows))
         else:
             mean, variance = norm.running_mean, norm.running_var
-        factor, shift = fold_norm(mean, variance, norm.eps, scale)
+        factor, shift = fold_norm(mean, variance, norm.eps, connection_weight)
         return weight.to(factor.dtype) * factor[:, None], shift
 
-    def weighted_product(self, source: str, rows: Tensor, scale: Tensor) -> Tensor:
+    def weighted_product(self, source: str, rows: Tensor, connection_weight: Tensor) -> Tensor:
         """``w * bn(conv(source))`` (P, n K); w is the scale that ``bn`` itself lacks."""
         norm = self.connection_norms[source]
         product = F.linear(rows, self.stacked_weight(source))
@@ -171,14 +170,14 @@ class FDNHead(FusionHead):
                 product,
                 norm.running_mean,
                 norm.running_var,
-                weight=scale,
+                weight=connection_weight,
                 training=norm.training,
                 momentum=self._rate(norm),
                 eps=norm.eps,
             )
         mean, variance = statistics_of(product, sync=True)
         self._update(norm, mean, variance, len(rows))
-        scale, shift = fold_norm(mean, variance, norm.eps, scale)
+        scale, shift = fold_norm(mean, variance, norm.eps, connection_weight)
         return product * scale.to(product.dtype) + shift.to(product.dtype)
 
     def _outputs(self, source: str) -> int:
