@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mmseg_sparsemask.connectivity.cost import PartCosts
-from mmseg_sparsemask.connectivity.graph import Connection, level_of, stages_from
-from mmseg_sparsemask.connectivity.prune import Connections, drop_unreachable
+from mmseg_sparsemask.connectivity.graph import Connection, Connectivity, level_of, stages_from
+from mmseg_sparsemask.connectivity.prune import (
+    DEFAULT_THRESHOLD,
+    Connections,
+    drop_unreachable,
+    keep_above,
+    prune,
+)
 
 #: What a budget can be asked in, and how a number of it is written for people.
 KINDS = {
@@ -16,6 +23,9 @@ KINDS = {
     'multiply_adds': '{:,.0f} multiply-adds',
     'latency': '{:.2f} ms',
 }
+
+#: A decoder that uses at least this share of a budget is taken as it is.
+FULL_ENOUGH = 0.9
 
 
 @dataclass(frozen=True)
@@ -92,13 +102,47 @@ def cheapest_cost(connections: Iterable[Connection], costs: PartCosts) -> float:
     return costs.fixed + best.get('D1', math.inf)
 
 
+def prune_to_budgets(
+    weights: Mapping[Connection, float],
+    strides: Sequence[int],
+    budgets: Sequence[Budget],
+    threshold: float = DEFAULT_THRESHOLD,
+    merge: bool = False,
+    meta: Mapping[str, Any] | None = None,
+) -> Connectivity:
+    """Prune a supernet to what its weights give within the budgets; without any, as `prune` does.
+
+    Args:
+        weights: Weight in [0, 1] of every connection of the supernet.
+        strides: Stride of ``E1`` .. ``EL``.
+        budgets: What the decoder may cost.
+        threshold: Sigma of the paper, in (0, 1).
+        merge: As in `prune`; it follows the budgets and makes the decoder cheaper still.
+        meta: Passed on to the result, with ``budget`` and ``cost`` by kind if there are budgets.
+
+    Raises:
+        ValueError: See `prune` and `fit_budgets`.
+    """
+    kept = fit_budgets(weights, budgets, threshold)
+    fitted = {c: max(w, threshold) if c in kept else 0.0 for c, w in weights.items()}
+    found = prune(fitted if kept else weights, strides, threshold, merge)
+    known = dict(meta or {})
+    if budgets:
+        known['budget'] = {budget.kind: budget.limit for budget in budgets}
+        known['cost'] = {budget.kind: budget.costs.total(found) for budget in budgets}
+    return Connectivity(strides, found.stages, known)
+
+
 def fit_budgets(
     weights: Mapping[Connection, float], budgets: Sequence[Budget], threshold: float
 ) -> Connections:
     """The decoder that the largest weights give within every budget.
 
-    First what is below the threshold goes, then the smallest weights (`drop_to_budgets`), then
-    what there is room for comes back (`refill`).
+    First what is below the threshold goes, then the smallest weights (`drop_to_budgets`). Where
+    the last of these was so expensive that less than `FULL_ENOUGH` of the budget is left in use,
+    other ends are tried: to leave that one in and drop the next (`pass_over`), to put back what
+    there is room for (`refill`), and the same without one of those that are left, the smallest
+    weight first. The first end that uses enough counts, else the dearest.
 
     Args:
         weights: Weight in [0, 1] of every connection of the search space.
@@ -111,7 +155,7 @@ def fit_budgets(
     Raises:
         ValueError: Of several budgets, each can be kept, but not all at once.
     """
-    above = drop_unreachable(c for c, weight in weights.items() if weight >= threshold)
+    above = drop_unreachable(keep_above(weights, threshold))
     if not above or not budgets:
         return above
     kept = drop_to_budgets(above, weights, budgets)
@@ -123,7 +167,29 @@ def fit_budgets(
         raise ValueError(
             f'budgets of {wanted}: no decoder was found that keeps all of them; raise one'
         )
-    return refill(kept, above, weights, budgets)
+    best: Connections = frozenset()
+    for found in _ends(kept, above, weights, budgets):
+        if _use(found, budgets) >= FULL_ENOUGH:
+            return found
+        best = max(best, found, key=lambda end: _use(end, budgets))
+    return best
+
+
+def _ends(
+    kept: Connections,
+    candidates: Connections,
+    weights: Mapping[Connection, float],
+    budgets: Sequence[Budget],
+) -> Iterator[Connections]:
+    """Decoders within the budgets, those that respect the order of the weights most first."""
+    yield kept
+    yield pass_over(candidates, weights, budgets)
+    filled = refill(kept, candidates, weights, budgets)
+    yield filled
+    for connection in sorted(filled, key=lambda c: (weights[c], c)):
+        left = drop_unreachable(filled - {connection})
+        if left:
+            yield refill(left, candidates - {connection}, weights, budgets)
 
 
 def drop_to_budgets(
@@ -167,15 +233,39 @@ def drop_to_budgets(
     return kept
 
 
+def pass_over(
+    connections: Connections, weights: Mapping[Connection, float], budgets: Sequence[Budget]
+) -> Connections:
+    """Drop the smallest weights first, but none that would leave too little of the budget in use.
+
+    Args:
+        connections: Where to start, all of them reachable.
+        weights: Their weights.
+        budgets: What the result may cost.
+
+    Returns:
+        Connections that use `FULL_ENOUGH` of a budget and keep all; none if that was not found.
+    """
+    kept = frozenset(connections)
+    for connection in sorted(connections, key=lambda c: (weights[c], c)):
+        if _fits(kept, budgets):
+            return kept
+        smaller = drop_unreachable(kept - {connection})
+        if smaller and _use(smaller, budgets) >= FULL_ENOUGH:
+            kept = smaller
+    return kept if _fits(kept, budgets) else frozenset()
+
+
 def refill(
     kept: Connections,
     candidates: Iterable[Connection],
     weights: Mapping[Connection, float],
     budgets: Sequence[Budget],
 ) -> Connections:
-    """Put connections back between stages that are there, the largest weight that fits first.
+    """Put connections back while they fit, the largest weight first.
 
-    One expensive connection less can leave room for several cheap ones.
+    One expensive connection less can leave room for several cheap ones. A connection of a stage
+    that is not there costs nothing yet; it counts once another one makes the stage reachable.
 
     Args:
         kept: A decoder within the budgets.
@@ -183,22 +273,28 @@ def refill(
         weights: Their weights.
         budgets: What the result may cost.
     """
-    alive = {stage for _, stage in kept}
-    room = [budget.limit - budget.costs.total(kept) for budget in budgets]
-    filled = set(kept)
-    for connection in sorted(set(candidates) - kept, key=lambda c: (-weights[c], c)):
-        source, stage = connection
-        if stage not in alive or (source.startswith('D') and source not in alive):
-            continue
-        costs = [budget.costs.connections[connection] for budget in budgets]
-        if all(cost <= left for cost, left in zip(costs, room)):
-            filled.add(connection)
-            room = [left - cost for cost, left in zip(costs, room)]
-    return frozenset(filled)
+    order = sorted(set(candidates) - kept, key=lambda c: (-weights[c], c))
+    chosen, reachable = kept, kept
+    while True:
+        before = chosen
+        for connection in order:
+            if connection in chosen:
+                continue
+            larger = drop_unreachable(chosen | {connection})
+            if larger == reachable or _fits(larger, budgets):
+                chosen, reachable = chosen | {connection}, larger
+        if chosen == before:
+            return reachable
 
 
 def _fits(connections: Connections, budgets: Sequence[Budget]) -> bool:
     return all(budget.costs.total(connections) <= budget.limit for budget in budgets)
+
+
+def _use(connections: Connections, budgets: Sequence[Budget]) -> float:
+    """Share of the budget that is in use, of the one that is used most; 0 without connections."""
+    shares = [budget.costs.total(connections) / budget.limit for budget in budgets]
+    return max(shares) if connections else 0.0
 
 
 def _relative(budgets: Sequence[Budget]) -> PartCosts:

@@ -23,12 +23,14 @@ from mmseg_sparsemask.connectivity import (
     save,
     supernet_parameters,
 )
+from mmseg_sparsemask.connectivity.budget import prune_to_budgets
 from mmseg_sparsemask.connectivity.draw import (
     draw_graph,
     draw_weight_history,
     draw_weights,
 )
 from mmseg_sparsemask.connectivity.prune import drop_unreachable, keep_above, separation
+from mmseg_sparsemask.engine.budget import budgets_of
 from mmseg_sparsemask.models.decode_heads import FDNHead
 from mmseg_sparsemask.utils.derived_config import write_derived_config
 from mmseg_sparsemask.utils.figures import save_figure
@@ -163,7 +165,9 @@ def write_results(
     """
     weights = head.connection_weights()
     meta = {'source': 'SparseMask search', 'threshold': value, 'merge': merge, **(meta or {})}
-    connectivity = prune(weights, head.connectivity.strides, value, merge, meta)
+    connectivity = prune_to_budgets(
+        weights, head.connectivity.strides, budgets_of(head), value, merge, meta
+    )
     out = Path(out_dir)
     save(connectivity, out / 'connectivity.json')
     save_figure(draw_graph(connectivity), out / 'connectivity.svg')

@@ -12,12 +12,25 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from mmseg_sparsemask.connectivity import Connection, Connectivity
-from mmseg_sparsemask.connectivity.budget import KINDS, Budget, check_limit, fit_budgets
+from mmseg_sparsemask.connectivity.budget import (
+    FULL_ENOUGH,
+    KINDS,
+    Budget,
+    check_limit,
+    fit_budgets,
+    refill,
+)
 from mmseg_sparsemask.connectivity.cost import PartCosts, connection_costs
 from mmseg_sparsemask.connectivity.latency import LatencyTable
-from mmseg_sparsemask.connectivity.prune import DEFAULT_THRESHOLD, drop_unreachable
+from mmseg_sparsemask.connectivity.prune import (
+    DEFAULT_THRESHOLD,
+    Connections,
+    drop_unreachable,
+)
 from mmseg_sparsemask.models.losses.controller import ControllerState, NuPI
 from mmseg_sparsemask.models.losses.ramp import check_ramp, ramp_factor
+#: A weight below this is held up where the budget has room for its connection.
+NEARLY_GONE = 0.1
 
 
 @MODELS.register_module()
@@ -30,7 +43,8 @@ class BudgetLoss(nn.Module):
     1. C is the cost of the decoder that pruning would give now. The error ``C / T - 1`` drives the
        multiplier lambda (`NuPI`).
     2. The decoder that the largest weights give within T is left alone (`fit_budgets`).
-    3. The loss is ``lambda * sum w c / mean(c)`` over all other connections, c their costs.
+    3. The loss is ``lambda * sum w c / mean(c)`` over all other connections, c their costs; what is
+       to stay but is nearly gone counts with the opposite sign.
 
     So the weights that go are at 0 when the search ends; and however large lambda has become, what
     fits is not pushed, so the decoder does not fall far below B either.
@@ -123,6 +137,8 @@ class BudgetLoss(nn.Module):
             for cost in [costs.connections[Connection(source, stage)]]
         }
         self._stages = dict(connectivity.stages)
+        self._order = connectivity.connections
+        self.register_buffer('kept', torch.ones(len(self._order), dtype=torch.bool))
 
     @property
     def budget(self) -> Budget:
@@ -162,18 +178,43 @@ class BudgetLoss(nn.Module):
             self.multiplier.fill_(state.multiplier)
             self.smoothed.fill_(state.smoothed)
             self.step.add_(1)
-        kept = fit_budgets(now, [self.budget.with_limit(target)], self.threshold)
+        kept = self._what_fits(now, self.budget.with_limit(target))
         total = 0
         for stage, values in weights.items():
             connections = [Connection(source, stage) for source in self._stages[stage]]
-            pressure = [0.0 if c in kept else self._pressure[c] for c in connections]
+            pressure = [self._pressure[c] * _direction(c in kept, now[c]) for c in connections]
             values = values.to(torch.promote_types(values.dtype, torch.float32))
             total = total + (values * values.new_tensor(pressure)).sum()
         return float(self.multiplier) * total
 
+    def _what_fits(self, weights: Mapping[Connection, float], budget: Budget) -> Connections:
+        """What is left alone in this pass: as before if that still fits, else chosen anew.
+
+        Weights that sink together differ by noise alone: if the choice were always new, others
+        would be left alone in each pass, and in the end nobody.
+        """
+        kept = frozenset(c for c, flag in zip(self._order, self.kept.tolist()) if flag)
+        alive = all(weights[c] >= self.threshold for c in kept)
+        if kept and alive and FULL_ENOUGH * budget.limit <= budget.costs.total(kept) <= budget.limit:
+            return kept
+        kept = fit_budgets(weights, [budget], self.threshold)
+        if budget.costs.total(kept) < FULL_ENOUGH * budget.limit:
+            # What has gone too far comes back.
+            kept = refill(kept, weights, weights, [budget])
+        if self.training:
+            self.kept.copy_(torch.tensor([c in kept for c in self._order]))
+        return kept
+
     def extra_repr(self) -> str:
         """Arguments, for printing."""
         return f'{self.kind}={self.limit}, ramp={self.ramp}, {self.controller}'
+
+
+def _direction(is_kept: bool, weight: float) -> int:
+    """1 for what goes, 0 for what stays, -1 for what is to stay and is nearly gone."""
+    if not is_kept:
+        return 1
+    return -1 if weight < NEARLY_GONE else 0
 
 
 def _read_budget(budget: Mapping[str, Any]) -> tuple[str, float, dict[str, Any]]:
