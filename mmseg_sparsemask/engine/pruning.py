@@ -10,10 +10,12 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.hooks import EMAHook
 from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
 from mmseg.registry import MODELS
 from prettytable import PrettyTable
-from torch import nn
+from torch import Tensor, nn
 
 from mmseg_sparsemask.connectivity import (
     Connection,
@@ -31,10 +33,13 @@ from mmseg_sparsemask.connectivity.draw import (
 )
 from mmseg_sparsemask.connectivity.prune import drop_unreachable, keep_above, separation
 from mmseg_sparsemask.engine.budget import budgets_of
+from mmseg_sparsemask.engine.inheritance import write_finetune, write_retrain
 from mmseg_sparsemask.models.decode_heads import FDNHead
-from mmseg_sparsemask.utils.derived_config import write_derived_config
 from mmseg_sparsemask.utils.figures import save_figure
 from mmseg_sparsemask.utils.toolbox import allow_checkpoint_types
+
+#: Larger differences of logits, relative to the largest, are no rounding.
+EXACT = 1e-4
 
 #: Where the history is kept in the message hub, and so in checkpoints.
 HISTORY_KEY = 'connection_weight_history'
@@ -105,9 +110,20 @@ def find_supernet(model: nn.Module) -> FDNHead:
     )
 
 
+def searched_model(runner: Runner) -> nn.Module:
+    """The model whose weights a search is about: the averaged one if the run has an `EMAHook`.
+
+    That is the one that is validated and that checkpoints hold under ``state_dict``.
+    """
+    for hook in runner.hooks:
+        if isinstance(hook, EMAHook):
+            return hook.ema_model.module
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
 def prune_status(
     head: FDNHead,
-    value: float,
+    threshold: float,
     merge: bool,
     weights: Mapping[Connection, float] | None = None,
 ) -> PruneStatus:
@@ -115,7 +131,7 @@ def prune_status(
 
     Args:
         head: The supernet.
-        value: Threshold on the connection weights, in (0, 1).
+        threshold: On the connection weights, in (0, 1).
         merge: See `connectivity.prune.prune`.
         weights: Weights of another moment of the search, instead of the present ones.
 
@@ -124,11 +140,11 @@ def prune_status(
     """
     if weights is None:
         weights = head.connection_weights()
-    dropped, kept = separation(weights, value)
-    live = len(drop_unreachable(keep_above(weights, value)))
+    dropped, kept = separation(weights, threshold)
+    live = len(drop_unreachable(keep_above(weights, threshold)))
     parameters = 0
     if live:
-        connectivity = prune(weights, head.connectivity.strides, value, merge)
+        connectivity = prune(weights, head.connectivity.strides, threshold, merge)
         live = len(connectivity)
         parameters = head_parameters(head, connectivity)
     return PruneStatus(live, len(weights), dropped, kept, parameters)
@@ -140,72 +156,82 @@ def head_parameters(head: FDNHead, connectivity: Connectivity) -> int:
     return cost.parameters
 
 
-def write_results(
-    head: FDNHead,
-    out_dir: str | os.PathLike[str],
-    value: float,
-    merge: bool = False,
-    history: WeightHistory | None = None,
-    retrain_config: str | None = None,
-    meta: Mapping[str, object] | None = None,
+def prune_supernet(
+    head: FDNHead, threshold: float, merge: bool, meta: Mapping[str, object] | None = None
 ) -> Connectivity:
-    """Prune a supernet and write connectivity.json, both figures and retrain.py.
+    """What is left of a supernet, within its budgets; says in its `meta` how it came about.
 
     Args:
         head: The supernet.
-        out_dir: An existing folder.
-        value: Threshold on the connection weights, in (0, 1).
+        threshold: On the connection weights, in (0, 1).
         merge: See `connectivity.prune.prune`.
-        history: Weights over the search; without it the figure shows the final weights.
-        retrain_config: The config that retrain.py inherits; None writes no retrain.py.
-        meta: Goes into connectivity.json.
+        meta: Goes into connectivity.json, too.
 
     Raises:
-        ValueError: Nothing reaches ``D1``, or the weights are not numbers. No file is written then.
+        ValueError: Nothing reaches ``D1``, or the weights are not numbers.
+    """
+    meta = {'source': 'SparseMask search', 'threshold': threshold, 'merge': merge, **(meta or {})}
+    weights, strides = head.connection_weights(), head.connectivity.strides
+    return prune_to_budgets(weights, strides, budgets_of(head), threshold, merge, meta)
+
+
+def write_results(
+    head: FDNHead,
+    connectivity: Connectivity,
+    out_dir: str | os.PathLike[str],
+    history: WeightHistory | None = None,
+) -> list[Path]:
+    """Write connectivity.json and both figures.
+
+    Args:
+        head: The supernet.
+        connectivity: What is left of it.
+        out_dir: An existing folder.
+        history: Weights over the search; without it the figure shows the final weights.
+
+    Returns:
+        The files written.
     """
     weights = head.connection_weights()
-    meta = {'source': 'SparseMask search', 'threshold': value, 'merge': merge, **(meta or {})}
-    connectivity = prune_to_budgets(
-        weights, head.connectivity.strides, budgets_of(head), value, merge, meta
-    )
-    out = Path(out_dir)
-    save(connectivity, out / 'connectivity.json')
-    save_figure(draw_graph(connectivity), out / 'connectivity.svg')
+    names = ('connectivity.json', 'connectivity.svg', 'connection_weights.svg')
+    paths = [Path(out_dir) / name for name in names]
+    save(connectivity, paths[0])
+    save_figure(draw_graph(connectivity), paths[1])
     if history is not None and history.steps:
         figure = draw_weight_history(history.steps, history.weights, list(weights))
     else:
         figure = draw_weights(weights)
-    save_figure(figure, out / 'connection_weights.svg')
+    save_figure(figure, paths[2])
+    return paths
+
+
+def write_configs(
+    connectivity: Connectivity,
+    out_dir: str | os.PathLike[str],
+    retrain_config: str | None,
+    finetune_config: str | None = None,
+) -> list[Path]:
+    """Write retrain.py and finetune.py, each if there is a config for it to inherit.
+
+    Args:
+        connectivity: The pruned decoder.
+        out_dir: An existing folder.
+        retrain_config: The config that retrain.py inherits, and finetune.py with less of its
+            schedule.
+        finetune_config: The config that finetune.py inherits instead.
+
+    Returns:
+        The files written.
+    """
+    retrain, finetune = Path(out_dir) / 'retrain.py', Path(out_dir) / 'finetune.py'
+    written = []
     if retrain_config is not None:
-        write_derived_config(
-            out / 'retrain.py',
-            retrain_config,
-            retrain_settings(connectivity),
-            'The pruned decoder, to train from scratch. Written at the end of the search.',
-        )
-    return connectivity
-
-
-def retrain_settings(connectivity: Connectivity) -> str:
-    """The lines of retrain.py that fill in the connectivity."""
-    stages = ''.join(
-        f'                {stage}={list(sources)!r},\n'
-        for stage, sources in connectivity.stages.items()
-    )
-    return (
-        "work_dir = '{{ fileDirname }}/retrain'\n"
-        'model = dict(\n'
-        '    decode_head=dict(\n'
-        '        connectivity=dict(\n'
-        '            _delete_=True,\n'
-        f'            strides={list(connectivity.strides)!r},\n'
-        '            stages=dict(\n'
-        f'{stages}'
-        '            ),\n'
-        '        ),\n'
-        '    ),\n'
-        ')\n'
-    )
+        write_retrain(retrain, connectivity, retrain_config)
+        written.append(retrain)
+    if retrain_config is not None or finetune_config is not None:
+        write_finetune(finetune, connectivity, retrain_config, finetune_config)
+        written.append(finetune)
+    return written
 
 
 def summary_table(head: FDNHead, connectivity: Connectivity) -> str:
@@ -230,11 +256,53 @@ def summary_table(head: FDNHead, connectivity: Connectivity) -> str:
     )
 
 
-def next_steps(out_dir: str | os.PathLike[str], files: Sequence[str]) -> str:
-    """What was written where, and the command that comes next."""
-    lines = [f'written to {out_dir}: {", ".join(files)}']
-    if 'retrain.py' in files:
-        lines.append(f'retrain with: python tools/train.py {Path(out_dir) / "retrain.py"}')
+def inheritance_table(
+    head: FDNHead,
+    connectivity: Connectivity,
+    difference: float,
+    scores: Sequence[Mapping[str, float]] = (),
+) -> str:
+    """Supernet and pruned decoder side by side, and how far apart they are.
+
+    Args:
+        head: The supernet.
+        connectivity: What is left of it.
+        difference: From `largest_difference`.
+        scores: Validation scores of the supernet and of the pruned decoder, if there are any.
+    """
+    names = [name for name in scores[0]] if scores else []
+    table = PrettyTable(['decoder, same weights', 'connections', 'parameters', *names])
+    table.align = 'r'
+    table.align['decoder, same weights'] = 'l'
+    shape = (head.in_channels, head.channels, head.out_channels)
+    sizes = [
+        ('supernet', head.connectivity, supernet_parameters(head.connectivity, *shape)),
+        ('pruned', connectivity, head_parameters(head, connectivity)),
+    ]
+    for place, (name, graph, parameters) in enumerate(sizes):
+        found = [f'{scores[place][key]:.2f}' for key in names]
+        table.add_row([name, len(graph), f'{parameters:,}', *found])
+    text = (
+        f'{table}\ntheir logits on random features differ by at most {difference:.1e} of the '
+        'largest'
+    )
+    if difference > EXACT:
+        text += ': weights above 0 were dropped or stages merged, so the decoders are not equal'
+    return text
+
+
+def next_steps(out_dir: str | os.PathLike[str], files: Sequence[Path]) -> str:
+    """What was written where, and the commands that come next."""
+    names = [path.name for path in files]
+    lines = [f'written to {out_dir}: {", ".join(names)}']
+    retrain, finetune, pruned = (
+        Path(out_dir) / name for name in ('retrain.py', 'finetune.py', 'pruned.pth')
+    )
+    if {'finetune.py', 'pruned.pth'} <= set(names):
+        lines.append(f'test as it is: python tools/test.py {finetune} {pruned}')
+        lines.append(f'train further: python tools/train.py {finetune}')
+    if 'retrain.py' in names:
+        lines.append(f'or from scratch: python tools/train.py {retrain}')
     return '\n'.join(lines)
 
 
@@ -243,16 +311,18 @@ class SavedSearch:
     """A supernet's decoder as a checkpoint has it.
 
     Attributes:
-        head: The supernet, without its encoder.
+        head: The supernet, without its encoder, in evaluation mode.
+        state: State of the whole network, with the supernet under ``decode_head.``.
+        meta: Of the checkpoint: ``dataset_meta``, ``iter`` and so on.
         history: Weights up to the checkpoint; empty if PruneHook did not run.
         hook: Settings of the PruneHook of that search; empty if there was none.
-        iteration: Of the checkpoint.
     """
 
     head: FDNHead
+    state: dict[str, Tensor]
+    meta: dict[str, Any]
     history: WeightHistory
     hook: dict[str, Any]
-    iteration: int
 
 
 def load_search(path: str | os.PathLike[str], config: str | None = None) -> SavedSearch:
@@ -292,8 +362,9 @@ def load_search(path: str | os.PathLike[str], config: str | None = None) -> Save
     history = info.get(HISTORY_KEY, {})
     hooks = [hook for hook in cfg.get('custom_hooks', []) if hook.get('type') == 'PruneHook']
     return SavedSearch(
-        head,
+        head.eval(),
+        state,
+        meta,
         WeightHistory(list(history.get('steps', [])), list(history.get('weights', []))),
         dict(hooks[0]) if hooks else {},
-        int(meta.get('iter', 0)),
     )

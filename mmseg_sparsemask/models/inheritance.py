@@ -22,10 +22,9 @@ a batch are not those of the running averages, so in training mode they differ a
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from mmseg_sparsemask.connectivity import Connection, Connectivity
@@ -36,8 +35,6 @@ from mmseg_sparsemask.models.decode_heads.sparsemask_head import SparseMaskHead
 
 #: What of a supernet's state turns into something else, or has no place in a pruned decoder.
 _SEARCH_ONLY = ('convs.', 'norms.', 'connections.', 'connection_norms.', 'loss_connectivity.')
-#: Arguments that a supernet takes and a pruned decoder does not.
-_SEARCH_ARGUMENTS = ('connections', 'loss_connectivity', 'strides')
 
 
 class _Folded(NamedTuple):
@@ -152,21 +149,31 @@ def _normalise(norm: nn.Module, total: Tensor) -> Tensor:
     return total if norm.weight is None else total * norm.weight + norm.bias
 
 
-def pruned_head(
-    config: dict[str, Any], head: FDNHead, connectivity: Connectivity
-) -> SparseMaskHead:
+def pruned_head(head: FDNHead, connectivity: Connectivity) -> SparseMaskHead:
     """The decoder of a connectivity with a supernet's weights, in evaluation mode.
 
+    It is made for prediction: its losses are the defaults, not those of the supernet.
+
     Args:
-        config: Of the supernet, as the model's config has it.
         head: The supernet.
-        connectivity: What is left of it.
+        connectivity: What is left of it; usually from `prune`.
 
     Returns:
         On the supernet's device and in its precision.
     """
-    arguments = {key: value for key, value in config.items() if key not in _SEARCH_ARGUMENTS}
-    pruned = MODELS.build({**arguments, 'type': 'SparseMaskHead', 'connectivity': connectivity})
+    pruned = SparseMaskHead(
+        connectivity,
+        head.in_channels,
+        head.in_index,
+        channels=head.channels,
+        num_classes=head.num_classes,
+        out_channels=head.out_channels,
+        threshold=head.threshold,
+        norm_cfg=head.norm_cfg,
+        act_cfg=head.act_cfg,
+        align_corners=head.align_corners,
+        ignore_index=head.ignore_index,
+    )
     like = head.conv_seg.weight
     pruned.to(device=like.device, dtype=like.dtype)
     pruned.load_state_dict(inherited_state(head, connectivity))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from mmseg_sparsemask.utils.files import write_atomically
 
@@ -31,3 +32,19 @@ def write_derived_config(
     if name.startswith(here) and out.startswith(here) and out == folder:
         name = os.path.relpath(name, out)
     write_atomically(path, f'# {comment}\n_base_ = [{name!r}]\n{settings}')
+
+
+def beside(path: str | os.PathLike[str], name: str) -> str:
+    """How a config names a file or folder in its own folder.
+
+    With ``{{ fileDirname }}``, so that the folder can move; MMEngine puts the folder's name in the
+    place of that as it is, so a name that would end a string is written out instead.
+
+    Args:
+        path: The config.
+        name: What lies beside it.
+    """
+    folder = os.path.dirname(os.path.abspath(path))
+    if re.fullmatch(r'[^\'"\\{}\n\r]*', folder):
+        return f'{{{{ fileDirname }}}}/{name}'
+    return os.path.join(folder, name)

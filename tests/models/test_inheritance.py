@@ -15,20 +15,6 @@ from mmseg_sparsemask.connectivity.prune import drop_unreachable, keep_above
 from mmseg_sparsemask.models.inheritance import inherited_state, pruned_head
 
 
-def config_of(head, **more):
-    return dict(
-        type='FDNHead',
-        in_channels=head.in_channels,
-        in_index=head.in_index,
-        strides=head.connectivity.strides,
-        channels=head.channels,
-        num_classes=head.num_classes,
-        norm_cfg=head.norm_cfg,
-        align_corners=head.align_corners,
-        **more,
-    )
-
-
 def features_for(case, dtype, batch=2):
     strides, channels, size = CASES[case]
     return [f.detach() for f in features_of(strides, channels, size, batch, dtype)]
@@ -48,7 +34,7 @@ def check(head, features, tolerance, **options):
     head.eval()
     before = copy.deepcopy(head.state_dict())
     connectivity = prune(head.connection_weights(), head.connectivity.strides, **options)
-    pruned = pruned_head(config_of(head), head, connectivity)
+    pruned = pruned_head(head, connectivity)
     with torch.no_grad():
         expected = head(features)
         assert relative(pruned(features), expected) < tolerance
@@ -125,7 +111,7 @@ def test_other_normalisations(norm):
     head = MODELS.build(config).double().eval()
     set_weights(head, {('E1', 'D1'), ('D3', 'D1'), ('E3', 'D3'), ('D4', 'D1')})
     connectivity = prune(head.connection_weights(), strides)
-    pruned = pruned_head(config, head, connectivity)
+    pruned = pruned_head(head, connectivity)
     features = features_for('odd', torch.float64)
     with torch.no_grad():
         assert relative(pruned(features), head(features)) < 1e-10
@@ -138,7 +124,7 @@ def test_top_k():
             raw.uniform_(0, 1)
     head.eval()
     connectivity = prune(head.connection_weights(), head.connectivity.strides)
-    pruned = pruned_head(config_of(head), head, connectivity)
+    pruned = pruned_head(head, connectivity)
     features = features_for('odd', torch.float64)
     with torch.no_grad():
         assert relative(pruned(features), head(features)) < 1e-10
@@ -167,9 +153,7 @@ def test_dropped_weights_above_zero_are_missed():
     assert ('E2', 'D1') not in connectivity
     features = features_for('odd', torch.float64)
     with torch.no_grad():
-        inherited = relative(
-            pruned_head(config_of(head), head, connectivity)(features), head(features)
-        )
+        inherited = relative(pruned_head(head, connectivity)(features), head(features))
     assert 1e-4 < inherited < 0.2
 
 
