@@ -7,9 +7,11 @@ model = dict(
             _delete_=True,
             type='BudgetLoss',
             budget=dict(parameters=300000),
-            # The target comes down once the stages have learned something.
+            # The target comes down over a fifth of the search, once it has begun to learn.
             ramp=(30, 90),
             controller=dict(eta=0.03),
         ),
     ),
 )
+# What is over the budget has to reach 0 before the learning rate does.
+optim_wrapper = dict(paramwise_cfg=dict(connections_lr=0.024))
