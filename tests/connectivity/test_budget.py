@@ -199,9 +199,7 @@ def test_pruning_records_budget_and_cost(case):
 def test_without_a_budget_it_is_prune(case):
     strides, weights = case
     weights[Connection('E1', 'D1')] = 1.0
-    assert prune_to_budgets(weights, strides, [], merge=True) == prune(
-        weights, strides, merge=True
-    )
+    assert prune_to_budgets(weights, strides, [], merge=True) == prune(weights, strides, merge=True)
 
 
 def test_two_budgets_are_both_kept():

@@ -15,7 +15,6 @@ from mmseg_sparsemask.connectivity.latency import LatencyTable
 from mmseg_sparsemask.connectivity.presets import MBV2_CHANNELS, MBV2_STRIDES
 from mmseg_sparsemask.models.connections import RelaxedConnections
 from mmseg_sparsemask.models.losses import BudgetLoss, SparseConnectivityLoss
-from mmseg_sparsemask.models.losses.build import build_connectivity_losses
 
 SPACE = Connectivity([2, 4], {'D2': ['E2', 'G'], 'D1': ['E1', 'E2', 'D2', 'G']})
 FULL = preset('fdn', MBV2_STRIDES)
@@ -135,7 +134,9 @@ def test_searches_end_within_the_budget_with_one_setting(budget):
 
 def test_resumed_search_is_equal_to_the_bit():
     def new():
-        loss = BudgetLoss(dict(parameters=150_000), ramp=(10, 30), controller=dict(eta=0.03, nu=0.5))
+        loss = BudgetLoss(
+            dict(parameters=150_000), ramp=(10, 30), controller=dict(eta=0.03, nu=0.5)
+        )
         loss.set_costs(FULL, MBV2_CHANNELS, 64, 6)
         return loss
 

@@ -29,6 +29,7 @@ from mmseg_sparsemask.connectivity.prune import (
 )
 from mmseg_sparsemask.models.losses.controller import ControllerState, NuPI
 from mmseg_sparsemask.models.losses.ramp import check_ramp, ramp_factor
+
 #: A weight below this is held up where the budget has room for its connection.
 NEARLY_GONE = 0.1
 
@@ -195,7 +196,11 @@ class BudgetLoss(nn.Module):
         """
         kept = frozenset(c for c, flag in zip(self._order, self.kept.tolist()) if flag)
         alive = all(weights[c] >= self.threshold for c in kept)
-        if kept and alive and FULL_ENOUGH * budget.limit <= budget.costs.total(kept) <= budget.limit:
+        if (
+            kept
+            and alive
+            and FULL_ENOUGH * budget.limit <= budget.costs.total(kept) <= budget.limit
+        ):
             return kept
         kept = fit_budgets(weights, [budget], self.threshold)
         if budget.costs.total(kept) < FULL_ENOUGH * budget.limit:

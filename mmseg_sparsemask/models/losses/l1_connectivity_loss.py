@@ -24,9 +24,7 @@ class L1ConnectivityLoss(nn.Module):
         ValueError: loss_weight negative.
     """
 
-    def __init__(
-        self, loss_weight: float = 0.01, loss_name: str = 'loss_l1_connectivity'
-    ) -> None:
+    def __init__(self, loss_weight: float = 0.01, loss_name: str = 'loss_l1_connectivity') -> None:
         super().__init__()
         if not loss_weight >= 0:
             raise ValueError(f'loss_weight: expected a number of at least 0, got {loss_weight}')
