@@ -13,8 +13,8 @@ model = dict(
         loss_connectivity=dict(loss_weight=0.07),
     ),
 )
-# AdamW moves every weight by about its learning rate: at this one, a connection crosses its range of
-# 2 within the search, whatever the network's.
+# AdamW moves every weight by about its learning rate: at this one, a connection crosses its range
+# of 2 within the search, whatever the network's.
 optim_wrapper = dict(
     constructor='ConnectionsOptimWrapperConstructor', paramwise_cfg=dict(connections_lr=0.012)
 )
