@@ -120,8 +120,12 @@ class LatencyTable:
             plain = {name: data[name] for name in _PLAIN}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f'{path}: incomplete ({error!r}); {remedy}') from None
-        lists = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
-        return cls(costs, **lists, meta=data.get('meta', {}))
+        settings: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in plain.items()
+        }
+        settings['meta'] = data.get('meta', {})
+        return cls(costs, **settings)
 
 
 _PLAIN = (

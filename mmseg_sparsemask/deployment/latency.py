@@ -45,11 +45,12 @@ def time_decoder(
     num_classes: int,
     image_size: tuple[int, int],
     device: str = 'cpu',
-    repeats: int = 10,
+    repeats: int = 15,
 ) -> float:
-    """Milliseconds of one image through a decoder as it is deployed: the median of several passes.
+    """Milliseconds of one image through a decoder as it is deployed: the quickest of several passes.
 
-    Time does not depend on the values of the weights: they are random.
+    What else a machine does makes a pass longer, never shorter. Time does not depend on the values
+    of the weights: they are random.
 
     Args:
         connectivity: The decoder.
@@ -80,7 +81,7 @@ def time_decoder(
                 torch.cuda.synchronize(device)
             if number >= 2:
                 times.append(time.perf_counter() - start)
-    return 1000 * float(np.median(times))
+    return 1000 * min(times)
 
 
 def measure_table(
