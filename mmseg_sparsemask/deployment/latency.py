@@ -47,7 +47,7 @@ def time_decoder(
     device: str = 'cpu',
     repeats: int = 15,
 ) -> float:
-    """Milliseconds of one image through a decoder as it is deployed: the quickest of several passes.
+    """Milliseconds of one image through a deployed decoder: the quickest of several passes.
 
     What else a machine does makes a pass longer, never shorter. Time does not depend on the values
     of the weights: they are random.
