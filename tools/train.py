@@ -62,8 +62,9 @@ def prepare(args):
 
 def choose_checkpoint(cfg, args):
     """Let the run go on with its newest readable checkpoint, or start."""
-    cfg.resume = args.resume
-    if args.resume and 'load_from' not in (args.cfg_options or {}):
+    cfg.resume = args.resume or cfg.get('resume', False)
+    if args.resume:
+        # Also before `load_from`, which says where a run starts, as in fine-tuning.
         path, reasons = checkpoint_to_resume(cfg.work_dir)
         for reason in reasons:
             print(f'not resumed from: {reason}', flush=True)
@@ -72,7 +73,7 @@ def choose_checkpoint(cfg, args):
             cfg.resume = False
         else:
             cfg.load_from = str(path)
-    elif is_first_process() and not args.resume:
+    elif is_first_process() and not cfg.resume:
         # A kill before the first checkpoint would let this run resume another one.
         keep_earlier(cfg.work_dir, [LAST_CHECKPOINT])
 

@@ -105,5 +105,5 @@ def checkpoint_to_resume(work_dir: str | os.PathLike[str]) -> tuple[Path | None,
             return path, reasons
     raise ValueError(
         f'{folder}: no checkpoint can be resumed from; start anew without --resume, or name a '
-        'checkpoint with --resume --cfg-options load_from=FILE\n  ' + '\n  '.join(reasons)
+        'checkpoint with --cfg-options resume=True load_from=FILE\n  ' + '\n  '.join(reasons)
     )
