@@ -265,7 +265,7 @@ def refill(
     """Put connections back while they fit, the largest weight first.
 
     One expensive connection less can leave room for several cheap ones. A connection of a stage
-    that is not there costs nothing yet; it counts once another one makes the stage reachable.
+    that is not there must fit by itself; it counts once another one makes the stage reachable.
 
     Args:
         kept: A decoder within the budgets.
@@ -281,7 +281,8 @@ def refill(
             if connection in chosen:
                 continue
             larger = drop_unreachable(chosen | {connection})
-            if larger == reachable or _fits(larger, budgets):
+            # Where it is out of reach, not the decoder grows: what it would cost there counts.
+            if _fits(larger | {connection}, budgets):
                 chosen, reachable = chosen | {connection}, larger
         if chosen == before:
             return reachable
