@@ -18,7 +18,7 @@ LAYERS = {
     'utils': set(),
     'connectivity': set(),
     'models': {'connectivity'},
-    'engine': {'connectivity', 'models'},
+    'engine': {'connectivity', 'models', 'deployment'},
     'datasets': set(),
     'evaluation': {'datasets'},
     'edges': {'datasets', 'evaluation', 'models'},

@@ -13,10 +13,10 @@ model = dict(
         loss_connectivity=dict(loss_weight=0.07),
     ),
 )
-# AdamW moves every weight by about its learning rate: at four times the network's, a connection
-# crosses its range of 2 within the search.
+# AdamW moves every weight by about its learning rate: at this one, a connection crosses its range
+# of 2 within the search, whatever the network's.
 optim_wrapper = dict(
-    paramwise_cfg=dict(custom_keys={'connections': dict(lr_mult=4.0, decay_mult=0.0)})
+    constructor='ConnectionsOptimWrapperConstructor', paramwise_cfg=dict(connections_lr=0.012)
 )
 # Every stage has a short way to the loss: the supernet needs fewer iterations than what is left.
 param_scheduler = [

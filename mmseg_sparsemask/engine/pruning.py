@@ -21,12 +21,14 @@ from mmseg_sparsemask.connectivity import (
     save,
     supernet_parameters,
 )
+from mmseg_sparsemask.connectivity.budget import prune_to_budgets
 from mmseg_sparsemask.connectivity.draw import (
     draw_graph,
     draw_weight_history,
     draw_weights,
 )
 from mmseg_sparsemask.connectivity.prune import drop_unreachable, keep_above, separation
+from mmseg_sparsemask.engine.budget import budgets_of
 from mmseg_sparsemask.engine.inheritance import write_finetune, write_retrain
 from mmseg_sparsemask.models.decode_heads import FDNHead
 from mmseg_sparsemask.utils.figures import save_figure
@@ -162,7 +164,7 @@ def head_parameters(head: FDNHead, connectivity: Connectivity) -> int:
 def prune_supernet(
     head: FDNHead, threshold: float, merge: bool, meta: Mapping[str, object] | None = None
 ) -> Connectivity:
-    """What is left of a supernet; says in its `meta` how it came about.
+    """What is left of a supernet, within its budgets; says in its `meta` how it came about.
 
     Args:
         head: The supernet.
@@ -174,7 +176,8 @@ def prune_supernet(
         ValueError: Nothing reaches ``D1``, or the weights are not numbers.
     """
     meta = {'source': 'SparseMask search', 'threshold': threshold, 'merge': merge, **(meta or {})}
-    return prune(head.connection_weights(), head.connectivity.strides, threshold, merge, meta)
+    weights, strides = head.connection_weights(), head.connectivity.strides
+    return prune_to_budgets(weights, strides, budgets_of(head), threshold, merge, meta)
 
 
 def write_results(

@@ -13,6 +13,12 @@ from mmseg.registry import HOOKS
 from torch import nn
 
 from mmseg_sparsemask.connectivity.draw import draw_weights
+from mmseg_sparsemask.engine.budget import (
+    budget_table,
+    check_budgets,
+    log_budgets,
+    write_budget_figures,
+)
 from mmseg_sparsemask.engine.inheritance import largest_difference, write_pruned
 from mmseg_sparsemask.engine.pruning import (
     HISTORY_KEY,
@@ -52,6 +58,9 @@ class PruneHook(Hook):
     averaged weights, which are validated and saved, too. The files of an earlier search that is not
     resumed go to a folder ``earlier/`` before training starts.
 
+    If a loss of the supernet asks for a budget (`BudgetLoss`), the decoder is cut to it, and the
+    log, the visualiser and ``budget.svg`` show what pruning would have cost over the search.
+
     Args:
         threshold: Sigma: connections of smaller weight are dropped. In (0, 1).
         merge: Also merge stages with equal inputs and drop subsumed ones.
@@ -71,7 +80,8 @@ class PruneHook(Hook):
 
     Raises:
         ValueError: An argument out of its range; the model has no FDNHead; a config does not
-            exist; the work directory cannot be written. All before training starts.
+            exist; the work directory cannot be written; a budget that counts with another
+            threshold. All before training starts.
     """
 
     # After the EMAHook (NORMAL), whose average it reads; before the LoggerHook (BELOW_NORMAL),
@@ -119,6 +129,7 @@ class PruneHook(Hook):
     def before_train(self, runner: Any) -> None:
         """Check what the end will need, and take up the history of a resumed run."""
         head = find_supernet(searched_model(runner))
+        check_budgets(head, self.threshold)
         check_work_dir(runner.work_dir)
         for name in ('retrain_config', 'finetune_config'):
             config = getattr(self, name)
@@ -169,6 +180,7 @@ class PruneHook(Hook):
             head = find_supernet(searched_model(runner))
             status = prune_status(head, self.threshold, self.merge)
             self._log(runner, status)
+            log_budgets(runner, head, self.threshold)
             self._stop_if_converged(runner, status)
         if self.image_interval and step % self.image_interval == 0 and is_main_process():
             weights = find_supernet(searched_model(runner)).connection_weights()
@@ -194,6 +206,7 @@ class PruneHook(Hook):
             return
         work_dir = runner.work_dir
         files = write_results(head, connectivity, work_dir, self._history)
+        files += write_budget_figures(head, work_dir, self.threshold, self._history)
         files += write_configs(connectivity, work_dir, self.retrain_config, self.finetune_config)
         files.append(Path(work_dir) / 'pruned.pth')
         dataset_meta = getattr(runner.train_dataloader.dataset, 'metainfo', None)
@@ -202,6 +215,7 @@ class PruneHook(Hook):
         runner.logger.info(
             f'pruned\n{summary_table(head, connectivity)}\n'
             f'{inheritance_table(head, connectivity, difference, scores)}\n'
+            f'{budget_table(head, connectivity)}'
             f'{next_steps(work_dir, files)}'
         )
 

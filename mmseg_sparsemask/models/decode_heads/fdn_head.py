@@ -23,6 +23,7 @@ from mmseg_sparsemask.models.decode_heads.fusion import (
     statistics_of,
 )
 from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
+from mmseg_sparsemask.models.losses.build import build_connectivity_losses
 
 _NORMS = ('BN', 'BN2d', 'SyncBN', 'MMSyncBN')
 
@@ -41,7 +42,8 @@ class FDNHead(FusionHead):
         strides: Their strides, for the result: connectivity.json names them.
         connections: Config of the rule for the connection weights: ``RelaxedConnections``
             (SparseMask), ``TopKConnections`` (MaskConnect), or another `ConnectionRule`.
-        loss_connectivity: Config of the loss on the connection weights; None for none.
+        loss_connectivity: Config of the loss on the connection weights, or a list of several, as
+            with `loss_decode`; None for none.
         connectivity: The search space; the full network by default.
         **kwargs: See `FusionHead`.
 
@@ -56,7 +58,7 @@ class FDNHead(FusionHead):
         strides: Sequence[int],
         *,
         connections: dict[str, Any] | None = None,
-        loss_connectivity: dict[str, Any] | None = None,
+        loss_connectivity: dict[str, Any] | Sequence[dict[str, Any]] | None = None,
         connectivity: ConnectivityLike = 'fdn',
         **kwargs: Any,
     ) -> None:
@@ -79,8 +81,12 @@ class FDNHead(FusionHead):
         self.connections = MODELS.build(
             {'type': 'RelaxedConnections', **(connections or {}), 'connectivity': self.connectivity}
         )
-        self.loss_connectivity = (
-            MODELS.build(loss_connectivity) if loss_connectivity is not None else None
+        self.loss_connectivity = build_connectivity_losses(
+            loss_connectivity,
+            self.connectivity,
+            self.in_channels,
+            self.channels,
+            self.out_channels,
         )
 
     def connection_weights(self) -> dict[Connection, float]:
@@ -130,11 +136,20 @@ class FDNHead(FusionHead):
     def loss_by_feat(
         self, seg_logits: Tensor, batch_data_samples: list[BaseDataElement]
     ) -> dict[str, Tensor]:
-        """Losses of the task, and ``loss_connectivity`` on the connection weights."""
+        """Losses of the task, and those on the connection weights.
+
+        A single one is ``loss_connectivity``; those of a list have the names they give themselves.
+        """
         losses = super().loss_by_feat(seg_logits, batch_data_samples)
-        if self.loss_connectivity is not None:
-            with torch.autocast(seg_logits.device.type, enabled=False):
-                losses['loss_connectivity'] = self.loss_connectivity(self.connections.weights())
+        if self.loss_connectivity is None:
+            return losses
+        with torch.autocast(seg_logits.device.type, enabled=False):
+            weights = self.connections.weights()
+            if not isinstance(self.loss_connectivity, nn.ModuleList):
+                losses['loss_connectivity'] = self.loss_connectivity(weights)
+                return losses
+            for loss in self.loss_connectivity:
+                losses[loss.loss_name] = losses.get(loss.loss_name, 0) + loss(weights)
         return losses
 
     def sources_alone(self, features: Sequence[Tensor]) -> frozenset[str]:
