@@ -1,5 +1,5 @@
 from mmseg_sparsemask.deployment.export import Exported, export
-from mmseg_sparsemask.deployment.plain import plain_decoder, plain_segmentor
+from mmseg_sparsemask.deployment.deployed import deployed_decoder, deployed_segmentor
 from mmseg_sparsemask.deployment.predictor import (
     OnnxPredictor,
     Predictor,
@@ -14,6 +14,6 @@ __all__ = [
     'ToolboxPredictor',
     'export',
     'load_model',
-    'plain_decoder',
-    'plain_segmentor',
+    'deployed_decoder',
+    'deployed_segmentor',
 ]

@@ -20,7 +20,7 @@ from torch import Tensor, fx, nn
 from torch.export import Dim, ExportedProgram
 
 from mmseg_sparsemask.deployment.metadata import Metadata
-from mmseg_sparsemask.deployment.plain import PlainDecoder, plain_segmentor
+from mmseg_sparsemask.deployment.deployed import DeployedDecoder, deployed_segmentor
 from mmseg_sparsemask.utils.extras import require_extra
 from mmseg_sparsemask.utils.files import replacing
 
@@ -81,7 +81,7 @@ def trace(segmentor: nn.Module, image_size: tuple[int, int], smallest: int) -> E
     """A segmentor as one program over tensors, for any batch and for images of any size.
 
     Args:
-        segmentor: From `plain_segmentor`.
+        segmentor: From `deployed_segmentor`.
         image_size: (height, width) of the images it is traced with.
         smallest: Height and width from which on it has to work; below, features have a single
             position and the library takes other paths.
@@ -118,7 +118,7 @@ def _open_sizes(smallest: int) -> dict[int, Dim]:
 def smallest_image(segmentor: nn.Module) -> int:
     """Height and width from which on a plain segmentor is exported for."""
     decoder = getattr(segmentor, 'decoder', None)
-    if isinstance(decoder, PlainDecoder):
+    if isinstance(decoder, DeployedDecoder):
         return max(2 * max(decoder.connectivity.strides), 2)
     return SMALLEST
 
@@ -173,7 +173,7 @@ def export(
         raise ValueError('expected at least one input to compare on')
     require_format(file_format)
     if program is None:
-        segmentor = plain_segmentor(model, image_size)
+        segmentor = deployed_segmentor(model, image_size)
         program = trace(segmentor, image_size, smallest_image(segmentor))
     path = Path(path)
     try:

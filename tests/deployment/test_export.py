@@ -22,7 +22,7 @@ from mmseg_sparsemask.deployment.export import (
     trace,
 )
 from mmseg_sparsemask.deployment.metadata import Metadata
-from mmseg_sparsemask.deployment.plain import expected_convs
+from mmseg_sparsemask.deployment.deployed import expected_convs
 from mmseg_sparsemask.deployment.predictor import metadata_of
 
 writers = sys.modules['mmseg_sparsemask.deployment.export']._WRITERS
@@ -46,7 +46,7 @@ def contents(path):
 @pytest.mark.parametrize('kind', SUFFIXES)
 def test_names_nothing_of_this_package(kind, exported):
     data = contents(exported[kind].path)
-    for word in (b'mmseg', b'mmcv', b'mmengine', b'FeatureTaps', b'PlainDecoder', b'SparseMask'):
+    for word in (b'mmseg', b'mmcv', b'mmengine', b'FeatureTaps', b'DeployedDecoder', b'SparseMask'):
         assert word not in data, word
     assert str(ROOT).encode() not in data
 

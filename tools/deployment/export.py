@@ -17,7 +17,7 @@ from mmseg_sparsemask.deployment.export import (
     smallest_image,
     trace,
 )
-from mmseg_sparsemask.deployment.plain import plain_segmentor
+from mmseg_sparsemask.deployment.deployed import deployed_segmentor
 from mmseg_sparsemask.deployment.predictor import (
     images_of_test_set,
     load_model,
@@ -96,7 +96,7 @@ def run(args):
     size = (int(size[0]), int(size[-1]))
     print(f'reading images, folding and tracing with {size[0]}x{size[1]} ...', flush=True)
     real = real_inputs(model, args.images)
-    segmentor = plain_segmentor(model, size)
+    segmentor = deployed_segmentor(model, size)
     smallest = smallest_image(segmentor)
     for name, image in real.items():
         if min(image.shape[-2:]) < smallest:

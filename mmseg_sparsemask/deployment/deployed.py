@@ -49,10 +49,10 @@ def expected_convs(connectivity: Connectivity) -> list[tuple[str, str]]:
     ]
 
 
-class PlainDecoder(nn.Module):
+class DeployedDecoder(nn.Module):
     """A decoder of 1x1 convolutions, activations and resizes.
 
-    `plain_decoder` makes one of a trained head. Its modules are torch's (but for an activation that
+    `deployed_decoder` makes one of a trained head. Its modules are torch's (but for an activation that
     torch lacks): ``convs.<stage>.<resolution>`` and ``classifier``.
 
     Args:
@@ -142,8 +142,8 @@ class PlainDecoder(nn.Module):
         return total
 
 
-class PlainSegmentor(nn.Module):
-    """Backbone, decoder, and logits at the size of the image; `plain_segmentor` makes one.
+class DeployedSegmentor(nn.Module):
+    """Backbone, decoder, and logits at the size of the image; `deployed_segmentor` makes one.
 
     Args:
         backbone: Gives the features of images (N, 3, H, W).
@@ -166,7 +166,7 @@ class PlainSegmentor(nn.Module):
 
 
 @torch.no_grad()
-def plain_decoder(head: FusionHead) -> PlainDecoder:
+def deployed_decoder(head: FusionHead) -> DeployedDecoder:
     """The deployed form of a `SparseMaskHead`, or of an `FDNHead` with the weights it has now.
 
     Args:
@@ -182,7 +182,7 @@ def plain_decoder(head: FusionHead) -> PlainDecoder:
         )
     head = copy.deepcopy(head).eval()
     act = build_activation_layer({**head.act_cfg, 'inplace': False})
-    decoder = PlainDecoder(
+    decoder = DeployedDecoder(
         head.connectivity,
         head.in_channels,
         head.in_index,
@@ -211,9 +211,9 @@ def plain_decoder(head: FusionHead) -> PlainDecoder:
 
 
 @torch.no_grad()
-def plain_segmentor(
+def deployed_segmentor(
     model: EncoderDecoder, image_size: tuple[int, int] = (64, 64)
-) -> PlainSegmentor:
+) -> DeployedSegmentor:
     """The deployed form of a whole segmentor: normalised images in, logits at their size out.
 
     The backbone's and the neck's normalisations fold into the convolutions before them. A decode
@@ -235,8 +235,8 @@ def plain_segmentor(
     model = copy.deepcopy(model).eval().requires_grad_(False)
     features = nn.Sequential(model.backbone, *([model.neck] if model.with_neck else []))
     head = model.decode_head
-    decoder = plain_decoder(head) if isinstance(head, FusionHead) else head
-    segmentor = PlainSegmentor(features, decoder, model.align_corners).eval()
+    decoder = deployed_decoder(head) if isinstance(head, FusionHead) else head
+    segmentor = DeployedSegmentor(features, decoder, model.align_corners).eval()
     some = next(segmentor.parameters())
     fold_norms(segmentor, torch.zeros(1, 3, *image_size, dtype=some.dtype, device=some.device))
     return segmentor.requires_grad_(False)
