@@ -25,6 +25,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from mmseg_sparsemask.connectivity import GLOBAL, Connectivity
 from mmseg_sparsemask.connectivity.cost import source_channels
 from mmseg_sparsemask.connectivity.graph import level_of
+from mmseg_sparsemask.deployment.resizing import resized_sum
 from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
 
 
@@ -132,14 +133,11 @@ class DeployedDecoder(nn.Module):
         if constant is not None:
             coarsest = max(products, key=_stride)
             products[coarsest] = products[coarsest] + constant
-        total = None
-        for name, product in products.items():
-            if _stride(name) != stride:
-                product = F.interpolate(
-                    product, size=size, mode='bilinear', align_corners=self.align_corners
-                )
-            total = product if total is None else total + product
-        return total
+        own = products.pop(f's{stride}', None)
+        if not products:
+            return own
+        resized = resized_sum(list(products.values()), size, self.align_corners)
+        return resized if own is None else own + resized
 
 
 class DeployedSegmentor(nn.Module):
