@@ -25,7 +25,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from mmseg_sparsemask.connectivity import GLOBAL, Connectivity
 from mmseg_sparsemask.connectivity.cost import source_channels
 from mmseg_sparsemask.connectivity.graph import level_of
-from mmseg_sparsemask.deployment.resizing import resized_sum
+from mmseg_sparsemask.deployment.resizing import PRODUCT_RATIO, resize, resized_sum
 from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
 
 
@@ -133,11 +133,19 @@ class DeployedDecoder(nn.Module):
         if constant is not None:
             coarsest = max(products, key=_stride)
             products[coarsest] = products[coarsest] + constant
-        own = products.pop(f's{stride}', None)
-        if not products:
-            return own
-        resized = resized_sum(list(products.values()), size, self.align_corners)
-        return resized if own is None else own + resized
+        coarse = [
+            product
+            for name, product in products.items()
+            if _stride(name) >= PRODUCT_RATIO * stride
+        ]
+        terms = [
+            product if _stride(name) == stride else resize(product, size, self.align_corners)
+            for name, product in products.items()
+            if _stride(name) < PRODUCT_RATIO * stride
+        ]
+        if coarse:
+            terms.append(resized_sum(coarse, size, self.align_corners))
+        return sum(terms[1:], terms[0])
 
 
 class DeployedSegmentor(nn.Module):

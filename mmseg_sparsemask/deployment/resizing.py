@@ -1,10 +1,10 @@
 """The sum of bilinearly resized maps in a form that runtimes run fast.
 
 A runtime's resize visits every output alone, and each addition reads and writes a map of the full
-size again. Here only the widths are resized so, while the maps still have few rows. The heights of
-all maps are one matrix product: an eighth of the output depends on about an eighth of each map's rows,
-which are gathered side by side, and the product adds the maps up as well. The matrices depend on sizes alone
-and are computed in the graph, in integers up to the last division, so any size works.
+size again. Bilinear resizing is a product with one matrix for each axis, so coarse maps, whose
+matrices are small, are resized by two products: each map's width by one, and the heights of all
+maps together by another, which adds the maps up as well. The matrices depend on sizes alone and are
+computed in the graph, in integers up to the last division, so any size works.
 """
 
 from __future__ import annotations
@@ -15,13 +15,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-#: Parts of the output that are computed from the rows they need. More parts multiply fewer zeros and
-#: gather more rows twice.
-BLOCKS = 8
+#: From this ratio of strides on a map is resized by products; below, a row of the matrix has so
+#: many numbers that the library's resize, which skips the zeros, is faster.
+PRODUCT_RATIO = 8
+
+
+def resize(feature: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:
+    """One map (N, K, h, w), resized bilinearly to (H, W) by the library."""
+    return F.interpolate(feature, tuple(size), mode='bilinear', align_corners=align_corners)
 
 
 def resized_sum(maps: Sequence[Tensor], size: Sequence[int], align_corners: bool) -> Tensor:
-    """Sum of maps, each resized bilinearly to one size, which no map exceeds in height.
+    """Sum of maps, each resized bilinearly to one size, by matrix products.
 
     Args:
         maps: Each (N, K, h, w).
@@ -32,45 +37,37 @@ def resized_sum(maps: Sequence[Tensor], size: Sequence[int], align_corners: bool
         (N, K, H, W).
     """
     height, width = size
-    # One row more than needed at least: an exporter takes sizes for fixed that may be 1.
-    block = height // BLOCKS + 2
-    matrices, sources = [], []
+    tall, wide = [], []
     for feature in maps:
-        wide = F.interpolate(
-            feature, (feature.shape[-2], width), mode='bilinear', align_corners=align_corners
-        )
-        matrix, rows = _block_matrices(
-            feature.shape[-2], height, block, align_corners, feature.device
-        )
-        gathered = wide.index_select(2, rows.flatten())
-        matrices.append(matrix.to(feature.dtype))
-        sources.append(gathered.unflatten(2, (BLOCKS, rows.shape[1])))
-    summed = torch.matmul(torch.cat(matrices, -1), torch.cat(sources, -2)).flatten(2, 3)
-    # A slice would bind the exporter to sizes of which it can prove that they suffice.
-    return summed.index_select(2, torch.arange(height, device=summed.device))
+        rows, columns = feature.shape[-2:]
+        across = interpolation_matrix(columns, width, align_corners, feature)
+        wide.append(torch.matmul(feature, across.t()))
+        tall.append(interpolation_matrix(rows, height, align_corners, feature))
+    return torch.matmul(torch.cat(tall, 1), torch.cat(wide, 2))
 
 
-def _block_matrices(
-    inputs: int, outputs: int, block: int, align_corners: bool, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Bilinear weights (B, R, L) of each block of R outputs, and the rows (B, L) they are of.
+def interpolation_matrix(inputs: int, outputs: int, align_corners: bool, like: Tensor) -> Tensor:
+    """Matrix (outputs, inputs) of bilinear resizing along one axis.
 
     Output i lies at ``numerator / denominator`` between the inputs: i (h - 1) / (H - 1) with
-    aligned corners, else (i + 1/2) h / H - 1/2 but not outside.
+    aligned corners, else (i + 1/2) h / H - 1/2, but not outside. Its weight on an input is one
+    minus their distance, where that is positive.
+
+    Args:
+        inputs: h.
+        outputs: H.
+        align_corners: As of `torch.nn.functional.interpolate`.
+        like: A tensor with the dtype and the device.
     """
-    index = torch.arange(BLOCKS, device=device)[:, None] * block
-    index = index + torch.arange(block, device=device)
+    index = torch.arange(outputs, device=like.device)
     if align_corners:
         denominator = outputs - 1 if outputs > 1 else 1
         numerator = index * (inputs - 1)
     else:
         denominator = 2 * outputs
         numerator = ((2 * index + 1) * inputs - outputs).clamp(min=0)
-    first = torch.div(numerator[:, :1], denominator, rounding_mode='floor')
-    count = block * inputs // outputs + 3
-    rows = first + torch.arange(count, device=device)
+    places = torch.arange(inputs, device=like.device) * denominator
     # Past the last input the last one counts.
-    last = torch.full_like(rows[:1, :1], 1) * (inputs - 1)
-    numerator = torch.minimum(numerator, last * denominator)
-    distance = (numerator[:, :, None] - rows[:, None] * denominator).abs()
-    return (1 - distance / denominator).clamp(min=0), torch.minimum(rows, last)
+    numerator = torch.minimum(numerator, places[-1])
+    distance = (numerator[:, None] - places).abs().to(torch.float64)
+    return (1 - distance / denominator).clamp(min=0).to(like.dtype)
