@@ -21,7 +21,8 @@ from reference import tiny
 import mmseg_sparsemask  # noqa: F401
 from mmseg_sparsemask.connectivity import Connectivity, from_npy, load, preset, prune, save
 from mmseg_sparsemask.connectivity.io import resolve
-from mmseg_sparsemask.engine.pruning import find_supernet, load_search, write_results
+from mmseg_sparsemask.engine.pruning import find_supernet, write_results
+from mmseg_sparsemask.engine.saved_search import load_search
 
 STRIDES, CHANNELS = [2, 4, 8], [4, 5, 6]
 GOOD = {

@@ -17,7 +17,11 @@ from mmseg_sparsemask.utils.files import write_atomically
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('configs', nargs='+', help='config file paths, one row each')
+    parser.add_argument(
+        'configs',
+        nargs='+',
+        help='config file paths; a search gives a row for each way of training',
+    )
     parser.add_argument(
         '--work-dirs',
         nargs='+',
@@ -56,7 +60,9 @@ def parse_args(argv=None):
 def main(argv=None):
     args = parse_args(argv)
     image_size = (args.shape[0], args.shape[-1])
-    methods = [collect(config, args.work_dirs, image_size) for config in args.configs]
+    methods = [
+        method for config in args.configs for method in collect(config, args.work_dirs, image_size)
+    ]
     heading = f'Multiply-adds for one {image_size[0]}x{image_size[1]} image.'
     if args.measure:
         warmup = 3

@@ -21,6 +21,11 @@ def parse_args(argv=None):
     model.add_argument('--onnx', type=Path, metavar='FILE', help='file of deployment/export.py')
     parser.add_argument('--checkpoint', help='checkpoint file, with --config')
     parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='read a checkpoint that may run code while it is read',
+    )
+    parser.add_argument(
         '--out-dir', type=Path, required=True, metavar='DIR', help='folder for the overlays'
     )
     parser.add_argument('--device', default='cpu', help='cpu, cuda:0, ...')
@@ -74,7 +79,9 @@ def run(args):
     if args.onnx:
         predictor = OnnxPredictor(args.onnx, args.device)
     else:
-        predictor = ToolboxPredictor(args.config, args.checkpoint, args.device, args.cfg_options)
+        predictor = ToolboxPredictor(
+            args.config, args.checkpoint, args.device, args.cfg_options, args.trust_checkpoint
+        )
     failures = []
     progress = ProgressBar(len(paths))
     for image, path in paths.items():

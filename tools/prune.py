@@ -9,7 +9,6 @@ from mmseg_sparsemask.connectivity.prune import DEFAULT_THRESHOLD
 from mmseg_sparsemask.engine.inheritance import largest_difference, write_pruned
 from mmseg_sparsemask.engine.pruning import (
     inheritance_table,
-    load_search,
     next_steps,
     prune_status,
     prune_supernet,
@@ -17,6 +16,7 @@ from mmseg_sparsemask.engine.pruning import (
     write_configs,
     write_results,
 )
+from mmseg_sparsemask.engine.saved_search import load_search
 from mmseg_sparsemask.models.inheritance import pruned_head
 from mmseg_sparsemask.utils.files import check_work_dir
 
@@ -44,14 +44,21 @@ def parse_args():
         help='config that finetune.py inherits (default: as in the search, else the retrain config '
         'with a shorter schedule)',
     )
-    parser.add_argument('--config', help="the search's config (default: the checkpoint's own)")
+    parser.add_argument(
+        '--config', help="the search's config, for a checkpoint that does not describe its search"
+    )
+    parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='read a checkpoint that may run code while it is read',
+    )
     return parser.parse_args()
 
 
 def main():
     args = parse_args()
     try:
-        search = load_search(args.checkpoint, args.config)
+        search = load_search(args.checkpoint, args.config, args.trust_checkpoint)
         threshold = args.threshold
         if threshold is None:
             threshold = search.hook.get('threshold', DEFAULT_THRESHOLD)

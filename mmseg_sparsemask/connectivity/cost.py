@@ -66,7 +66,7 @@ def decoder_cost(
             f'{list(connectivity.strides)}, got {list(in_channels)}'
         )
     by_stage: dict[str, int] = {}
-    macs = 0
+    multiply_adds = 0
     for stage, sources in connectivity.stages.items():
         by_stage[stage] = 2 * channels
         for source in sources:
@@ -74,11 +74,11 @@ def decoder_cost(
             by_stage[stage] += weights
             stride = connectivity.stride_of(source)
             height, width = (1, 1) if stride is None else feature_size(image_size, stride)
-            macs += weights * height * width
+            multiply_adds += weights * height * width
     height, width = feature_size(image_size, connectivity.strides[0])
-    macs += channels * num_classes * height * width
+    multiply_adds += channels * num_classes * height * width
     by_stage['classifier'] = (channels + 1) * num_classes
-    return Cost(sum(by_stage.values()), macs, by_stage)
+    return Cost(sum(by_stage.values()), multiply_adds, by_stage)
 
 
 def supernet_parameters(

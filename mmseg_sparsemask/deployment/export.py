@@ -7,6 +7,7 @@ so a file depends on torch or onnxruntime and on nothing else.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections import Counter
@@ -181,7 +182,10 @@ def export(
     except OSError as error:
         raise ValueError(f'{path}: cannot be written ({error.strerror})') from error
     with replacing(path) as temporary:
-        opset = _WRITERS[file_format](program, temporary, metadata)
+        try:
+            opset = _WRITERS[file_format](program, temporary, metadata)
+        except OSError as error:
+            raise ValueError(f'{path}: cannot be written ({error.strerror})') from error
         network = load_network(temporary, file_format)
         differences = {
             name: difference_from(model, network, images) for name, images in inputs.items()
@@ -263,12 +267,18 @@ def _write_onnx(program: ExportedProgram, path: Path, metadata: Metadata) -> int
 def _write_torchscript(program: ExportedProgram, path: Path, metadata: Metadata) -> None:
     scripted = torch.jit.script(_scriptable(program))
     scripted.eval()
-    scripted.save(str(path), _extra_files={METADATA_FILE: json.dumps(metadata.to_strings())})
+    # In memory first: the library's own writer ends the process when the disk is full.
+    content = io.BytesIO()
+    extra = {METADATA_FILE: json.dumps(metadata.to_strings())}
+    torch.jit.save(scripted, content, _extra_files=extra)
+    path.write_bytes(content.getbuffer())
 
 
 def _write_torch_export(program: ExportedProgram, path: Path, metadata: Metadata) -> None:
     extra = {METADATA_FILE: json.dumps(metadata.to_strings())}
-    torch.export.save(program, path, extra_files=extra)
+    content = io.BytesIO()  # see TorchScript
+    torch.export.save(program, content, extra_files=extra)
+    path.write_bytes(content.getbuffer())
 
 
 _WRITERS = {

@@ -15,13 +15,14 @@ import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
-from mmengine.runner import load_checkpoint
+from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from mmseg.apis import inference_model
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import DATASETS, MODELS
 from torch import Tensor
 
 from mmseg_sparsemask.deployment.metadata import Metadata, class_colours
+from mmseg_sparsemask.utils.checkpoints import load_checkpoint
 from mmseg_sparsemask.utils.extras import require_extra
 
 
@@ -42,7 +43,10 @@ def read_image(path: str | Path) -> np.ndarray:
 
 
 def load_model(
-    config: str | Path | Config, checkpoint: str, cfg_options: dict[str, Any] | None = None
+    config: str | Path | Config,
+    checkpoint: str,
+    cfg_options: dict[str, Any] | None = None,
+    trust: bool = False,
 ) -> EncoderDecoder:
     """A toolbox model with its weights, in evaluation mode, on the CPU.
 
@@ -50,22 +54,25 @@ def load_model(
         config: Path or content. It becomes ``model.cfg``.
         checkpoint: Path or address.
         cfg_options: Values to override, with dotted keys.
+        trust: Read a checkpoint that may run code while it is read.
 
     Returns:
         The model; ``dataset_meta`` has the classes and colours of the checkpoint, or of the
         config's test data set if the checkpoint has none.
 
     Raises:
-        ValueError: The checkpoint does not fit the config.
+        FileNotFoundError: There is no checkpoint.
+        ValueError: The checkpoint does not fit the config, or needs to be trusted.
     """
     cfg = copy.deepcopy(config) if isinstance(config, Config) else Config.fromfile(config)
     if cfg_options is not None:
         cfg.merge_from_dict(cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     cfg.model.pretrained = None
+    content = load_checkpoint(checkpoint, trust)
     model = MODELS.build(cfg.model)
     try:
-        content = load_checkpoint(model, checkpoint, map_location='cpu', strict=True)
+        content = _load_checkpoint_to_model(model, content, strict=True)
     except RuntimeError as error:
         raise ValueError(
             f'the checkpoint {checkpoint} does not fit the model of the config: {error}'
@@ -179,9 +186,11 @@ class ToolboxPredictor(Predictor):
         checkpoint: Path or address.
         device: ``'cpu'``, ``'cuda:0'``, ...
         cfg_options: Values to override, with dotted keys.
+        trust: Read a checkpoint that may run code while it is read.
 
     Raises:
-        ValueError: The checkpoint does not fit the config.
+        FileNotFoundError: There is no checkpoint.
+        ValueError: The checkpoint does not fit the config, or needs to be trusted.
     """
 
     def __init__(
@@ -190,8 +199,9 @@ class ToolboxPredictor(Predictor):
         checkpoint: str,
         device: str = 'cpu',
         cfg_options: dict[str, Any] | None = None,
+        trust: bool = False,
     ) -> None:
-        self.model = load_model(config, checkpoint, cfg_options).to(device)
+        self.model = load_model(config, checkpoint, cfg_options, trust).to(device)
         self.model.cfg.test_pipeline = _image_pipeline(self.model.cfg)
         self.classes, self.palette = class_colours(self.model.dataset_meta, self.model.num_classes)
 

@@ -105,7 +105,7 @@ def write_retrain(
         'model': connectivity_settings(connectivity),
     }
     comment = 'The pruned decoder, to train from scratch. Written at the end of the search.'
-    write_derived_config(path, retrain_config, Config(settings).pretty_text, comment)
+    write_derived_config(path, retrain_config, settings, comment)
 
 
 def write_finetune(
@@ -141,7 +141,7 @@ def write_finetune(
             'learning rate'
         )
     comment = f'The pruned decoder, to train further from pruned.pth with {schedule}.'
-    write_derived_config(path, base, Config(settings).pretty_text, comment)
+    write_derived_config(path, base, settings, comment)
 
 
 def shortened(cfg: Config, iterations: float, rate: float) -> dict[str, Any]:

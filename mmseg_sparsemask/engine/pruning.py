@@ -6,16 +6,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import torch
-from mmengine.config import Config
 from mmengine.hooks import EMAHook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from mmseg.registry import MODELS
 from prettytable import PrettyTable
-from torch import Tensor, nn
+from torch import nn
 
 from mmseg_sparsemask.connectivity import (
     Connection,
@@ -34,13 +30,22 @@ from mmseg_sparsemask.connectivity.prune import drop_unreachable, keep_above, se
 from mmseg_sparsemask.engine.inheritance import write_finetune, write_retrain
 from mmseg_sparsemask.models.decode_heads import FDNHead
 from mmseg_sparsemask.utils.figures import save_figure
-from mmseg_sparsemask.utils.toolbox import allow_checkpoint_types
 
 #: Larger differences of logits, relative to the largest, are no rounding.
 EXACT = 1e-4
 
 #: Where the history is kept in the message hub, and so in checkpoints.
 HISTORY_KEY = 'connection_weight_history'
+
+#: Files that a search leaves.
+RESULTS = (
+    'connectivity.json',
+    'connectivity.svg',
+    'connection_weights.svg',
+    'retrain.py',
+    'finetune.py',
+    'pruned.pth',
+)
 
 
 @dataclass
@@ -301,67 +306,3 @@ def next_steps(out_dir: str | os.PathLike[str], files: Sequence[Path]) -> str:
     if 'retrain.py' in names:
         lines.append(f'or from scratch: python tools/train.py {retrain}')
     return '\n'.join(lines)
-
-
-@dataclass
-class SavedSearch:
-    """A supernet's decoder as a checkpoint has it.
-
-    Attributes:
-        head: The supernet, without its encoder, in evaluation mode.
-        state: State of the whole network, with the supernet under ``decode_head.``.
-        meta: Of the checkpoint: ``dataset_meta``, ``iter`` and so on.
-        history: Weights up to the checkpoint; empty if PruneHook did not run.
-        hook: Settings of the PruneHook of that search; empty if there was none.
-    """
-
-    head: FDNHead
-    state: dict[str, Tensor]
-    meta: dict[str, Any]
-    history: WeightHistory
-    hook: dict[str, Any]
-
-
-def load_search(path: str | os.PathLike[str], config: str | None = None) -> SavedSearch:
-    """Read the supernet of a checkpoint. Needs neither data nor the encoder.
-
-    Args:
-        path: Checkpoint of a search.
-        config: The search's config file, for a checkpoint that does not hold it.
-
-    Raises:
-        ValueError: Not a checkpoint, no supernet in it, or no config.
-    """
-    # Once the toolbox has loaded a checkpoint, it takes the types it allowed for that back.
-    allow_checkpoint_types()
-    try:
-        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:
-        raise ValueError(f'{path}: cannot be read as a checkpoint ({error})') from None
-    state = checkpoint.get('state_dict', {}) if isinstance(checkpoint, dict) else {}
-    prefix = 'decode_head.'
-    if not any(key.startswith(f'{prefix}connections.') for key in state):
-        raise ValueError(
-            f'{path}: holds no supernet (no {prefix}connections.* among its {len(state)} '
-            'parameters); expected a checkpoint of a search, that is of a model with an FDNHead'
-        )
-    meta = checkpoint.get('meta', {})
-    if config is None and 'cfg' not in meta:
-        raise ValueError(f'{path}: holds no config; give the one of the search with --config')
-    cfg = Config.fromfile(config) if config else Config.fromstring(meta['cfg'], '.py')
-    head = MODELS.build(cfg.model.decode_head)
-    own = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
-    try:
-        head.load_state_dict(own)
-    except RuntimeError as error:
-        raise ValueError(f'{path}: does not fit the config: {error}') from None
-    info = checkpoint.get('message_hub', {}).get('runtime_info', {})
-    history = info.get(HISTORY_KEY, {})
-    hooks = [hook for hook in cfg.get('custom_hooks', []) if hook.get('type') == 'PruneHook']
-    return SavedSearch(
-        head.eval(),
-        state,
-        meta,
-        WeightHistory(list(history.get('steps', [])), list(history.get('weights', []))),
-        dict(hooks[0]) if hooks else {},
-    )

@@ -6,18 +6,18 @@ from mmengine.runner import Runner
 from mmseg.registry import MODELS
 from reference import tiny
 
-from mmseg_sparsemask.engine import launch
+from mmseg_sparsemask.engine import amp
 from mmseg_sparsemask.engine.pruning import find_supernet
 
 
 def search(tmp_path, monkeypatch, device, iterations):
     """A search under ``--amp``; what the losses and the logits were made of."""
-    monkeypatch.setattr(launch, 'get_device', lambda: device)
+    monkeypatch.setattr(amp, 'get_device', lambda: device)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     cfg = tiny.load(tiny.write_configs(tmp_path, iterations), tmp_path / 'w')
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
-    launch.enable_amp(cfg)
+    amp.enable_amp(cfg)
     runner = Runner.from_cfg(cfg)
     head = find_supernet(runner.model)
     before = {name: p.detach().clone() for name, p in head.named_parameters()}

@@ -4,7 +4,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import OPTIM_WRAPPERS
 from torch import nn
 
-from mmseg_sparsemask.engine.optim_wrapper import CPUAmpOptimWrapper
+from mmseg_sparsemask.engine.amp import CPUAmpOptimWrapper
 
 
 def wrapper(model, **kwargs):

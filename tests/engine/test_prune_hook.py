@@ -20,11 +20,11 @@ from mmseg_sparsemask.engine.hooks.prune_hook import PruneHook
 from mmseg_sparsemask.engine.pruning import (
     HISTORY_KEY,
     find_supernet,
-    load_search,
     prune_supernet,
     write_configs,
     write_results,
 )
+from mmseg_sparsemask.engine.saved_search import SEARCH_KEY, load_search
 from mmseg_sparsemask.engine.validation import validate
 
 STAGES = {'D5': ['E5', 'G'], 'D1': ['E1', 'E3', 'D5']}
@@ -102,7 +102,7 @@ def test_log(searched):
         assert float(dropped) < 1e-3 and float(kept) == 0.75
     # The toolbox's own line of the iteration shows them too.
     (line,) = re.findall(r'Iter\(train\) \[3/7\].*', text)
-    assert 'connections: 5' in line and f'decoder_params: {cost.parameters}' in line
+    assert 'connections: 5' in line and f'decoder_parameters: {cost.parameters}' in line
 
 
 def test_summary_table(searched):
@@ -124,7 +124,7 @@ def test_message_hub(searched):
     assert hub.get_scalar('train/connections').data[0].tolist() == [5, 5]
     assert hub.get_scalar('train/smallest_kept').current() == pytest.approx(0.75, abs=1e-3)
     assert hub.get_scalar('train/largest_dropped').current() < 1e-3
-    assert hub.get_scalar('train/decoder_params').current() == 1384
+    assert hub.get_scalar('train/decoder_parameters').current() == 1384
     history = hub.get_info(HISTORY_KEY)
     assert history['steps'] == [0, 3, 6, 7]
     assert [len(record) for record in history['weights']] == [30] * 4
@@ -157,7 +157,9 @@ def test_heat_map_reaches_every_backend(searched):
     (image,) = board.Images('connection_weights')
     assert image.step == 6 and image.width > 100 and image.height > 50
     assert [(e.step, e.value) for e in board.Scalars('connections')][:2] == [(3, 5.0), (4, 5.0)]
-    assert {'largest_dropped', 'smallest_kept', 'decoder_params'} <= set(board.Tags()['scalars'])
+    assert {'largest_dropped', 'smallest_kept', 'decoder_parameters'} <= set(
+        board.Tags()['scalars']
+    )
 
 
 def test_retrain_config_trains(searched):
@@ -195,7 +197,7 @@ def test_retrain_config_moves_with_its_project(searched, tmp_path, monkeypatch):
 
 def test_the_same_later_from_the_checkpoint(searched, tmp_path):
     search = load_search(searched[0] / 'iter_7.pth')
-    assert search.hook['interval'] == 3 and search.meta['iter'] == 7
+    assert search.hook['threshold'] == 1e-3 and search.meta['iter'] == 7
     hub = searched[1].message_hub
     assert search.history.steps == [0, 3, 6, 7][: len(search.history.steps)]
     assert search.history.weights == hub.get_info(HISTORY_KEY)['weights'][:3]
@@ -352,6 +354,63 @@ def test_a_resumed_search_stops_where_it_would_have(tmp_path):
     runner._resume, runner._load_from = True, str(tmp_path / 'w/iter_8.pth')
     runner.train()
     assert runner.iter == 9
+
+
+def test_a_stopped_search_stays_stopped(tmp_path):
+    make_runner(tmp_path, iterations=20, stop_after=2).train()
+    found = load(tmp_path / 'w/connectivity.json')
+    for _ in range(2):
+        runner = make_runner(tmp_path, iterations=20, stop_after=2)
+        runner._resume, runner._load_from = True, str(tmp_path / 'w/iter_9.pth')
+        runner.train()
+        assert runner.iter == 9
+        assert not (tmp_path / 'w/iter_12.pth').exists()
+        assert load(tmp_path / 'w/connectivity.json') == found
+    assert 'converged before: 5 connections' in log_of(tmp_path / 'w')
+    assert not (tmp_path / 'w/earlier').exists()
+
+
+def test_results_of_an_earlier_search_are_kept(searched, tmp_path):
+    make_runner(tmp_path, 3).train()
+    before = {name: (tmp_path / 'w' / name).read_bytes() for name in RESULTS}
+    make_runner(tmp_path, 4, {'D1': ['E1', 'E2']}).train()
+    kept = tmp_path / 'w/earlier/1'
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
+    assert files_of(tmp_path / 'w') == RESULTS
+    assert 'the results of an earlier search were moved to' in log_of(tmp_path / 'w')
+
+
+def test_infinite_weights_are_reported(tmp_path):
+    runner = make_runner(tmp_path, 3)
+    head = find_supernet(runner.model)
+    with torch.no_grad():
+        head.connections.raw['D1'][0] = float('inf')
+    with pytest.raises(ValueError, match=r'expected finite numbers, got .*inf.* in raw\.D1'):
+        head.connection_weights()
+
+
+def test_a_checkpoint_runs_nothing(searched, tmp_path):
+    """Neither its config nor the names in its description of the search."""
+    made = tmp_path / 'made'
+    whole = torch.load(searched[0] / 'iter_7.pth', weights_only=False)
+    whole['meta']['cfg'] = f'open({str(made)!r}, "w")\n'
+    path = tmp_path / 'a.pth'
+    torch.save(whole, path)
+    assert prune_supernet(load_search(path).head, 1e-3, False) == load(
+        searched[0] / 'connectivity.json'
+    )
+    whole['meta'][SEARCH_KEY]['head']['connections'] = dict(
+        type='subprocess.run', args=['touch', str(made)]
+    )
+    torch.save(whole, path)
+    with pytest.raises(ValueError, match="'subprocess.run' is not the name of a registered"):
+        load_search(path)
+    del whole['meta'][SEARCH_KEY]
+    torch.save(whole, path)
+    with pytest.raises(ValueError, match=r'does not describe its search; .*--config'):
+        load_search(path)
+    assert load_search(path, str(searched[0] / '../search.py')).hook['interval'] == 3
+    assert not made.exists()
 
 
 def test_stops_after_the_epoch(tmp_path):

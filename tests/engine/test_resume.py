@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import torch
-from reference import tiny
+from reference import kill_and_resume, tiny
 
 import mmseg_sparsemask  # noqa: F401
 from mmseg_sparsemask.connectivity import load
@@ -63,18 +63,6 @@ def checkpoint(path):
     return torch.load(path, map_location='cpu', weights_only=True)
 
 
-def tensors(value, prefix=''):
-    """Every tensor and number below a nested value, by path."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from tensors(inner, f'{prefix}.{key}')
-    elif isinstance(value, (list, tuple)):
-        for place, inner in enumerate(value):
-            yield from tensors(inner, f'{prefix}.{place}')
-    elif isinstance(value, (torch.Tensor, int, float)):
-        yield prefix, value
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='needs kill -9')
 def test_killed_and_resumed_equals_straight(tmp_path):
@@ -100,7 +88,7 @@ def test_killed_and_resumed_equals_straight(tmp_path):
     ours = checkpoint(work_dir / 'iter_12.pth')
     theirs = checkpoint(tmp_path / 'straight/iter_12.pth')
     for part in ('state_dict', 'optimizer', 'param_schedulers'):
-        mine, other = dict(tensors(ours[part])), dict(tensors(theirs[part]))
+        mine, other = (dict(kill_and_resume.tensors(c[part])) for c in (ours, theirs))
         assert mine.keys() == other.keys() and mine
         for name, value in mine.items():
             same = (
@@ -126,3 +114,16 @@ def test_killed_and_resumed_equals_straight(tmp_path):
 
 def without_dates(text):
     return re.sub(r'<dc:date>.*?</dc:date>', '', text)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='needs kill -9')
+@pytest.mark.parametrize('job', ['search', 'search, 2 workers'])
+def test_as_shipped(tmp_path, job):
+    """With random flips; killed somewhere in the middle."""
+    reference, seconds = kill_and_resume.straight(job, tmp_path)
+    work_dir = tmp_path / 'killed'
+    _, status = kill_and_resume.killed_and_resumed(job, tmp_path, work_dir, 0.8 * seconds)
+    assert status == 0, (tmp_path / 'killed.log').read_text()[-3000:]
+    compared, differ = kill_and_resume.differences(work_dir, reference)
+    assert compared > 500 and not differ

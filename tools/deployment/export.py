@@ -35,6 +35,11 @@ def parse_args(argv=None):
     parser.add_argument('config', help='config file path')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='read a checkpoint that may run code while it is read',
+    )
+    parser.add_argument(
         '--format', nargs='+', choices=list(SUFFIXES), default=['onnx'], help='what to write'
     )
     parser.add_argument(
@@ -91,7 +96,7 @@ def run(args):
     if args.out is None and '://' in args.checkpoint:
         raise ValueError('the checkpoint is no local file: say with --out where to write')
     out = args.out or Path(args.checkpoint)
-    model = load_model(args.config, args.checkpoint, args.cfg_options)
+    model = load_model(args.config, args.checkpoint, args.cfg_options, args.trust_checkpoint)
     size = args.shape or model.cfg.model.get('data_preprocessor', {}).get('size') or (512, 512)
     size = (int(size[0]), int(size[-1]))
     print(f'reading images, folding and tracing with {size[0]}x{size[1]} ...', flush=True)

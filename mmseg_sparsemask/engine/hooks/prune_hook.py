@@ -16,6 +16,7 @@ from mmseg_sparsemask.connectivity.draw import draw_weights
 from mmseg_sparsemask.engine.inheritance import largest_difference, write_pruned
 from mmseg_sparsemask.engine.pruning import (
     HISTORY_KEY,
+    RESULTS,
     PruneStatus,
     WeightHistory,
     find_supernet,
@@ -28,10 +29,12 @@ from mmseg_sparsemask.engine.pruning import (
     write_configs,
     write_results,
 )
+from mmseg_sparsemask.engine.saved_search import HOOK_SETTINGS, SEARCH_KEY, describe_search
 from mmseg_sparsemask.engine.validation import evaluating, validate
 from mmseg_sparsemask.models.inheritance import pruned_head
 from mmseg_sparsemask.utils.figures import figure_to_array
 from mmseg_sparsemask.utils.files import check_work_dir
+from mmseg_sparsemask.utils.work_dir import keep_earlier
 
 
 @HOOKS.register_module()
@@ -46,7 +49,8 @@ class PruneHook(Hook):
     ``connection_weights.svg`` (the weights over time), ``pruned.pth`` (the network with the pruned
     decoder and the supernet's weights), ``finetune.py`` to train that further, ``retrain.py`` to
     train the decoder from scratch; and tables in the log. With an `EMAHook` all of it is about the
-    averaged weights, which are validated and saved, too.
+    averaged weights, which are validated and saved, too. The files of an earlier search that is not
+    resumed go to a folder ``earlier/`` before training starts.
 
     Args:
         threshold: Sigma: connections of smaller weight are dropped. In (0, 1).
@@ -70,7 +74,9 @@ class PruneHook(Hook):
             exist; the work directory cannot be written. All before training starts.
     """
 
-    priority = 'NORMAL'
+    # After the EMAHook (NORMAL), whose average it reads; before the LoggerHook (BELOW_NORMAL),
+    # which shows its numbers.
+    priority = 55
 
     def __init__(
         self,
@@ -121,6 +127,10 @@ class PruneHook(Hook):
                     f'{name}: {config} does not exist; name a config file, in a config as '
                     "'{{ fileDirname }}/NAME.py'"
                 )
+        if runner.iter == 0 and is_main_process():
+            kept = keep_earlier(runner.work_dir, RESULTS)
+            if kept is not None:
+                runner.logger.info(f'the results of an earlier search were moved to {kept}')
         saved = runner.message_hub.runtime_info.get(HISTORY_KEY, {'steps': [], 'weights': []})
         self._history = WeightHistory(list(saved['steps']), list(saved['weights']))
         if not self._history.steps:
@@ -131,6 +141,23 @@ class PruneHook(Hook):
             if step and step % self.interval == 0:
                 weights = dict(zip(connections, record))
                 self._count_check(prune_status(head, self.threshold, self.merge, weights))
+                if self._converged():
+                    self._stay_stopped(runner)
+                    break
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        """Describe the search as plain data, for tools/prune.py."""
+        head = find_supernet(searched_model(runner))
+        settings = {name: getattr(self, name) for name in HOOK_SETTINGS}
+        try:
+            description = describe_search(head, runner.cfg.model.decode_head, settings)
+        except TypeError as error:
+            runner.logger.warning(
+                f'PruneHook: the config of the head holds more than plain values ({error}); '
+                'tools/prune.py will need it with --config'
+            )
+        else:
+            checkpoint['meta'][SEARCH_KEY] = description
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -204,7 +231,7 @@ class PruneHook(Hook):
         hub.update_scalar('train/largest_dropped', status.largest_dropped)
         if status.live:
             hub.update_scalar('train/smallest_kept', status.smallest_kept)
-        hub.update_scalar('train/decoder_params', status.parameters)
+        hub.update_scalar('train/decoder_parameters', status.parameters)
         runner.logger.info(
             f'if pruned now: {status.live} of {status.total} connections, largest dropped weight '
             f'{status.largest_dropped:.2g}, smallest kept {status.smallest_kept:.2g}, '
@@ -216,21 +243,34 @@ class PruneHook(Hook):
         self._steady_checks = self._steady_checks + 1 if steady else 0
         self._last_live = status.live
 
+    def _converged(self) -> bool:
+        return self.stop_after is not None and self._steady_checks >= self.stop_after
+
+    def _stay_stopped(self, runner: Any) -> None:
+        """End a resumed search that had stopped before it trains any further."""
+        _end_at(runner.train_loop, runner.epoch, runner.iter)
+        runner.logger.info(
+            f'converged before: {self._last_live} connections for {self._steady_checks} checks; '
+            'nothing is trained'
+        )
+
     def _stop_if_converged(self, runner: Any, status: PruneStatus) -> None:
         self._count_check(status)
         loop = runner.train_loop
-        if self.stop_after is None or self._steady_checks < self.stop_after or loop.stop_training:
+        if not self._converged() or loop.stop_training:
             return
-        loop.stop_training = True
-        # The loop also ends here by its own count: that is when the last checkpoint and the last
-        # validation come.
-        if isinstance(loop, EpochBasedTrainLoop):
-            loop._max_epochs = runner.epoch + 1
-            when = 'after this epoch'
-        else:
-            loop._max_iters = runner.iter + 1
-            when = 'here'
+        _end_at(loop, runner.epoch + 1, runner.iter + 1)
+        when = 'after this epoch' if isinstance(loop, EpochBasedTrainLoop) else 'here'
         runner.logger.info(
             f'converged: {status.live} connections for {self._steady_checks} checks; '
             f'stopping {when}'
         )
+
+
+def _end_at(loop: Any, epoch: int, iteration: int) -> None:
+    """Let a training loop end by its own count: then come last checkpoint and last validation."""
+    loop.stop_training = True
+    if isinstance(loop, EpochBasedTrainLoop):
+        loop._max_epochs = epoch
+    else:
+        loop._max_iters = iteration

@@ -84,7 +84,19 @@ class FDNHead(FusionHead):
         )
 
     def connection_weights(self) -> dict[Connection, float]:
-        """Weight in [0, 1] of every connection, as pruning sees it; finest stage first."""
+        """Weight in [0, 1] of every connection, as pruning sees it; finest stage first.
+
+        Raises:
+            ValueError: A raw weight is not a finite number. Clamped, an infinite one would pass
+                for 0 or 1.
+        """
+        for name, raw in self.connections.named_parameters():
+            if not raw.isfinite().all():
+                raise ValueError(
+                    f'connection weights: expected finite numbers, got {raw.tolist()} in {name}; '
+                    'the search has diverged: resume an earlier checkpoint with a lower learning '
+                    'rate'
+                )
         by_stage = self.connections.weights()
         return {
             Connection(source, stage): weight
@@ -184,7 +196,13 @@ class FDNHead(FusionHead):
         return self.channels * len(self.users[source])
 
     def _syncs(self) -> bool:
-        return self.sync_statistics and dist.is_available() and dist.is_initialized()
+        if not (dist.is_available() and dist.is_initialized()):
+            return False
+        # A config's ``sync_bn`` converts the norms once the head is made.
+        converted = any(
+            not isinstance(norm, nn.BatchNorm1d) for norm in self.connection_norms.values()
+        )
+        return self.sync_statistics or converted
 
     @torch.no_grad()
     def _update(self, norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor, count: int) -> None:

@@ -8,7 +8,8 @@ import pytest
 from mmengine.config import Config
 from reference.tiny import free_port
 
-from mmseg_sparsemask.engine import launch
+from mmseg_sparsemask.engine import amp, checks, processes, test_options
+from mmseg_sparsemask.engine import config as configs
 from mmseg_sparsemask.utils.files import check_work_dir
 
 ROOT = Path(__file__).parents[2]
@@ -24,22 +25,24 @@ def config(**kwargs):
 
 @pytest.fixture
 def on_cpu(monkeypatch):
-    monkeypatch.setattr(launch, 'get_device', lambda: 'cpu')
+    monkeypatch.setattr(amp, 'get_device', lambda: 'cpu')
+    monkeypatch.setattr(processes, 'get_device', lambda: 'cpu')
 
 
 @pytest.fixture
 def on_gpu(monkeypatch):
-    monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')
+    monkeypatch.setattr(amp, 'get_device', lambda: 'cuda')
+    monkeypatch.setattr(processes, 'get_device', lambda: 'cuda')
 
 
 def test_load_config_follows_the_toolbox(tmp_path):
     path = tmp_path / 'small.py'
     path.write_text("a = dict(b=1)\nc = 'x'\n")
-    cfg = launch.load_config(str(path))
+    cfg = configs.load_config(str(path))
     assert (cfg.work_dir, cfg.launcher) == ('./work_dirs/small', 'none')
-    cfg = launch.load_config(str(path), cfg_options={'a.b': 2, 'work_dir': 'w'}, launcher='slurm')
+    cfg = configs.load_config(str(path), cfg_options={'a.b': 2, 'work_dir': 'w'}, launcher='slurm')
     assert (cfg.a.b, cfg.c, cfg.work_dir, cfg.launcher) == (2, 'x', 'w', 'slurm')
-    assert launch.load_config(str(path), 'v', {'work_dir': 'w'}).work_dir == 'v'
+    assert configs.load_config(str(path), 'v', {'work_dir': 'w'}).work_dir == 'v'
 
 
 def test_work_dir_is_made_and_left_empty(tmp_path):
@@ -61,11 +64,11 @@ def test_work_dir_without_permission(tmp_path):
 
 
 def test_checkpoint(tmp_path):
-    launch.check_checkpoint('https://example.com/a.pth')
+    checks.check_checkpoint('https://example.com/a.pth')
     (tmp_path / 'a.pth').write_text('')
-    launch.check_checkpoint(str(tmp_path / 'a.pth'))
+    checks.check_checkpoint(str(tmp_path / 'a.pth'))
     with pytest.raises(FileNotFoundError, match=r'b\.pth does not exist'):
-        launch.check_checkpoint(str(tmp_path / 'b.pth'))
+        checks.check_checkpoint(str(tmp_path / 'b.pth'))
 
 
 @pytest.mark.parametrize(
@@ -82,20 +85,20 @@ def test_checkpoint(tmp_path):
 def test_missing_data_root_is_named_with_its_key(tmp_path, make, key):
     cfg = config(train_dataloader=dict(dataset=make(dataset(tmp_path / 'none'))))
     with pytest.raises(FileNotFoundError, match=rf'^train_dataloader\.{key} = .*docs/data\.md'):
-        launch.check_data_roots(cfg, ['train_dataloader'])
-    launch.check_data_roots(cfg, ['val_dataloader'])
+        checks.check_data_roots(cfg, ['train_dataloader'])
+    checks.check_data_roots(cfg, ['val_dataloader'])
 
 
 def test_missing_folder_or_list_below_the_root(tmp_path):
     for place in (dict(data_prefix=dict(img_path='images/val')), dict(ann_file='val.txt')):
         cfg = config(val_dataloader=dict(dataset=dataset(tmp_path, **place)))
         with pytest.raises(FileNotFoundError, match=f'there is no {tmp_path}/'):
-            launch.check_data_roots(cfg, ['val_dataloader'])
+            checks.check_data_roots(cfg, ['val_dataloader'])
     (tmp_path / 'images/val').mkdir(parents=True)
     (tmp_path / 'val.txt').write_text('')
     place = dict(data_prefix=dict(img_path='images/val', seg_map_path=''), ann_file='val.txt')
     cfg = config(val_dataloader=dict(dataset=dataset(tmp_path, **place)))
-    launch.check_data_roots(cfg, ['val_dataloader'])
+    checks.check_data_roots(cfg, ['val_dataloader'])
 
 
 def test_what_cannot_be_checked_passes():
@@ -104,41 +107,41 @@ def test_what_cannot_be_checked_passes():
         val_dataloader=dict(dataset=dataset('s3://bucket/camvid', ann_file='val.txt')),
         test_dataloader=None,
     )
-    launch.check_data_roots(cfg, ['train_dataloader', 'val_dataloader', 'test_dataloader'])
+    checks.check_data_roots(cfg, ['train_dataloader', 'val_dataloader', 'test_dataloader'])
 
 
 def test_amp_takes_the_device_into_account(on_cpu):
     cfg = config(optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=1)))
-    launch.enable_amp(cfg)
+    amp.enable_amp(cfg)
     assert cfg.optim_wrapper.type == 'CPUAmpOptimWrapper'
     assert 'loss_scale' not in cfg.optim_wrapper
-    launch.enable_amp(cfg)
+    amp.enable_amp(cfg)
     assert cfg.optim_wrapper.type == 'CPUAmpOptimWrapper'
 
 
 def test_amp_on_a_gpu_is_the_toolboxs(on_gpu):
     cfg = config(optim_wrapper=dict(optimizer=dict(type='SGD', lr=1)))
-    launch.enable_amp(cfg)
+    amp.enable_amp(cfg)
     assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
     assert cfg.optim_wrapper.loss_scale == 'dynamic'
 
 
 def test_amp_config_made_on_a_gpu_runs_on_a_cpu(on_cpu):
     cfg = config(optim_wrapper=dict(type='AmpOptimWrapper', loss_scale=512.0, dtype='float16'))
-    launch.enable_amp(cfg)
+    amp.enable_amp(cfg)
     assert cfg.optim_wrapper == dict(type='CPUAmpOptimWrapper')
 
 
 def test_amp_refuses_other_wrappers(on_cpu):
     cfg = config(optim_wrapper=dict(type='OptimWrapperDict'))
     with pytest.raises(ValueError, match='the config has OptimWrapperDict; leave out --amp'):
-        launch.enable_amp(cfg)
+        amp.enable_amp(cfg)
 
 
 def test_no_launcher_changes_nothing(on_cpu):
     cfg = config()
     before = cfg.to_dict()
-    with launch.process_group(cfg):
+    with processes.process_group(cfg):
         assert cfg.to_dict() == before
 
 
@@ -146,7 +149,7 @@ def test_gpus_are_left_to_the_runner(on_gpu):
     cfg = config(norm_cfg=dict(type='SyncBN'))
     cfg.launcher = 'pytorch'
     before = cfg.to_dict()
-    with launch.process_group(cfg):
+    with processes.process_group(cfg):
         assert cfg.to_dict() == before
 
 
@@ -154,7 +157,7 @@ def test_other_launchers_need_gpus(on_cpu):
     cfg = config()
     cfg.launcher = 'slurm'
     with pytest.raises(ValueError, match="'slurm' needs GPUs.*dist_train.sh"):
-        with launch.process_group(cfg):
+        with processes.process_group(cfg):
             pass
 
 
@@ -164,15 +167,14 @@ def test_a_group_of_one_on_the_cpu(tmp_path):
 import json
 from mmengine.config import Config
 from torch import distributed
-from mmseg_sparsemask.engine import launch
-from mmseg_sparsemask.utils.files import check_work_dir
-launch.get_device = lambda: 'cpu'
+from mmseg_sparsemask.engine import processes
+processes.get_device = lambda: 'cpu'
 bn = dict(type='SyncBN', requires_grad=True)
 cfg = Config(dict(
     launcher='pytorch', find_unused_parameters=True,
     model=dict(backbone=dict(norm_cfg=bn), heads=[dict(norm_cfg=bn)], other=dict(type='A')),
     model_wrapper_cfg=dict(static_graph=True)))
-with launch.process_group(cfg):
+with processes.process_group(cfg):
     inside = distributed.get_backend()
 print(json.dumps(dict(inside=inside, after=distributed.is_initialized(), **cfg.to_dict())))
 """
@@ -201,29 +203,29 @@ print(json.dumps(dict(inside=inside, after=distributed.is_initialized(), **cfg.t
 
 def test_drawing():
     cfg = config(default_hooks=dict(visualization=dict(type='V')), visualizer=dict(type='S'))
-    launch.enable_drawing(cfg, show_dir='d')
+    test_options.enable_drawing(cfg, show_dir='d')
     assert cfg.default_hooks.visualization == dict(type='V', draw=True)
     assert cfg.visualizer.save_dir == 'd'
-    launch.enable_drawing(cfg, show=True, wait_time=3.0)
+    test_options.enable_drawing(cfg, show=True, wait_time=3.0)
     assert cfg.default_hooks.visualization == dict(type='V', draw=True, show=True, wait_time=3.0)
     with pytest.raises(ValueError, match='need the visualisation hook'):
-        launch.enable_drawing(config(), show=True)
+        test_options.enable_drawing(config(), show=True)
 
 
 def test_tta():
     loader = dict(batch_size=4, dataset=dict(pipeline=[1]))
     cfg = config(test_dataloader=loader, tta_model=dict(type='T'), tta_pipeline=[2])
-    launch.enable_tta(cfg)
+    test_options.enable_tta(cfg)
     assert cfg.model == dict(type='T', module=dict(type='EncoderDecoder'))
     assert cfg.test_dataloader == dict(batch_size=1, dataset=dict(pipeline=[2]))
     with pytest.raises(ValueError, match='--tta needs tta_pipeline in the config'):
-        launch.enable_tta(config(test_dataloader=loader, tta_model=dict(type='T')))
+        test_options.enable_tta(config(test_dataloader=loader, tta_model=dict(type='T')))
 
 
-def test_predictions_are_saved_by_every_metric():
+def test_predictions_are_written_by_every_metric():
     one = config(test_evaluator=dict(type='IoUMetric'))
-    launch.save_predictions(one, 'p')
+    test_options.write_predictions_to(one, 'p')
     assert one.test_evaluator.output_dir == 'p'
     two = config(test_evaluator=[dict(type='A'), dict(type='B')])
-    launch.save_predictions(two, 'p')
+    test_options.write_predictions_to(two, 'p')
     assert [e.output_dir for e in two.test_evaluator] == ['p', 'p']
