@@ -1,4 +1,4 @@
-"""The deployed form: convolutions, resizes and activations, and nothing else.
+"""The deployed form: 1x1 convolutions, resizes and activations, and nothing else.
 
 A trained decoder is linear between its activations, so what the equations write as normalisations
 and connection weights is folded into weights once and for all::
@@ -12,6 +12,7 @@ resolution of its own; it is added to the coarsest map and never resized.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 
 import torch
@@ -48,6 +49,24 @@ def expected_convs(connectivity: Connectivity) -> list[tuple[str, str]]:
         for stage in connectivity.stages
         for name in resolution_groups(connectivity, stage)
     ]
+
+
+class Pointwise(nn.Linear):
+    """A 1x1 convolution as one matrix product: weight (K, C), maps (N, C, h, w) to (N, K, h, w).
+
+    ONNX Runtime brings maps into a layout of its own for convolutions and back for all else; at
+    full size those copies cost as much as the convolutions. Products need none.
+    """
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """See the class."""
+        exporting = torch.compiler.is_compiling()
+        if not exporting and maps.is_contiguous(memory_format=torch.channels_last):
+            return super().forward(maps.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        product = torch.matmul(self.weight, maps.flatten(2))
+        if self.bias is not None:
+            product = product + self.bias[:, None]
+        return product.unflatten(2, maps.shape[2:])
 
 
 class DeployedDecoder(nn.Module):
@@ -87,12 +106,12 @@ class DeployedDecoder(nn.Module):
             {
                 stage: nn.ModuleDict(
                     {
-                        name: nn.Conv2d(
+                        name: Pointwise(
                             sum(source_channels(s, in_channels, channels) for s in sources),
                             channels,
-                            1,
-                            # Constants pass the resizing, so one bias serves the whole stage.
-                            bias=name == next(iter(groups)),
+                            # Constants pass the resizing, so one bias serves the whole stage; it
+                            # costs least where the map is smallest.
+                            bias=name == max(groups, key=_stride),
                         )
                         for name, sources in groups.items()
                     }
@@ -100,7 +119,7 @@ class DeployedDecoder(nn.Module):
                 for stage, groups in self.groups.items()
             }
         )
-        self.classifier = nn.Conv2d(channels, classes, 1)
+        self.classifier = Pointwise(channels, classes)
         self.act = act
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
@@ -134,9 +153,7 @@ class DeployedDecoder(nn.Module):
             coarsest = max(products, key=_stride)
             products[coarsest] = products[coarsest] + constant
         coarse = [
-            product
-            for name, product in products.items()
-            if _stride(name) >= PRODUCT_RATIO * stride
+            product for name, product in products.items() if _stride(name) >= PRODUCT_RATIO * stride
         ]
         terms = [
             product if _stride(name) == stride else resize(product, size, self.align_corners)
@@ -205,10 +222,10 @@ def deployed_decoder(head: FusionHead) -> DeployedDecoder:
         for name, sources in groups.items():
             conv = decoder.convs[stage][name]
             weight = torch.cat([weights[source, stage][0] for source in sources], 1)
-            conv.weight.copy_((scale[:, None] * weight)[:, :, None, None])
+            conv.weight.copy_(scale[:, None] * weight)
             if conv.bias is not None:
                 conv.bias.copy_(bias)
-    decoder.classifier.weight.copy_(head.conv_seg.weight)
+    decoder.classifier.weight.copy_(head.conv_seg.weight.flatten(1))
     if head.conv_seg.bias is not None:
         decoder.classifier.bias.copy_(head.conv_seg.bias)
     else:
@@ -350,5 +367,6 @@ def _joined(maps: list[Tensor]) -> Tensor:
     return maps[0] if len(maps) == 1 else torch.cat(maps, 1)
 
 
-def _stride(name: str) -> int:
-    return int(name[1:])
+def _stride(name: str) -> float:
+    """Stride of a resolution's name; that of ``G`` is beyond all others."""
+    return math.inf if name == GLOBAL else int(name[1:])

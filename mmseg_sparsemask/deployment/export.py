@@ -126,13 +126,11 @@ def smallest_image(segmentor: nn.Module) -> int:
 
 def decoder_convs(program: ExportedProgram) -> Counter[tuple[str, str]]:
     """Number of convolutions of a program's plain decoder by (stage, resolution)."""
-    names = program.graph_signature.inputs_to_parameters
     found: Counter[tuple[str, str]] = Counter()
-    for node in program.graph.nodes:
-        if node.target is torch.ops.aten.conv2d.default:
-            parts = names.get(node.args[1].name, '').split('.')
-            if parts[:2] == ['decoder', 'convs']:
-                found[parts[2], parts[3]] += 1
+    for name in program.graph_signature.parameters:
+        parts = name.split('.')
+        if parts[:2] == ['decoder', 'convs'] and parts[-1] == 'weight':
+            found[parts[2], parts[3]] += 1
     return found
 
 

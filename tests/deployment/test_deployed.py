@@ -16,6 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 import mmseg_sparsemask  # noqa: F401
 from mmseg_sparsemask.connectivity import Connectivity
 from mmseg_sparsemask.deployment.deployed import (
+    Pointwise,
     expected_convs,
     fold_norms,
     deployed_decoder,
@@ -88,7 +89,7 @@ def test_random_connectivities(connectivity):
             features = features_of(head, size, 2, dtype)
             assert relative(decoder(features), head(features)) < tolerance
             assert relative(decoder(features), naive_logits(head, features)) < tolerance
-            convs = [m for m in decoder.modules() if isinstance(m, nn.Conv2d)]
+            convs = [m for m in decoder.modules() if isinstance(m, Pointwise)]
             assert len(convs) == len(expected_convs(connectivity)) + 1
 
 
@@ -119,7 +120,7 @@ def test_sizes_and_batches(kind, size, batch, align_corners):
 def test_one_conv_for_each_stage_and_resolution():
     decoder = deployed_decoder(make_head('SparseMaskHead', WIDE))
     found = {
-        (stage, name): conv.in_channels
+        (stage, name): conv.in_features
         for stage, convs in decoder.convs.items()
         for name, conv in convs.items()
     }
@@ -139,7 +140,7 @@ def test_one_conv_for_each_stage_and_resolution():
     for stage, convs in decoder.convs.items():
         assert sum(conv.bias is not None for conv in convs.values()) == 1, stage
     inside = {type(module).__module__.split('.')[0] for module in list(decoder.modules())[1:]}
-    assert inside == {'torch'}
+    assert inside == {'torch', 'mmseg_sparsemask'}
 
 
 @pytest.mark.parametrize('kind', ['SparseMaskHead', 'FDNHead'])
