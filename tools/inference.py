@@ -8,8 +8,9 @@ from mmengine.config import DictAction
 from mmengine.utils import ProgressBar
 
 import mmseg_sparsemask  # noqa: F401
+from mmseg_sparsemask.deployment.onnx_predictor import OnnxPredictor, read_image
 from mmseg_sparsemask.deployment.overlay import overlay
-from mmseg_sparsemask.deployment.predictor import OnnxPredictor, ToolboxPredictor, read_image
+from mmseg_sparsemask.deployment.predictor import ToolboxPredictor
 from mmseg_sparsemask.utils.files import write_atomically
 
 

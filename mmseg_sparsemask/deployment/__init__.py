@@ -1,8 +1,7 @@
-from mmseg_sparsemask.deployment.export import Exported, export
 from mmseg_sparsemask.deployment.deployed import deployed_decoder, deployed_segmentor
+from mmseg_sparsemask.deployment.export import Exported, export
+from mmseg_sparsemask.deployment.onnx_predictor import OnnxPredictor, Predictor
 from mmseg_sparsemask.deployment.predictor import (
-    OnnxPredictor,
-    Predictor,
     ToolboxPredictor,
     load_model,
 )

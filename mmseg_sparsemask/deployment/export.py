@@ -20,8 +20,8 @@ from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, fx, nn
 from torch.export import Dim, ExportedProgram
 
-from mmseg_sparsemask.deployment.metadata import Metadata
 from mmseg_sparsemask.deployment.deployed import DeployedDecoder, deployed_segmentor
+from mmseg_sparsemask.deployment.metadata import Metadata, with_checksum
 from mmseg_sparsemask.utils.extras import require_extra
 from mmseg_sparsemask.utils.files import replacing
 
@@ -258,7 +258,8 @@ def _write_onnx(program: ExportedProgram, path: Path, metadata: Metadata) -> int
         verbose=False,
     )
     onnx_program.model.metadata_props.update(metadata.to_strings())
-    onnx_program.save(str(path), external_data=False)
+    content = onnx_program.model_proto.SerializeToString()
+    path.write_bytes(with_checksum(content))
     return onnx_program.model.opset_imports['']
 
 

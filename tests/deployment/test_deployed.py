@@ -17,10 +17,10 @@ import mmseg_sparsemask  # noqa: F401
 from mmseg_sparsemask.connectivity import Connectivity
 from mmseg_sparsemask.deployment.deployed import (
     Pointwise,
-    expected_convs,
-    fold_norms,
     deployed_decoder,
     deployed_segmentor,
+    expected_convs,
+    fold_norms,
 )
 
 

@@ -11,6 +11,7 @@ import torch
 from reference.tiny import ROOT, call
 
 from mmseg_sparsemask.deployment import export as package_export
+from mmseg_sparsemask.deployment.deployed import expected_convs
 from mmseg_sparsemask.deployment.export import (
     SUFFIXES,
     Difference,
@@ -22,7 +23,6 @@ from mmseg_sparsemask.deployment.export import (
     trace,
 )
 from mmseg_sparsemask.deployment.metadata import Metadata
-from mmseg_sparsemask.deployment.deployed import expected_convs
 from mmseg_sparsemask.deployment.predictor import metadata_of
 
 writers = sys.modules['mmseg_sparsemask.deployment.export']._WRITERS

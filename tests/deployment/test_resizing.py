@@ -27,9 +27,7 @@ def test_matrix_is_what_the_library_does(inputs, outputs, align_corners):
 @pytest.mark.parametrize('size', [(40, 33), (64, 97)])
 def test_sum(size, align_corners):
     maps = [torch.randn(3, 4, 5, 7), torch.randn(3, 4, 2, 4)]
-    wanted = sum(
-        F.interpolate(m, size, mode='bilinear', align_corners=align_corners) for m in maps
-    )
+    wanted = sum(F.interpolate(m, size, mode='bilinear', align_corners=align_corners) for m in maps)
     assert (resized_sum(maps, size, align_corners) - wanted).abs().max() < 1e-5
 
 

@@ -7,6 +7,7 @@ import torch
 from mmengine.config import DictAction
 
 import mmseg_sparsemask  # noqa: F401
+from mmseg_sparsemask.deployment.deployed import deployed_segmentor
 from mmseg_sparsemask.deployment.export import (
     SUFFIXES,
     TOLERANCE,
@@ -17,13 +18,12 @@ from mmseg_sparsemask.deployment.export import (
     smallest_image,
     trace,
 )
-from mmseg_sparsemask.deployment.deployed import deployed_segmentor
+from mmseg_sparsemask.deployment.onnx_predictor import read_image
 from mmseg_sparsemask.deployment.predictor import (
     images_of_test_set,
     load_model,
     metadata_of,
     network_input,
-    read_image,
 )
 
 #: Images taken from the test data set when none are given.
