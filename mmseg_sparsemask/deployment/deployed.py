@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from mmcv.cnn import build_activation_layer
+from mmengine.model import revert_sync_batchnorm
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -72,8 +73,8 @@ class Pointwise(nn.Linear):
 class DeployedDecoder(nn.Module):
     """A decoder of 1x1 convolutions, activations and resizes.
 
-    `deployed_decoder` makes one of a trained head. Its modules are torch's (but for an activation that
-    torch lacks): ``convs.<stage>.<resolution>`` and ``classifier``.
+    `deployed_decoder` makes one of a trained head. Its modules are ``convs.<stage>.<resolution>``,
+    ``classifier`` and the activation.
 
     Args:
         connectivity: The decoder's graph.
@@ -255,7 +256,7 @@ def deployed_segmentor(
             'expected a toolbox EncoderDecoder with one decode_head, got '
             f'{type(model).__name__}; other segmentors are not exported'
         )
-    model = copy.deepcopy(model).eval().requires_grad_(False)
+    model = revert_sync_batchnorm(copy.deepcopy(model)).eval().requires_grad_(False)
     features = nn.Sequential(model.backbone, *([model.neck] if model.with_neck else []))
     head = model.decode_head
     decoder = deployed_decoder(head) if isinstance(head, FusionHead) else head

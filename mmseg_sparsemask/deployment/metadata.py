@@ -14,8 +14,8 @@ from mmseg_sparsemask.utils.palette import voc_palette
 #: Of the keys below. A reader refuses a file of another version.
 FORMAT_VERSION = 1
 
-# An ONNX file is a protocol buffer, whose parts may stand in any order: its last is a metadata entry
-# of a fixed length with the sum of all bytes before it.
+# An ONNX file is a protocol buffer, whose parts may stand in any order: the last one here is a
+# metadata entry of a fixed length with the sum of all bytes before it.
 _CHECKSUM = b'\x72\x4a\x0a\x06sha256\x12\x40'
 
 
@@ -59,7 +59,7 @@ class Metadata:
             source: Where they come from, for messages.
 
         Raises:
-            ValueError: A key is missing, a value is not what it has to be, or the version is another.
+            ValueError: A key is missing, a value is not what it has to be, or the version differs.
         """
         names = ['format_version', *(field.name for field in fields(cls))]
         missing = [name for name in names if name not in strings]

@@ -114,7 +114,7 @@ def images_of_test_set(model: EncoderDecoder, count: int) -> list[Tensor]:
     try:
         dataset = DATASETS.build(cfg)
         samples = [dataset[index] for index in range(min(count, len(dataset)))]
-    except (OSError, ValueError) as error:
+    except (AssertionError, OSError, ValueError) as error:  # MMEngine asserts that files are there
         raise ValueError(
             f'the test data set of the config cannot be read ({error}); give images with --images'
         ) from error

@@ -14,6 +14,7 @@ from mmseg_sparsemask.deployment.onnx_predictor import OnnxPredictor, read_image
 from mmseg_sparsemask.deployment.overlay import legend, overlay
 from mmseg_sparsemask.deployment.predictor import (
     ToolboxPredictor,
+    images_of_test_set,
     load_model,
     metadata_of,
 )
@@ -206,3 +207,14 @@ def test_values_of_metadata(key, value, exported):
     strings = OnnxPredictor(exported['onnx'].path).metadata.to_strings()
     with pytest.raises(ValueError, match='net.onnx.*' + key.split('_')[0]):
         Metadata.from_strings({**strings, key: value}, 'net.onnx')
+
+
+def test_a_missing_data_set_asks_for_images(trained, tmp_path):
+    cfg = Config.fromfile(trained[0])
+    nowhere = dict(data_root=str(tmp_path), ann_file='none.txt', data_prefix=dict(img_path='i'))
+    model = load_model(cfg, str(trained[1]))
+    model.cfg.test_dataloader.dataset = dict(
+        type='BaseSegDataset', pipeline=[dict(type='LoadImageFromFile')], **nowhere
+    )
+    with pytest.raises(ValueError, match='give images with --images'):
+        images_of_test_set(model, 1)
