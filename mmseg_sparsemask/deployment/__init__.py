@@ -3,7 +3,9 @@ from mmseg_sparsemask.deployment.export import Exported, export
 from mmseg_sparsemask.deployment.onnx_predictor import OnnxPredictor, Predictor
 from mmseg_sparsemask.deployment.predictor import (
     ToolboxPredictor,
+    TorchPredictor,
     load_model,
+    load_predictor,
 )
 
 __all__ = [
@@ -11,8 +13,10 @@ __all__ = [
     'OnnxPredictor',
     'Predictor',
     'ToolboxPredictor',
+    'TorchPredictor',
     'export',
     'load_model',
+    'load_predictor',
     'deployed_decoder',
     'deployed_segmentor',
 ]

@@ -73,7 +73,45 @@ class Predictor(ABC):
         return labels[0] if one else labels
 
 
-class OnnxPredictor(Predictor):
+class FilePredictor(Predictor):
+    """An exported file of any format; what it needs is in its metadata.
+
+    Attributes:
+        metadata: Of the file.
+    """
+
+    metadata: Metadata
+
+    @abstractmethod
+    def logits(self, inputs: np.ndarray) -> np.ndarray:
+        """Logits (N, classes, H, W) of normalised images (N, 3, H, W), float32."""
+
+    def predict(self, image: np.ndarray) -> np.ndarray:
+        """See the base class."""
+        meta = self.metadata
+        height, width = image.shape[:2]
+        resized = image
+        if meta.resize:
+            scale = meta.resize['scale']
+            if meta.resize['keep_ratio']:
+                longer, shorter = max(scale), min(scale)
+                factor = min(longer / max(height, width), shorter / min(height, width))
+                scale = [int(width * factor + 0.5), int(height * factor + 0.5)]
+            resized = cv2.resize(image, scale, interpolation=cv2.INTER_LINEAR)
+        pixels = resized[..., ::-1] if meta.bgr_to_rgb else resized
+        pixels = (pixels.astype(np.float32) - np.float32(meta.mean)) / np.float32(meta.std)
+        inputs = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])
+        logits = self.logits(inputs)[0]
+        if logits.shape[-2:] != (height, width):
+            down = _interpolation(logits.shape[1], height, meta.align_corners)
+            across = _interpolation(logits.shape[2], width, meta.align_corners)
+            logits = down @ (logits @ across.T)
+        if meta.threshold is not None:
+            return (1 / (1 + np.exp(-logits[0])) > meta.threshold).astype(np.int64)
+        return logits.argmax(0)
+
+
+class OnnxPredictor(FilePredictor):
     """An ONNX file that ``tools/deployment/export.py`` wrote; what it needs is in its metadata.
 
     Args:
@@ -114,30 +152,6 @@ class OnnxPredictor(Predictor):
         """Logits (N, classes, H, W) of normalised images (N, 3, H, W), float32."""
         name = self.session.get_inputs()[0].name
         return self.session.run(None, {name: inputs})[0]
-
-    def predict(self, image: np.ndarray) -> np.ndarray:
-        """See the base class."""
-        meta = self.metadata
-        height, width = image.shape[:2]
-        resized = image
-        if meta.resize:
-            scale = meta.resize['scale']
-            if meta.resize['keep_ratio']:
-                longer, shorter = max(scale), min(scale)
-                factor = min(longer / max(height, width), shorter / min(height, width))
-                scale = [int(width * factor + 0.5), int(height * factor + 0.5)]
-            resized = cv2.resize(image, scale, interpolation=cv2.INTER_LINEAR)
-        pixels = resized[..., ::-1] if meta.bgr_to_rgb else resized
-        pixels = (pixels.astype(np.float32) - np.float32(meta.mean)) / np.float32(meta.std)
-        inputs = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])
-        logits = self.logits(inputs)[0]
-        if logits.shape[-2:] != (height, width):
-            down = _interpolation(logits.shape[1], height, meta.align_corners)
-            across = _interpolation(logits.shape[2], width, meta.align_corners)
-            logits = down @ (logits @ across.T)
-        if meta.threshold is not None:
-            return (1 / (1 + np.exp(-logits[0])) > meta.threshold).astype(np.int64)
-        return logits.argmax(0)
 
 
 def _interpolation(inputs: int, outputs: int, align_corners: bool) -> np.ndarray:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
@@ -17,7 +19,7 @@ from mmseg.registry import DATASETS, MODELS
 from torch import Tensor
 
 from mmseg_sparsemask.deployment.metadata import Metadata, class_colours
-from mmseg_sparsemask.deployment.onnx_predictor import Predictor
+from mmseg_sparsemask.deployment.onnx_predictor import FilePredictor, OnnxPredictor, Predictor
 from mmseg_sparsemask.utils.checkpoints import load_checkpoint
 
 
@@ -171,3 +173,59 @@ class ToolboxPredictor(Predictor):
     def predict(self, image: np.ndarray) -> np.ndarray:
         """See the base class."""
         return inference_model(self.model, image).pred_sem_seg.data[0].cpu().numpy()
+
+
+class TorchPredictor(FilePredictor):
+    """A TorchScript or torch.export file that ``tools/deployment/export.py`` wrote.
+
+    Args:
+        path: The file, ``*.torchscript`` or ``*.pt2``. Both are programs: open only files of
+            people whom you trust.
+        device: ``'cpu'``, ``'cuda:0'``, ...; torch.export files know the CPU alone.
+
+    Raises:
+        ValueError: The file is not there, cannot be read, or has no such metadata.
+    """
+
+    def __init__(self, path: str | Path, device: str = 'cpu') -> None:
+        path, files = Path(path), {'metadata.json': ''}
+        if not path.is_file():
+            raise ValueError(f'{path} does not exist')
+        try:
+            if path.suffix == '.pt2':
+                if device != 'cpu':
+                    raise ValueError(f'a torch.export file runs on the CPU, not on {device}')
+                self.network = torch.export.load(path, extra_files=files).module()
+            else:
+                self.network = torch.jit.load(str(path), map_location=device, _extra_files=files)
+            strings = json.loads(files['metadata.json'])
+        except Exception as error:  # the library's exceptions have no common type
+            raise ValueError(f'torch cannot load {path}: {error}') from error
+        self.device = device
+        self.metadata = Metadata.from_strings(strings, str(path))
+        self.classes, self.palette = self.metadata.classes, self.metadata.palette
+
+    @torch.no_grad()
+    def logits(self, inputs: np.ndarray) -> np.ndarray:
+        """See the base class."""
+        return self.network(torch.from_numpy(inputs).to(self.device)).cpu().numpy()
+
+
+def load_predictor(path: str | Path, device: str = 'cpu') -> FilePredictor:
+    """The predictor of an exported file, by its suffix.
+
+    Args:
+        path: ``*.onnx``, ``*.torchscript`` or ``*.pt2``.
+        device: ``'cpu'``, ``'cuda:0'``, ...
+
+    Raises:
+        ImportError: The format's library is missing.
+        ValueError: Another suffix, or the file cannot be used.
+    """
+    kinds = {'.onnx': OnnxPredictor, '.torchscript': TorchPredictor, '.pt2': TorchPredictor}
+    suffix = Path(path).suffix
+    if suffix not in kinds:
+        raise ValueError(
+            f'{path}: expected a file *{", *".join(kinds)}; a checkpoint needs its config'
+        )
+    return kinds[suffix](path, device)

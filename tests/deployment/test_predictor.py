@@ -16,6 +16,7 @@ from mmseg_sparsemask.deployment.predictor import (
     ToolboxPredictor,
     images_of_test_set,
     load_model,
+    load_predictor,
     metadata_of,
 )
 from mmseg_sparsemask.utils.palette import voc_palette
@@ -218,3 +219,23 @@ def test_a_missing_data_set_asks_for_images(trained, tmp_path):
     )
     with pytest.raises(ValueError, match='give images with --images'):
         images_of_test_set(model, 1)
+
+
+@pytest.mark.parametrize('kind', ['onnx', 'torchscript', 'torch_export'])
+def test_files_of_every_format(kind, exported):
+    predictor = load_predictor(exported[kind].path)
+    reference = OnnxPredictor(exported['onnx'].path)
+    assert predictor.metadata == reference.metadata
+    image = picture(64, 72)
+    assert agreement(predictor(image), reference(image)) > 0.999
+
+
+def test_files_that_are_none(tmp_path):
+    with pytest.raises(ValueError, match=r'net.pth: expected a file \*.onnx, \*.torchscript'):
+        load_predictor(tmp_path / 'net.pth')
+    for name in ('net.torchscript', 'net.pt2'):
+        with pytest.raises(ValueError, match=f'{name} does not exist'):
+            load_predictor(tmp_path / name)
+        (tmp_path / name).write_text('no network')
+        with pytest.raises(ValueError, match=f'cannot load .*{name}'):
+            load_predictor(tmp_path / name)
