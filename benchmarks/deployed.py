@@ -23,7 +23,7 @@ from end_to_end import DEPLOYED_TOLERANCE, DILATED, OURS, make_models, metas_of
 from torch import Tensor, nn
 
 from mmseg_sparsemask.deployment.deployed import deployed_segmentor
-from mmseg_sparsemask.deployment.export import require_format, smallest_image, trace
+from mmseg_sparsemask.deployment.export import require_format, scriptable, smallest_image, trace
 
 BACKBONE = 'backbone alone'
 RUNTIMES = ('eager', 'compile', 'torchscript', 'onnxruntime', 'openvino')
@@ -49,14 +49,12 @@ def add_arguments(parser) -> None:
     )
 
 
-def write_onnx(segmentor: nn.Module, image: Tensor, path: Path) -> None:
-    """ONNX with open sizes where they can be traced, else of the image's size."""
-    options = dict(dynamo=True, input_names=['image'], external_data=False, verbose=False)
+def traced(segmentor: nn.Module, image: Tensor) -> torch.export.ExportedProgram:
+    """With open sizes where they can be traced, else for the image's size."""
     try:
-        program = trace(segmentor, (128, 128), smallest_image(segmentor))
+        return trace(segmentor, (128, 128), smallest_image(segmentor))
     except RuntimeError:
-        program = torch.export.export(segmentor, (image,), strict=False)
-    torch.onnx.export(program, (), **options).save(str(path))
+        return torch.export.export(segmentor, (image,), strict=False)
 
 
 def runtimes(
@@ -65,8 +63,10 @@ def runtimes(
     """The network on each runtime: from an image to its logits."""
     found: dict[str, Network] = {}
     path = folder / f'{title}.onnx'
+    program = traced(segmentor, image)
     if {'onnxruntime', 'openvino'} & set(names):
-        write_onnx(segmentor, image, path)
+        options = dict(dynamo=True, input_names=['image'], external_data=False, verbose=False)
+        torch.onnx.export(program, (), **options).save(str(path))
     for name in names:
         if name == 'eager':
             placed = segmentor.to(memory_format=torch.channels_last)
@@ -74,7 +74,7 @@ def runtimes(
         elif name == 'compile':
             found[name] = torch.compile(segmentor, dynamic=False)
         elif name == 'torchscript':
-            found[name] = torch.jit.freeze(torch.jit.trace(segmentor, image))
+            found[name] = torch.jit.freeze(torch.jit.script(scriptable(program)).eval())
         elif name == 'onnxruntime':
             import onnxruntime
 

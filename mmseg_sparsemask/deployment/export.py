@@ -264,7 +264,7 @@ def _write_onnx(program: ExportedProgram, path: Path, metadata: Metadata) -> int
 
 
 def _write_torchscript(program: ExportedProgram, path: Path, metadata: Metadata) -> None:
-    scripted = torch.jit.script(_scriptable(program))
+    scripted = torch.jit.script(scriptable(program))
     scripted.eval()
     # In memory first: the library's own writer ends the process when the disk is full.
     content = io.BytesIO()
@@ -287,7 +287,7 @@ _WRITERS = {
 }
 
 
-def _scriptable(program: ExportedProgram) -> fx.GraphModule:
+def scriptable(program: ExportedProgram) -> fx.GraphModule:
     """A program in the words of TorchScript: no overloads, no checks of sizes, one output."""
     module = program.module()
     graph = module.graph
