@@ -7,6 +7,7 @@ so a file depends on torch or onnxruntime and on nothing else.
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import os
@@ -96,6 +97,8 @@ def trace(segmentor: nn.Module, image_size: tuple[int, int], smallest: int) -> E
             f'shape: expected at least {smallest}x{smallest} (two positions in the coarsest '
             f'feature), got {image_size[0]}x{image_size[1]}'
         )
+    # The exporter puts copies in the place of a module's dictionaries, to which hooks keep.
+    segmentor = copy.deepcopy(segmentor)
     some = next(segmentor.parameters())
     example = torch.rand(2, 3, *image_size, dtype=some.dtype)
     try:

@@ -11,7 +11,7 @@ import torch
 from reference.tiny import ROOT, call
 
 from mmseg_sparsemask.deployment import export as package_export
-from mmseg_sparsemask.deployment.deployed import expected_convs
+from mmseg_sparsemask.deployment.deployed import deployed_segmentor, expected_convs
 from mmseg_sparsemask.deployment.export import (
     SUFFIXES,
     Difference,
@@ -158,6 +158,15 @@ def test_a_writer_that_fails_leaves_nothing(model, program, tmp_path, monkeypatc
             program,
         )
     assert not list(tmp_path.iterdir())
+
+
+@torch.no_grad()
+def test_tracing_leaves_the_segmentor_as_it_is(model):
+    segmentor = deployed_segmentor(model)
+    image = torch.randn(1, 3, 64, 64)
+    wanted = segmentor(image)
+    trace(segmentor, TRACED, 16)
+    assert torch.equal(segmentor(image), wanted)
 
 
 def test_differences():
