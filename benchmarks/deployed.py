@@ -10,6 +10,7 @@ any size is traced for the one it is timed with.
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import sys
 import tempfile
@@ -63,7 +64,7 @@ def runtimes(
     """The network on each runtime: from an image to its logits."""
     found: dict[str, Network] = {}
     path = folder / f'{title}.onnx'
-    program = traced(segmentor, image)
+    program = traced(copy.deepcopy(segmentor), image)
     if {'onnxruntime', 'openvino'} & set(names):
         options = dict(dynamo=True, input_names=['image'], external_data=False, verbose=False)
         torch.onnx.export(program, (), **options).save(str(path))
