@@ -7,6 +7,7 @@ import torch
 from mmengine.config import DictAction
 
 import mmseg_sparsemask  # noqa: F401
+from mmseg_sparsemask.deployment.deployed import deployed_segmentor
 from mmseg_sparsemask.deployment.export import (
     SUFFIXES,
     TOLERANCE,
@@ -17,13 +18,12 @@ from mmseg_sparsemask.deployment.export import (
     smallest_image,
     trace,
 )
-from mmseg_sparsemask.deployment.plain import plain_segmentor
+from mmseg_sparsemask.deployment.onnx_predictor import read_image
 from mmseg_sparsemask.deployment.predictor import (
     images_of_test_set,
     load_model,
     metadata_of,
     network_input,
-    read_image,
 )
 
 #: Images taken from the test data set when none are given.
@@ -101,7 +101,7 @@ def run(args):
     size = (int(size[0]), int(size[-1]))
     print(f'reading images, folding and tracing with {size[0]}x{size[1]} ...', flush=True)
     real = real_inputs(model, args.images)
-    segmentor = plain_segmentor(model, size)
+    segmentor = deployed_segmentor(model, size)
     smallest = smallest_image(segmentor)
     for name, image in real.items():
         if min(image.shape[-2:]) < smallest:

@@ -15,11 +15,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 import mmseg_sparsemask  # noqa: F401
 from mmseg_sparsemask.connectivity import Connectivity
-from mmseg_sparsemask.deployment.plain import (
+from mmseg_sparsemask.deployment.deployed import (
+    Pointwise,
+    deployed_decoder,
+    deployed_segmentor,
     expected_convs,
     fold_norms,
-    plain_decoder,
-    plain_segmentor,
 )
 
 
@@ -84,11 +85,11 @@ def test_random_connectivities(connectivity):
     for kind in ('SparseMaskHead', 'FDNHead'):
         for dtype, tolerance in ((torch.float64, 1e-10), (torch.float32, 1e-5)):
             head = make_head(kind, connectivity).to(dtype)
-            decoder = plain_decoder(head)
+            decoder = deployed_decoder(head)
             features = features_of(head, size, 2, dtype)
             assert relative(decoder(features), head(features)) < tolerance
             assert relative(decoder(features), naive_logits(head, features)) < tolerance
-            convs = [m for m in decoder.modules() if isinstance(m, nn.Conv2d)]
+            convs = [m for m in decoder.modules() if isinstance(m, Pointwise)]
             assert len(convs) == len(expected_convs(connectivity)) + 1
 
 
@@ -111,15 +112,15 @@ WIDE = Connectivity(
 def test_sizes_and_batches(kind, size, batch, align_corners):
     head = make_head(kind, WIDE, align_corners=align_corners).double()
     features = features_of(head, size, batch, torch.float64)
-    ours = plain_decoder(head)(features)
+    ours = deployed_decoder(head)(features)
     assert relative(ours, head(features)) < 1e-10
     assert relative(ours, naive_logits(head, features)) < 1e-10
 
 
 def test_one_conv_for_each_stage_and_resolution():
-    decoder = plain_decoder(make_head('SparseMaskHead', WIDE))
+    decoder = deployed_decoder(make_head('SparseMaskHead', WIDE))
     found = {
-        (stage, name): conv.in_channels
+        (stage, name): conv.in_features
         for stage, convs in decoder.convs.items()
         for name, conv in convs.items()
     }
@@ -139,14 +140,14 @@ def test_one_conv_for_each_stage_and_resolution():
     for stage, convs in decoder.convs.items():
         assert sum(conv.bias is not None for conv in convs.values()) == 1, stage
     inside = {type(module).__module__.split('.')[0] for module in list(decoder.modules())[1:]}
-    assert inside == {'torch'}
+    assert inside == {'torch', 'mmseg_sparsemask'}
 
 
 @pytest.mark.parametrize('kind', ['SparseMaskHead', 'FDNHead'])
 def test_leaves_the_head_as_it_is(kind):
     head = make_head(kind, WIDE).train()
     before = copy.deepcopy(head.state_dict())
-    plain_decoder(head)
+    deployed_decoder(head)
     assert head.training and head.norms['D1'].training
     assert all(torch.equal(value, before[key]) for key, value in head.state_dict().items())
 
@@ -162,7 +163,7 @@ def test_other_channels_activation_and_norm():
     )
     head = make_head('SparseMaskHead', WIDE, **more).double()
     features = features_of(head, (33, 47), 2, torch.float64)
-    ours = plain_decoder(head)(features)
+    ours = deployed_decoder(head)(features)
     assert ours.shape[1] == 1
     assert relative(ours, head(features)) < 1e-10
 
@@ -170,11 +171,11 @@ def test_other_channels_activation_and_norm():
 def test_refuses_what_it_cannot_fold():
     head = make_head('SparseMaskHead', WIDE, norm_cfg=dict(type='GN', num_groups=2))
     with pytest.raises(ValueError, match='D5 is normalised by GroupNorm'):
-        plain_decoder(head)
+        deployed_decoder(head)
     with pytest.raises(ValueError, match='got Conv2d'):
-        plain_decoder(nn.Conv2d(1, 1, 1))
+        deployed_decoder(nn.Conv2d(1, 1, 1))
     with pytest.raises(ValueError, match='EncoderDecoder'):
-        plain_segmentor(nn.Conv2d(1, 1, 1))
+        deployed_segmentor(nn.Conv2d(1, 1, 1))
 
 
 def segmentor(head=None, features=('relu', 'layer1', 'layer2'), neck=None):
@@ -237,7 +238,7 @@ MIXED = dict(type='SparseMaskHead', connectivity='unet', strides=[2, 4, 8], in_c
 @torch.no_grad()
 def test_whole_segmentors(arguments, left):
     model = segmentor(**arguments).train()
-    plain = plain_segmentor(model)
+    plain = deployed_segmentor(model)
     assert model.training
     model.eval()
     assert sum(isinstance(m, _BatchNorm) for m in plain.modules()) == left

@@ -1,4 +1,4 @@
-"""The deployed form: convolutions, resizes and activations, and nothing else.
+"""The deployed form: 1x1 convolutions, resizes and activations, and nothing else.
 
 A trained decoder is linear between its activations, so what the equations write as normalisations
 and connection weights is folded into weights once and for all::
@@ -12,11 +12,13 @@ resolution of its own; it is added to the coarsest map and never resized.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from mmcv.cnn import build_activation_layer
+from mmengine.model import revert_sync_batchnorm
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -25,6 +27,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from mmseg_sparsemask.connectivity import GLOBAL, Connectivity
 from mmseg_sparsemask.connectivity.cost import source_channels
 from mmseg_sparsemask.connectivity.graph import level_of
+from mmseg_sparsemask.deployment.resizing import PRODUCT_RATIO, resize, resized_sum
 from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
 
 
@@ -49,11 +52,29 @@ def expected_convs(connectivity: Connectivity) -> list[tuple[str, str]]:
     ]
 
 
-class PlainDecoder(nn.Module):
+class Pointwise(nn.Linear):
+    """A 1x1 convolution as one matrix product: weight (K, C), maps (N, C, h, w) to (N, K, h, w).
+
+    ONNX Runtime brings maps into a layout of its own for convolutions and back for all else; at
+    full size those copies cost as much as the convolutions. Products need none.
+    """
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """See the class."""
+        exporting = torch.compiler.is_compiling()
+        if not exporting and maps.is_contiguous(memory_format=torch.channels_last):
+            return super().forward(maps.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        product = torch.matmul(self.weight, maps.flatten(2))
+        if self.bias is not None:
+            product = product + self.bias[:, None]
+        return product.unflatten(2, maps.shape[2:])
+
+
+class DeployedDecoder(nn.Module):
     """A decoder of 1x1 convolutions, activations and resizes.
 
-    `plain_decoder` makes one of a trained head. Its modules are torch's (but for an activation that
-    torch lacks): ``convs.<stage>.<resolution>`` and ``classifier``.
+    `deployed_decoder` makes one of a trained head. Its modules are ``convs.<stage>.<resolution>``,
+    ``classifier`` and the activation.
 
     Args:
         connectivity: The decoder's graph.
@@ -86,12 +107,12 @@ class PlainDecoder(nn.Module):
             {
                 stage: nn.ModuleDict(
                     {
-                        name: nn.Conv2d(
+                        name: Pointwise(
                             sum(source_channels(s, in_channels, channels) for s in sources),
                             channels,
-                            1,
-                            # Constants pass the resizing, so one bias serves the whole stage.
-                            bias=name == next(iter(groups)),
+                            # Constants pass the resizing, so one bias serves the whole stage; it
+                            # costs least where the map is smallest.
+                            bias=name == max(groups, key=_stride),
                         )
                         for name, sources in groups.items()
                     }
@@ -99,7 +120,7 @@ class PlainDecoder(nn.Module):
                 for stage, groups in self.groups.items()
             }
         )
-        self.classifier = nn.Conv2d(channels, classes, 1)
+        self.classifier = Pointwise(channels, classes)
         self.act = act
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
@@ -132,18 +153,21 @@ class PlainDecoder(nn.Module):
         if constant is not None:
             coarsest = max(products, key=_stride)
             products[coarsest] = products[coarsest] + constant
-        total = None
-        for name, product in products.items():
-            if _stride(name) != stride:
-                product = F.interpolate(
-                    product, size=size, mode='bilinear', align_corners=self.align_corners
-                )
-            total = product if total is None else total + product
-        return total
+        coarse = [
+            product for name, product in products.items() if _stride(name) >= PRODUCT_RATIO * stride
+        ]
+        terms = [
+            product if _stride(name) == stride else resize(product, size, self.align_corners)
+            for name, product in products.items()
+            if _stride(name) < PRODUCT_RATIO * stride
+        ]
+        if coarse:
+            terms.append(resized_sum(coarse, size, self.align_corners))
+        return sum(terms[1:], terms[0])
 
 
-class PlainSegmentor(nn.Module):
-    """Backbone, decoder, and logits at the size of the image; `plain_segmentor` makes one.
+class DeployedSegmentor(nn.Module):
+    """Backbone, decoder, and logits at the size of the image; `deployed_segmentor` makes one.
 
     Args:
         backbone: Gives the features of images (N, 3, H, W).
@@ -166,7 +190,7 @@ class PlainSegmentor(nn.Module):
 
 
 @torch.no_grad()
-def plain_decoder(head: FusionHead) -> PlainDecoder:
+def deployed_decoder(head: FusionHead) -> DeployedDecoder:
     """The deployed form of a `SparseMaskHead`, or of an `FDNHead` with the weights it has now.
 
     Args:
@@ -182,7 +206,7 @@ def plain_decoder(head: FusionHead) -> PlainDecoder:
         )
     head = copy.deepcopy(head).eval()
     act = build_activation_layer({**head.act_cfg, 'inplace': False})
-    decoder = PlainDecoder(
+    decoder = DeployedDecoder(
         head.connectivity,
         head.in_channels,
         head.in_index,
@@ -199,10 +223,10 @@ def plain_decoder(head: FusionHead) -> PlainDecoder:
         for name, sources in groups.items():
             conv = decoder.convs[stage][name]
             weight = torch.cat([weights[source, stage][0] for source in sources], 1)
-            conv.weight.copy_((scale[:, None] * weight)[:, :, None, None])
+            conv.weight.copy_(scale[:, None] * weight)
             if conv.bias is not None:
                 conv.bias.copy_(bias)
-    decoder.classifier.weight.copy_(head.conv_seg.weight)
+    decoder.classifier.weight.copy_(head.conv_seg.weight.flatten(1))
     if head.conv_seg.bias is not None:
         decoder.classifier.bias.copy_(head.conv_seg.bias)
     else:
@@ -211,9 +235,9 @@ def plain_decoder(head: FusionHead) -> PlainDecoder:
 
 
 @torch.no_grad()
-def plain_segmentor(
+def deployed_segmentor(
     model: EncoderDecoder, image_size: tuple[int, int] = (64, 64)
-) -> PlainSegmentor:
+) -> DeployedSegmentor:
     """The deployed form of a whole segmentor: normalised images in, logits at their size out.
 
     The backbone's and the neck's normalisations fold into the convolutions before them. A decode
@@ -232,11 +256,11 @@ def plain_segmentor(
             'expected a toolbox EncoderDecoder with one decode_head, got '
             f'{type(model).__name__}; other segmentors are not exported'
         )
-    model = copy.deepcopy(model).eval().requires_grad_(False)
+    model = revert_sync_batchnorm(copy.deepcopy(model)).eval().requires_grad_(False)
     features = nn.Sequential(model.backbone, *([model.neck] if model.with_neck else []))
     head = model.decode_head
-    decoder = plain_decoder(head) if isinstance(head, FusionHead) else head
-    segmentor = PlainSegmentor(features, decoder, model.align_corners).eval()
+    decoder = deployed_decoder(head) if isinstance(head, FusionHead) else head
+    segmentor = DeployedSegmentor(features, decoder, model.align_corners).eval()
     some = next(segmentor.parameters())
     fold_norms(segmentor, torch.zeros(1, 3, *image_size, dtype=some.dtype, device=some.device))
     return segmentor.requires_grad_(False)
@@ -344,5 +368,6 @@ def _joined(maps: list[Tensor]) -> Tensor:
     return maps[0] if len(maps) == 1 else torch.cat(maps, 1)
 
 
-def _stride(name: str) -> int:
-    return int(name[1:])
+def _stride(name: str) -> float:
+    """Stride of a resolution's name; that of ``G`` is beyond all others."""
+    return math.inf if name == GLOBAL else int(name[1:])
