@@ -60,7 +60,11 @@ def test_search_settings(name):
 
 
 def test_output_strides():
-    for name, stride in (('dpc_mbv2_voc', 16), ('dpc_r101_cityscapes', 16), ('dpc_mbv2_shapes', 8)):
+    for name, stride in (
+        ('dpc_mbv2_voc', 16),
+        ('dpc_resnet101_cityscapes', 16),
+        ('dpc_mbv2_shapes', 8),
+    ):
         model = MODELS.build(load(name).model).eval()
         with torch.no_grad():
             feature = model.extract_feat(torch.zeros(1, 3, 128, 64))[-1]

@@ -1,6 +1,6 @@
 # MiT-B2, the encoder of SegFormer, ImageNet weights of the toolbox's own configs: strides 4, 8,
 # 16, 32.
-_base_ = './segmentor.py'
+_base_ = './sparsemask_four_stages.py'
 checkpoint = (
     'https://mmassets.onedl.ai/mmsegmentation/v0.5/pretrain/segformer/mit_b2_20220624-66e8bf70.pth'  # noqa: E501
 )
@@ -16,4 +16,5 @@ model = dict(
         drop_path_rate=0.1,
         init_cfg=dict(type='Pretrained', checkpoint=checkpoint),
     ),
+    decode_head=dict(in_channels=[64, 128, 320, 512]),
 )

@@ -1,5 +1,5 @@
 # HRNet-W18, ImageNet weights of the toolbox's own configs: strides 4, 8, 16, 32.
-_base_ = './segmentor.py'
+_base_ = './sparsemask_four_stages.py'
 model = dict(
     backbone=dict(
         type='HRNet',
@@ -37,4 +37,5 @@ model = dict(
         ),
         init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://msra/hrnetv2_w18'),
     ),
+    decode_head=dict(in_channels=[18, 36, 72, 144]),
 )

@@ -1,5 +1,5 @@
 # ResNet-50 with its stem as the finest feature: strides 2, 4, 8, 16, 32.
-_base_ = './segmentor.py'
+_base_ = './sparsemask_five_features.py'
 model = dict(
     backbone=dict(
         type='FeatureTaps',
@@ -11,4 +11,5 @@ model = dict(
         ),
         features=['relu', 'layer1', 'layer2', 'layer3', 'layer4'],
     ),
+    decode_head=dict(in_channels=[64, 256, 512, 1024, 2048]),
 )
