@@ -4,13 +4,6 @@ import argparse
 import os
 
 from mmengine.config import Config, DictAction
-from mmengine.registry import init_default_scope
-from mmseg.registry import MODELS
-
-import mmseg_sparsemask  # noqa: F401
-from mmseg_sparsemask.deployment.latency import measure_table
-from mmseg_sparsemask.models.decode_heads import FDNHead
-from mmseg_sparsemask.utils.files import check_work_dir
 
 
 def parse_args():
@@ -41,6 +34,14 @@ def parse_args():
 
 def main():
     args = parse_args()
+    from mmengine.registry import init_default_scope
+    from mmseg.registry import MODELS
+
+    import mmseg_sparsemask  # noqa: F401
+    from mmseg_sparsemask.deployment.latency import measure_table
+    from mmseg_sparsemask.models.decode_heads import FDNHead
+    from mmseg_sparsemask.utils.files import check_work_dir
+
     cfg = Config.fromfile(args.config)
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)

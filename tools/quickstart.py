@@ -15,8 +15,6 @@ from pathlib import Path
 
 from prettytable import PrettyTable
 
-from mmseg_sparsemask.connectivity import decoder_cost, preset, resolve, supernet_parameters
-
 ROOT = Path(__file__).resolve().parents[1]
 FIGURES = ('connectivity.svg', 'connection_weights.svg')
 SAMPLES = 4
@@ -229,6 +227,8 @@ def loaded(config, options):
 
 def sizes(config, options):
     """Connections and decoder parameters of a config's decoder, as text; empty for others."""
+    from mmseg_sparsemask.connectivity import decoder_cost, preset, resolve, supernet_parameters
+
     head = loaded(config, options).model.decode_head
     if 'strides' not in head:
         return '', ''
