@@ -10,7 +10,6 @@ import torch
 from mmengine.dataset import DefaultSampler, InfiniteSampler
 from torch.utils.data import DataLoader
 
-from mmseg_sparsemask.engine.config import draw_by_iteration
 from mmseg_sparsemask.engine.hooks.seed_hook import DrawnIndex, number_draws, seed_everything
 
 
@@ -97,17 +96,3 @@ def test_every_generator_is_seeded():
         seed_everything(1, 2, 3)
         drawn.append((random.random(), np.random.rand(), torch.rand(()).item()))
     assert drawn[0] == drawn[1]
-
-
-def test_the_config_gets_the_hook():
-    from mmengine.config import Config
-
-    cfg = Config(dict(default_hooks=dict(sampler_seed=dict(type='DistSamplerSeedHook'))))
-    draw_by_iteration(cfg)
-    assert cfg.default_hooks.sampler_seed.type == 'SeedHook'
-    own = Config(dict(default_hooks=dict(sampler_seed=dict(type='Mine'))))
-    draw_by_iteration(own)
-    assert own.default_hooks.sampler_seed.type == 'Mine'
-    none = Config({})
-    draw_by_iteration(none)
-    assert none.default_hooks.sampler_seed.type == 'SeedHook'
