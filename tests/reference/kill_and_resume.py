@@ -164,13 +164,14 @@ def results(work_dir):
         if file.exists():
             content = load_checkpoint(file)
             found.update(tensors({part: content[part] for part in parts}, file.name))
-    for file in (work_dir / name for name in TEXTS):
-        if file.exists():
-            found[file.name] = file.read_text().replace(str(work_dir), '')
+    # Elsewhere a file of these names is the run's own config.
     if (work_dir / 'connectivity.json').exists():
         content = json.loads((work_dir / 'connectivity.json').read_text())
         del content['meta']['experiment']  # which has the time in it
         found['connectivity.json'] = content
+        for file in (work_dir / name for name in TEXTS):
+            if file.exists():
+                found[file.name] = file.read_text().replace(str(work_dir), '')
     return found
 
 
