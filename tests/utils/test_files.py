@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from mmseg_sparsemask.utils.files import replacing, write_atomically
+from mmseg_sparsemask.utils.files import check_work_dir, replacing, write_atomically
 
 
 @pytest.mark.parametrize('content', ['Stufe D1 ← E1\n', b'\x00\xff'])
@@ -34,3 +34,21 @@ def test_a_missing_folder(tmp_path):
     with pytest.raises(ValueError, match='expected an existing folder with write permission'):
         with replacing(tmp_path / 'no' / 'x'):
             pytest.fail('entered')
+
+
+def test_work_dir_is_made_and_left_empty(tmp_path):
+    check_work_dir(tmp_path / 'a/b')
+    assert list((tmp_path / 'a/b').iterdir()) == []
+
+
+def test_work_dir_that_cannot_be_written(tmp_path):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(ValueError, match=r'cannot write to .*file/w.*choose another .*--work-dir'):
+        check_work_dir(tmp_path / 'file/w')
+
+
+@pytest.mark.skipif(not hasattr(os, 'geteuid') or os.geteuid() == 0, reason='root writes anywhere')
+def test_work_dir_without_permission(tmp_path):
+    (tmp_path / 'w').mkdir(mode=0o500)
+    with pytest.raises(ValueError, match='cannot write to the work directory'):
+        check_work_dir(tmp_path / 'w')
