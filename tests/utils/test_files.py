@@ -6,6 +6,7 @@ import tempfile
 import pytest
 
 from mmseg_sparsemask.utils.files import (
+    check_work_dir,
     is_deep,
     read_json,
     remove_stale,
@@ -46,7 +47,7 @@ def test_a_missing_folder(tmp_path):
 def test_what_a_killed_run_has_left_goes(tmp_path):
     handle, name = tempfile.mkstemp(dir=tmp_path, prefix='.train10.', suffix='.png')
     os.close(handle)
-    kept = ['.gitignore', '.notes.personal.png', 'a.png', '.a.directory']
+    kept = ['.gitignore', '.notes.personal.png', 'a.png', '.a.folder_1']
     for name in kept[:3]:
         (tmp_path / name).write_text('')
     (tmp_path / kept[3]).mkdir(mode=0o600)
@@ -81,3 +82,21 @@ def test_depth():
     ring = {}
     ring['again'] = ring
     assert is_deep(ring)
+
+
+def test_work_dir_is_made_and_left_empty(tmp_path):
+    check_work_dir(tmp_path / 'a/b')
+    assert list((tmp_path / 'a/b').iterdir()) == []
+
+
+def test_work_dir_that_cannot_be_written(tmp_path):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(ValueError, match=r'cannot write to .*file/w.*choose another .*--work-dir'):
+        check_work_dir(tmp_path / 'file/w')
+
+
+@pytest.mark.skipif(not hasattr(os, 'geteuid') or os.geteuid() == 0, reason='root writes anywhere')
+def test_work_dir_without_permission(tmp_path):
+    (tmp_path / 'w').mkdir(mode=0o500)
+    with pytest.raises(ValueError, match='cannot write to the work directory'):
+        check_work_dir(tmp_path / 'w')
