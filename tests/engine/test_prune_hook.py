@@ -324,6 +324,27 @@ def test_averaged_weights_are_what_is_pruned(tmp_path):
     assert not torch.equal(averaged, head.conv_seg.weight)
 
 
+@pytest.mark.parametrize('first', ['PruneHook', 'EMAHook'])
+def test_the_average_is_taken_before_it_is_read(tmp_path, first):
+    """Whatever their order in the config: what is logged is what the checkpoint then holds."""
+    still = {key: value for key, value in STILL.items() if not key.startswith('optim')}
+    cfg = tiny.load(tiny.write_configs(tmp_path, 6), tmp_path / 'w', **still)
+    cfg.default_hooks.checkpoint.interval = 3
+    average = dict(type='EMAHook', momentum=0.5)
+    hooks = list(cfg.custom_hooks)
+    cfg.custom_hooks = [*hooks, average] if first == 'PruneHook' else [average, *hooks]
+    runner = Runner.from_cfg(cfg)
+    names = [type(hook).__name__ for hook in runner.hooks]
+    order = ['EMAHook', 'PruneHook', 'LoggerHook', 'CheckpointHook']
+    assert [name for name in names if name in order] == order
+    runner.train()
+    for step in (3, 6):
+        search = load_search(tmp_path / f'w/iter_{step}.pth')
+        place = search.history.steps.index(step)
+        assert search.history.weights[place] == list(search.head.connection_weights().values())
+    assert search.history.weights[1] != search.history.weights[2]
+
+
 def test_resume_keeps_the_history(searched, tmp_path):
     runner = make_runner(tmp_path, iterations=9)
     runner._resume, runner._load_from = True, str(searched[0] / 'iter_7.pth')
