@@ -193,6 +193,10 @@ def convert_pascal_part(
         if not file.is_file():
             raise FileNotFoundError(f'there is no {file}; give VOC2010, or lists of your own')
         names[split] = file.read_text().split()
+        for name in names[split]:
+            # Names become paths below the target.
+            if Path(name).name != name or name.startswith('.') or '\\' in name:
+                raise ValueError(f'{file} lists {name!r}; expected names of images without folder')
     for folder in (voc / 'JPEGImages', annotations):
         if not folder.is_dir():
             raise FileNotFoundError(f'there is no folder {folder}')

@@ -129,3 +129,16 @@ def test_tool(voc, tmp_path):
         env={'PYTHONPATH': str(ROOT), 'PATH': ''},
     )
     assert out.returncode == 0 and '1 train, 1 val' in out.stdout, out.stderr
+
+
+@pytest.mark.parametrize('name', ['../a', 'folder/a', '/a', '.a'])
+def test_listed_names_stay_within_the_target(voc, tmp_path, name):
+    lists = tmp_path / 'lists'
+    lists.mkdir()
+    for split in ('train', 'val'):
+        (lists / f'{split}.txt').write_text(f'{name}\n')
+    with pytest.raises(ValueError, match='expected names of images without folder'):
+        convert_pascal_part(
+            tmp_path / 'VOC2010', tmp_path / 'Annotations_Part', tmp_path / 'out', lists
+        )
+    assert not (tmp_path / 'out').exists()
