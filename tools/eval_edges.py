@@ -49,7 +49,7 @@ def main():
         finally:
             pool.close()
         scores = summarise([EdgeCounts.from_array(c) for c in counts], thresholds)
-    except (OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         sys.exit(f'error: {error}')
     write_report(scores, [name for name, *_ in pairs], out, args.title)
     print('  '.join(f'{key} {value:.3f}' for key, value in score_dict(scores).items()))
