@@ -141,3 +141,10 @@ def test_png_annotations_and_missing_ones(tmp_path):
     (tmp_path / 'empty').mkdir()
     with pytest.raises(ValueError, match='no annotations'):
         find_pairs(tmp_path, tmp_path / 'empty')
+
+
+def test_what_a_killed_program_left_is_no_data(folders):
+    for folder in folders:
+        (folder / '.a.nkktznav.png').write_text('half')
+        (folder / '.DS_Store').write_text('')
+    assert [name for name, *_ in find_pairs(*folders)] == ['a', 'b']
