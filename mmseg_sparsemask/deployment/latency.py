@@ -17,7 +17,7 @@ from mmseg_sparsemask.connectivity import Connection, Connectivity
 from mmseg_sparsemask.connectivity.cost import feature_size
 from mmseg_sparsemask.connectivity.latency import LatencyTable, fit_costs, relative_errors
 from mmseg_sparsemask.connectivity.prune import drop_unreachable
-from mmseg_sparsemask.deployment.plain import PlainDecoder
+from mmseg_sparsemask.deployment.deployed import DeployedDecoder
 from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
 
 
@@ -62,7 +62,7 @@ def time_decoder(
         repeats: How many passes count.
     """
     levels = range(len(in_channels))
-    decoder = PlainDecoder(
+    decoder = DeployedDecoder(
         connectivity, in_channels, levels, channels, num_classes, nn.ReLU6(), align_corners=True
     )
     decoder = decoder.to(device, memory_format=torch.channels_last).eval()

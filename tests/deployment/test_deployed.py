@@ -20,7 +20,6 @@ from mmseg_sparsemask.deployment.deployed import (
     deployed_decoder,
     deployed_segmentor,
     expected_convs,
-    fold_norms,
 )
 
 
@@ -247,37 +246,3 @@ def test_whole_segmentors(arguments, left):
         wanted = model.encode_decode(image, [dict(img_shape=image.shape[2:])] * shape[0])
         assert plain(image).shape == wanted.shape
         assert relative(plain(image), wanted) < 1e-10
-
-
-class Twice(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv, self.shared = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)
-        self.first, self.second, self.third = (nn.BatchNorm2d(3) for _ in range(3))
-
-    def forward(self, x):
-        x = self.first(self.conv(x))
-        return self.second(self.shared(x)) + self.third(self.shared(x.relu()))
-
-
-@torch.no_grad()
-def test_what_runs_twice_is_not_folded():
-    module = with_statistics(Twice()).double().eval()
-    x = torch.randn(2, 3, 5, 5, dtype=torch.float64)
-    wanted = module(x)
-    assert fold_norms(module, x) == 1
-    assert relative(module(x), wanted) < 1e-12
-
-
-class NormAndActivation(nn.BatchNorm2d):
-    def forward(self, x):
-        return super().forward(x).relu()
-
-
-@torch.no_grad()
-def test_a_normalisation_that_does_more_is_not_folded():
-    module = with_statistics(nn.Sequential(nn.Conv2d(3, 3, 1), NormAndActivation(3))).eval()
-    x = torch.randn(2, 3, 5, 5)
-    wanted = module(x)
-    assert fold_norms(module, x) == 0
-    assert torch.equal(module(x), wanted)
