@@ -233,3 +233,29 @@ def test_the_tool_fails_without_leaving_a_file(trained, tmp_path, monkeypatch, c
     message = main_of_tool(monkeypatch, *common, '--cfg-options', 'model.decode_head.channels=4')
     assert 'does not fit the model of the config' in message
     assert not out.exists()
+
+
+def test_the_tool_writes_smaller_files(trained, tmp_path):
+    config, checkpoint = trained
+    out = tmp_path / 'net.onnx'
+    smaller = ['--dtype', 'float16', '--quantize', 'int8', '--miou-tolerance', '100']
+    done = tool(config, checkpoint, '--out', out, *smaller, cwd=tmp_path)
+    assert 'measuring on 2 of 2 test images' in done.stdout
+    for precision in ('float32', 'float16', 'int8'):
+        line = next(x for x in done.stdout.splitlines() if x.startswith(f'{precision}: '))
+        assert 'MiB' in line and 'ms an image' in line and 'mean IoU' in line
+        assert ('points' in line) == (precision != 'float32')
+    names = ['net.float16.onnx', 'net.int8.onnx', 'net.onnx']
+    assert sorted(p.name for p in tmp_path.iterdir()) == names
+
+
+def test_smaller_files_that_are_refused(trained, tmp_path, monkeypatch, capsys):
+    config, checkpoint = trained
+    out = tmp_path / 'made' / 'net.onnx'
+    common = [config, checkpoint, '--out', out]
+    assert main_of_tool(monkeypatch, *common, '--format', 'torch_export', '--quantize', 'int8') == 2
+    assert 'int8: expected the format onnx' in capsys.readouterr().err
+    assert not out.exists()
+    message = main_of_tool(monkeypatch, *common, '--quantize', 'int8', '--miou-tolerance', '-100')
+    assert 'points below' in message and '--miou-tolerance' in message
+    assert [p.name for p in out.parent.iterdir()] == ['net.onnx']
