@@ -106,7 +106,7 @@ def main() -> int:
     names = list(args.runtimes)
     if 'openvino' in names and importlib.util.find_spec('openvino') is None:
         names.remove('openvino')
-        print('openvino is not installed: left out (pip install 'mmseg-sparsemask[openvino]')')
+        print('openvino is not installed: left out (extra "openvino")')
     if args.quick:
         names = [name for name in names if name != 'compile']
     if 'onnxruntime' in names:

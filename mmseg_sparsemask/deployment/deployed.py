@@ -29,7 +29,9 @@ from mmseg_sparsemask.connectivity.cost import source_channels
 from mmseg_sparsemask.connectivity.graph import level_of
 from mmseg_sparsemask.deployment.folding import fold_norms
 from mmseg_sparsemask.deployment.resizing import PRODUCT_RATIO, resize, resized_sum
+from mmseg_sparsemask.deployment.strips import classify_strips
 from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
+from mmseg_sparsemask.models.decode_heads.upsampling import strips_pay
 
 
 class ResolutionGroup(NamedTuple):
@@ -152,6 +154,8 @@ class DeployedDecoder(nn.Module):
                 for source in group.sources:
                     if source not in active:
                         active[source] = self.act(_encoder_feature(source, features))
+            if stage == 'D1' and strips_pay(features[0]) and not torch.is_grad_enabled():
+                return self._classified(active, features)
             active[stage] = self.act(self._stage(stage, active, features))
         return self.classifier(active['D1'])
 
@@ -177,6 +181,20 @@ class DeployedDecoder(nn.Module):
         if coarse:
             terms.append(resized_sum(coarse, size, self.align_corners))
         return sum(terms[1:], terms[0])
+
+    def _classified(self, active: dict[str, Tensor], features: list[Tensor]) -> Tensor:
+        """Logits, with ``D1`` computed and classified strip by strip."""
+        own = self.connectivity.stride_of('D1')
+        fine, maps = None, []
+        for group in self.groups['D1']:
+            joined = _joined([active[source] for source in group.sources])
+            conv = self.convs['D1'][group.name]
+            if group.stride == own:
+                fine = joined, conv
+            else:
+                maps.append(conv(joined))
+        size, corners = features[0].shape[-2:], self.align_corners
+        return classify_strips(fine, maps, self.act, self.classifier, size, corners)
 
 
 class DeployedSegmentor(nn.Module):

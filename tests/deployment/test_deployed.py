@@ -1,6 +1,7 @@
 """The deployed form against the heads, and against the equations as written."""
 
 import copy
+import sys
 
 import pytest
 import torch
@@ -114,6 +115,25 @@ def test_sizes_and_batches(kind, size, batch, align_corners):
     ours = deployed_decoder(head)(features)
     assert relative(ours, head(features)) < 1e-10
     assert relative(ours, naive_logits(head, features)) < 1e-10
+
+
+ONLY_COARSE = Connectivity([2, 4, 16], {'D1': ['E2', 'E3', 'G']})
+
+
+@pytest.mark.parametrize('connectivity', [WIDE, ONLY_COARSE])
+def test_strips_equal_the_plain_form(connectivity, monkeypatch):
+    """Without gradients `D1` is classified in strips; with them, or compiled, as a whole."""
+    decoder = deployed_decoder(make_head('SparseMaskHead', connectivity)).double()
+    features = features_of(make_head('SparseMaskHead', connectivity), (45, 34), 2, torch.float64)
+    calls = []
+    module = sys.modules['mmseg_sparsemask.deployment.deployed']
+    strips = module.classify_strips
+    monkeypatch.setattr(module, 'classify_strips', lambda *a: calls.append(1) or strips(*a))
+    whole = decoder(features)
+    assert not calls
+    with torch.no_grad():
+        assert relative(decoder(features), whole) < 1e-12
+    assert calls
 
 
 def test_one_conv_for_each_stage_and_resolution():
