@@ -4,11 +4,18 @@ Importing this package registers everything in it with the toolbox; in a config,
 ``custom_imports = dict(imports=['mmseg_sparsemask'])`` does that.
 """
 
-from mmseg_sparsemask.utils.toolbox import allow_checkpoint_types, check_toolbox
+from mmseg_sparsemask.utils.toolbox import (
+    allow_checkpoint_types,
+    check_toolbox,
+    import_toolbox,
+    register_package,
+)
 from mmseg_sparsemask.version import __version__
 
 check_toolbox()
+import_toolbox()
 allow_checkpoint_types()
+register_package()
 
 from mmseg_sparsemask import datasets, dpc, engine, evaluation, models  # noqa: E402
 
