@@ -17,6 +17,6 @@ import_toolbox()
 allow_checkpoint_types()
 register_package()
 
-from mmseg_sparsemask import datasets, dpc, engine, evaluation, models  # noqa: E402
+from mmseg_sparsemask import datasets, dpc, engine, evaluation, models, registry  # noqa: E402
 
-__all__ = ['__version__', 'datasets', 'dpc', 'engine', 'evaluation', 'models']
+__all__ = ['__version__', 'datasets', 'dpc', 'engine', 'evaluation', 'models', 'registry']

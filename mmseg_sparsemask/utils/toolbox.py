@@ -12,7 +12,7 @@ import io
 #: distribution print, once each, where its data platform is not installed.
 NEEDLESS_LINE = 'Could not import OneDL'
 
-#: What importing a config by name (``package::path``) goes by, and where the registries live.
+#: This package in ``package::config``, and the scope of its registries.
 SCOPE = 'mmseg_sparsemask'
 
 
@@ -86,11 +86,10 @@ def import_toolbox() -> None:
 def register_package() -> None:
     """Let the toolbox find this package by its name.
 
-    MMEngine resolves ``package::config`` for the packages of one table alone, and builds what it
-    finds in the registries of that scope; both get an entry for this package, which the toolbox
-    then imports when the scope is asked for. The maintained distribution's table names the
-    original distribution for ``mmseg``, which makes ``mmseg::config`` fail; that entry is mended.
-    Where MMEngine has no such table, nothing is done.
+    MMEngine resolves ``package::config`` for the packages of one table alone, which gets an entry
+    for this one (`mmseg_sparsemask.registry` has what else the name needs). The maintained
+    distribution's table names the original distribution for ``mmseg``, which makes
+    ``mmseg::config`` fail; that entry is mended. Where MMEngine has no such table, nothing is done.
     """
     try:
         from mmengine.config.utils import MODULE2PACKAGE
@@ -100,7 +99,6 @@ def register_package() -> None:
     MODULE2PACKAGE.setdefault(SCOPE, SCOPE)
     if not _installed('mmsegmentation') and _installed('onedl-mmsegmentation'):
         MODULE2PACKAGE['mmseg'] = 'onedl-mmsegmentation'
-    _add_registries()
 
 
 def _installed(distribution: str) -> bool:
@@ -109,13 +107,3 @@ def _installed(distribution: str) -> bool:
     except importlib.metadata.PackageNotFoundError:
         return False
     return True
-
-
-def _add_registries() -> None:
-    """A child of every registry of MMSegmentation, empty: what it lacks, its parent has."""
-    from mmengine.registry import Registry
-    from mmseg import registry as parents
-
-    for parent in vars(parents).values():
-        if isinstance(parent, Registry) and SCOPE not in parent.children:
-            Registry(parent.name, parent=parent, scope=SCOPE, locations=[SCOPE])
