@@ -28,7 +28,7 @@ from decoders import (
 )
 from floor import decoder_work, measure_rates
 
-from mmseg_sparsemask.deployment.plain import plain_decoder
+from mmseg_sparsemask.deployment.deployed import deployed_decoder
 
 #: Other decoders on the same features.
 TOOLBOX = {'FCN': 'fcn_mbv2_voc', 'DeepLab-V3': 'deeplabv3_mbv2_voc'}
@@ -46,7 +46,7 @@ def main() -> int:
 
     head = make_head('SparseMaskHead', connectivity='sparsemask_mbv2_voc').eval()
     ours = copy.deepcopy(head).to(device, dtype)
-    plain = plain_decoder(head).to(device, dtype)
+    plain = deployed_decoder(head).to(device, dtype)
     mine = {
         'ours': lambda: ours(nhwc),
         'ours, contiguous in': lambda: ours(inputs['contiguous']),

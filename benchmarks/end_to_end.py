@@ -23,7 +23,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmseg_sparsemask.deployment.plain import PlainSegmentor, plain_segmentor
+from mmseg_sparsemask.deployment.deployed import DeployedSegmentor, deployed_segmentor
 from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
 
 OURS = 'SparseMask'
@@ -77,18 +77,18 @@ def main() -> int:
     models = make_models(128 if not args.quick else 64)
     image = torch.randn(args.batch, 3, args.size, args.size).to(dtype).to(device)
     forms: dict[str, dict[str, nn.Module]] = {
-        title: {'as trained': model, 'deployed': plain_segmentor(model)}
+        title: {'as trained': model, 'deployed': deployed_segmentor(model)}
         for title, model in models.items()
     }
     for title, model in models.items():
         if isinstance(model.decode_head, FusionHead):
             # The head's own form has CPU paths that a portable graph cannot have.
             backbone = forms[title]['deployed'].backbone
-            forms[title]['folded'] = PlainSegmentor(
+            forms[title]['folded'] = DeployedSegmentor(
                 backbone, model.decode_head, model.align_corners
             )
     head = models[OURS].decode_head
-    reference = PlainSegmentor(
+    reference = DeployedSegmentor(
         models[OURS].backbone, naive(head, 'cpu', torch.float32, 'contiguous'), head.align_corners
     )
     forms['SparseMask, naive'] = {'as trained': reference}
@@ -172,7 +172,7 @@ def main() -> int:
 
 def run(model: nn.Module) -> Callable[[Tensor], Tensor]:
     """From images to logits at their size."""
-    if isinstance(model, PlainSegmentor):
+    if isinstance(model, DeployedSegmentor):
         return model
     return lambda image: model.encode_decode(image, metas_of(image))
 

@@ -5,10 +5,9 @@
 Three figures for each variant of the supernet's decoder in training mode, in MiB:
 
 - `saved`: what autograd saves, as distinct storages, seen by saved-tensor hooks. Parameters,
-  running statistics and the encoder's features exist anyway and are not counted. Checkpointing
-  saves outside of autograd, so this figure is not given for `with_cp`.
+  running statistics and the encoder's features exist anyway and are not counted.
 - `alive`: all that the forward pass allocated and that still exists at its end, but for the logits:
-  the same question asked of the allocator, which sees checkpoints as well.
+  the same question asked of the allocator.
 - `peak`: the most that exists at any time of forward and backward beyond parameters and features.
   On a GPU the allocator's; on a CPU counted operation by operation, without what a kernel allocates
   for itself.
@@ -22,7 +21,7 @@ import sys
 import torch
 from common import finish, parse_args, prepare, profile, table
 from decoders import Equality
-from supernets import Step, check_training, has_checkpointing, make_steps
+from supernets import Step, check_training, make_steps
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -110,8 +109,6 @@ def main() -> int:
     head, steps = make_steps(
         args.size, args.batch, args.device, args.dtype, compile_mode=args.compile
     )
-    if not has_checkpointing():
-        print('ours, with_cp: left out, the heads do not take with_cp')
     equality = Equality()
     check_training(equality, head, steps, args.size, args.batch)
     on_gpu = args.device.startswith('cuda')
@@ -119,9 +116,11 @@ def main() -> int:
     for name, step in steps.items():
         step()
         gc.collect()
-        row: dict[str, float | None] = dict.fromkeys(('saved', 'alive', 'peak'))
-        if name != 'ours, with_cp':
-            row['saved'] = saved_bytes(step) / MIB
+        row: dict[str, float | None] = {
+            'saved': saved_bytes(step) / MIB,
+            'alive': None,
+            'peak': None,
+        }
         # A compiled step runs no operations that a dispatch mode could see.
         if on_gpu or name != 'ours, compiled':
             alive, peak = allocated(step) if on_gpu else counted(step)

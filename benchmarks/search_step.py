@@ -17,7 +17,7 @@ import torch
 from common import DTYPES, finish, measure, parse_args, prepare, profile, table
 from decoders import CLASSES, Equality
 from floor import decoder_work, measure_rates
-from supernets import check_training, has_checkpointing, make_steps
+from supernets import check_training, make_steps
 
 LEVELS = 9
 
@@ -46,8 +46,6 @@ def compare(args, equality: Equality) -> dict:
     head, steps = make_steps(
         args.size, args.batch, args.device, args.dtype, compile_mode=args.compile
     )
-    if not has_checkpointing():
-        print('ours, with_cp: left out, the heads do not take with_cp')
     check_training(equality, head, steps, args.size, args.batch)
     rates = measure_rates(args.device, DTYPES[args.dtype], args.quick)
     timings = measure(steps, rounds=args.rounds, device=args.device, warmup=args.warmup)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import inspect
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
@@ -20,8 +19,6 @@ from decoders import (
     relative_norm,
 )
 from torch import Tensor, nn
-
-from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
 
 Forward = Callable[[Sequence[Tensor]], Tensor]
 
@@ -90,11 +87,6 @@ class Step:
         return self.backward(self.forward())
 
 
-def has_checkpointing() -> bool:
-    """Whether the heads take `with_cp`."""
-    return 'with_cp' in inspect.signature(FusionHead.__init__).parameters
-
-
 def make_steps(
     size: int,
     batch: int,
@@ -145,9 +137,6 @@ def make_steps(
                 layout,
             )
     ours = {'ours': copy.deepcopy(head)}
-    if has_checkpointing():
-        ours['ours, with_cp'] = make_head('FDNHead', **settings, with_cp=True).train()
-        ours['ours, with_cp'].load_state_dict(head.state_dict())
     if compile_mode:
         ours['ours, compiled'] = copy.deepcopy(head)
     for name, module in ours.items():

@@ -17,6 +17,25 @@ import_toolbox()
 allow_checkpoint_types()
 register_package()
 
-from mmseg_sparsemask import datasets, dpc, engine, evaluation, models, registry  # noqa: E402
+from mmseg_sparsemask import (  # noqa: E402
+    datasets,
+    dpc,
+    edges,
+    engine,
+    evaluation,
+    models,
+    registry,
+    saliency,
+)
 
-__all__ = ['__version__', 'datasets', 'dpc', 'engine', 'evaluation', 'models', 'registry']
+__all__ = [
+    '__version__',
+    'datasets',
+    'dpc',
+    'edges',
+    'engine',
+    'evaluation',
+    'models',
+    'registry',
+    'saliency',
+]

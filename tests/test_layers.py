@@ -18,12 +18,14 @@ LAYERS = {
     'utils': set(),
     'connectivity': set(),
     'models': {'connectivity'},
-    'engine': {'connectivity', 'models'},
+    'engine': {'connectivity', 'models', 'deployment'},
     'datasets': set(),
-    'evaluation': set(),
-    'compare': {'connectivity', 'models', 'engine'},
-    'deployment': {'connectivity', 'models'},
-    'dpc': {'connectivity', 'models', 'engine'},
+    'evaluation': {'datasets'},
+    'edges': {'datasets', 'evaluation', 'models'},
+    'saliency': {'datasets', 'evaluation', 'models'},
+    'compare': {'connectivity', 'models'},
+    'deployment': {'connectivity', 'datasets', 'models'},
+    'dpc': set(),
 }
 
 #: Pure Python: no torch, nothing of the toolbox.
@@ -68,7 +70,23 @@ def imports(path):
     return found
 
 
-def test_imports_are_read_right(tmp_path, monkeypatch):
+def layers_of(name):
+    """Other layers that a module imports from."""
+    found = {
+        imported.split('.')[1]
+        for imported in imports(MODULES[name])
+        if '.' in imported and imported.split('.')[0] == PACKAGE
+    }
+    return found - {name.split('.')[1], 'utils', 'version'}
+
+
+@pytest.mark.parametrize('layer', LAYERS)
+def test_what_is_allowed_is_used(layer):
+    names = [name for name in MODULES if name.split('.')[1:2] == [layer]]
+    assert names and set().union(*map(layers_of, names)) == LAYERS[layer]
+
+
+def test_imports_are_read_right():
     path = ROOT / PACKAGE / 'connectivity' / 'cost.py'
     assert f'{PACKAGE}.connectivity.graph' in imports(path)
     assert 'dataclasses' in imports(path)

@@ -3,21 +3,14 @@
 import argparse
 from pathlib import Path
 
-import torch
-from mmengine.utils import ProgressBar
-
-import mmseg_sparsemask  # noqa: F401
-from mmseg_sparsemask.compare.collect import collect
-from mmseg_sparsemask.compare.draw import draw_comparison
-from mmseg_sparsemask.compare.measure import conditions, measure
-from mmseg_sparsemask.compare.table import to_csv, to_markdown
-from mmseg_sparsemask.utils.figures import save_figure
-from mmseg_sparsemask.utils.files import write_atomically
-
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('configs', nargs='+', help='config file paths, one row each')
+    parser.add_argument(
+        'configs',
+        nargs='+',
+        help='config file paths; a search gives a row for each way of training',
+    )
     parser.add_argument(
         '--work-dirs',
         nargs='+',
@@ -37,11 +30,7 @@ def parse_args(argv=None):
         '--measure', action='store_true', help='measure FPS and peak memory, now, on this machine'
     )
     parser.add_argument('--rounds', type=int, default=20, help='turns of each model that count')
-    parser.add_argument(
-        '--device',
-        default='cuda' if torch.cuda.is_available() else 'cpu',
-        help='device to measure on',
-    )
+    parser.add_argument('--device', help='device to measure on (default: cuda if there is one)')
     parser.add_argument(
         '--out', type=Path, metavar='DIR', help='write compare.md, compare.csv, compare.svg here'
     )
@@ -55,17 +44,30 @@ def parse_args(argv=None):
 
 def main(argv=None):
     args = parse_args(argv)
+    import torch
+    from mmengine.utils import ProgressBar
+
+    from mmseg_sparsemask.compare.collect import collect
+    from mmseg_sparsemask.compare.draw import draw_comparison
+    from mmseg_sparsemask.compare.measure import conditions, measure
+    from mmseg_sparsemask.compare.table import to_csv, to_markdown
+    from mmseg_sparsemask.utils.figures import save_figure
+    from mmseg_sparsemask.utils.files import write_atomically
+
+    device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
     image_size = (args.shape[0], args.shape[-1])
-    methods = [collect(config, args.work_dirs, image_size) for config in args.configs]
+    methods = [
+        method for config in args.configs for method in collect(config, args.work_dirs, image_size)
+    ]
     heading = f'Multiply-adds for one {image_size[0]}x{image_size[1]} image.'
     if args.measure:
         warmup = 3
         turns = (args.rounds + warmup) * sum(method.model is not None for method in methods)
         progress = ProgressBar(turns)
-        measure(methods, image_size, args.device, args.rounds, warmup, progress.update)
+        measure(methods, image_size, device, args.rounds, warmup, progress.update)
         print()
-        heading = conditions(image_size, args.device)
-        if args.device == 'cpu':
+        heading = conditions(image_size, device)
+        if device == 'cpu':
             heading += ' Peak memory is measured on GPUs only.'
     rows = [method.row for method in methods]
     text = to_markdown(rows, args.measure, heading)

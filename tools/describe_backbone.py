@@ -3,14 +3,6 @@
 import argparse
 
 from mmengine.config import Config, DictAction
-from mmengine.registry import init_default_scope
-
-from mmseg_sparsemask.models.describe import (
-    config_lines,
-    describe_backbone,
-    feature_table,
-    head_mismatch,
-)
 
 
 def parse_args(argv=None):
@@ -37,6 +29,15 @@ def parse_args(argv=None):
 
 def main(argv=None):
     args = parse_args(argv)
+    from mmengine.registry import init_default_scope
+
+    from mmseg_sparsemask.models.describe import (
+        config_lines,
+        describe_backbone,
+        feature_table,
+        head_mismatch,
+    )
+
     cfg = Config.fromfile(args.config)
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)

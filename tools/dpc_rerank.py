@@ -1,6 +1,7 @@
 """Train the best cells of a search for real, and report Spearman's rank correlation."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -11,7 +12,8 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Train the best cells of a search for real')
     parser.add_argument('config', help='the search config')
     parser.add_argument(
-        '--storage', help='of the search (default: work_dirs/<config name>/study.db)'
+        '--storage',
+        help='of the search (default: $SPARSEMASK_STORAGE, else work_dirs/<config name>/study.db)',
     )
     parser.add_argument('--study-name', help='of the search (default: the config name)')
     parser.add_argument('--top', type=int, default=5, help='how many cells to train')
@@ -33,13 +35,16 @@ def main() -> int:
 
     require_extra('optuna', 'dpc')
     from mmseg_sparsemask.dpc.rerank import run_rerank
+    from mmseg_sparsemask.dpc.storage import STORAGE_VARIABLE
 
     name = Path(args.config).stem
     search_dir = Path('work_dirs') / name
     try:
         run_rerank(
             Config.fromfile(args.config),
-            storage=args.storage or str(search_dir / 'study.db'),
+            storage=args.storage
+            or os.environ.get(STORAGE_VARIABLE)
+            or str(search_dir / 'study.db'),
             study_name=args.study_name or name,
             top=args.top,
             work_dir=args.work_dir or search_dir / 'rerank',
@@ -48,6 +53,9 @@ def main() -> int:
     except ValueError as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print('interrupted; the same command goes on', file=sys.stderr)
+        return 130
     return 0
 
 

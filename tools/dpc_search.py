@@ -4,6 +4,7 @@ Run the same line on every machine that is to help; run it again to go on.
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from mmengine.config import Config, DictAction
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Search for a dense prediction cell')
-    parser.add_argument('config', help='search config, e.g. configs/dpc/dpc_search_shapes.py')
+    parser.add_argument('config', help='search config, e.g. configs/dpc/search_mbv2_shapes.py')
     parser.add_argument('--work-dir', help='where results go (default: work_dirs/<config name>)')
     parser.add_argument(
         '--storage',
-        help='database URL, or the path of a SQLite file (default: <work-dir>/study.db)',
+        help='database URL, or the path of a SQLite file (default: $SPARSEMASK_STORAGE, which '
+        'hides a password from the list of processes, else <work-dir>/study.db)',
     )
     parser.add_argument('--study-name', help='name of the study (default: the config name)')
     parser.add_argument('--workers', type=int, default=1, help='processes to start here')
@@ -34,28 +36,33 @@ def main() -> int:
     from mmseg_sparsemask.utils.extras import require_extra
 
     require_extra('optuna', 'dpc')
+    try:
+        return search(args)
+    except (ValueError, RuntimeError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print('interrupted; what is finished is kept: the same command goes on', file=sys.stderr)
+        return 130
+
+
+def search(args: argparse.Namespace) -> int:
     from mmseg_sparsemask.dpc.search import run_search
+    from mmseg_sparsemask.dpc.storage import STORAGE_VARIABLE
 
     cfg = Config.fromfile(args.config)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     name = Path(args.config).stem
     work_dir = Path(args.work_dir or f'work_dirs/{name}')
-    try:
-        run_search(
-            cfg,
-            storage=args.storage or str(work_dir / 'study.db'),
-            study_name=args.study_name or name,
-            workers=args.workers,
-            trials=args.trials,
-            work_dir=work_dir,
-        )
-    except (ValueError, RuntimeError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print('interrupted; the same command goes on', file=sys.stderr)
-        return 130
+    run_search(
+        cfg,
+        storage=args.storage or os.environ.get(STORAGE_VARIABLE) or str(work_dir / 'study.db'),
+        study_name=args.study_name or name,
+        workers=args.workers,
+        trials=args.trials,
+        work_dir=work_dir,
+    )
     return 0
 
 

@@ -3,16 +3,6 @@
 import argparse
 import sys
 
-from mmseg_sparsemask.evaluation.edge_report import score_dict, write_report
-from mmseg_sparsemask.evaluation.edge_scores import (
-    EdgeCounts,
-    default_thresholds,
-    evaluate_image,
-    summarise,
-)
-from mmseg_sparsemask.evaluation.workers import WorkerPool, default_workers, gather
-from mmseg_sparsemask.utils.boundary_files import find_pairs, read_annotations, read_prediction
-
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
@@ -24,24 +14,35 @@ def parse_args():
     parser.add_argument('--max-dist', type=float, default=0.0075, help='share of the diagonal')
     parser.add_argument('--no-nms', action='store_true', help='the maps are thinned already')
     parser.add_argument(
-        '--workers', type=int, default=default_workers(), help='processes (0: none besides this)'
+        '--workers',
+        type=int,
+        help='processes (0: none besides this; default: one for each core, 16 at most)',
     )
     return parser.parse_args()
 
 
 def count(name, pred_path, gt_path, thresholds, max_dist, nms):
     """Read and match one image; runs in a process of its own."""
+    from mmseg_sparsemask.edges.files import read_annotations, read_prediction
+    from mmseg_sparsemask.edges.scores import evaluate_image
+
     pred, targets = read_prediction(pred_path), read_annotations(gt_path)
     return evaluate_image(pred, list(targets), thresholds, max_dist, nms, name=name).as_array()
 
 
 def main():
     args = parse_args()
+    from mmseg_sparsemask.edges.files import find_pairs
+    from mmseg_sparsemask.edges.report import score_dict, write_report
+    from mmseg_sparsemask.edges.scores import EdgeCounts, default_thresholds, summarise
+    from mmseg_sparsemask.edges.workers import WorkerPool, default_workers, gather
+
     out = args.out or args.pred_dir.rstrip('/\\') + '-eval'
     try:
         thresholds = default_thresholds(args.thresholds)
         pairs = find_pairs(args.pred_dir, args.gt_dir)
-        pool = WorkerPool(args.workers, preload=['mmseg_sparsemask.evaluation.edge_scores'])
+        workers = default_workers() if args.workers is None else args.workers
+        pool = WorkerPool(workers, preload=['mmseg_sparsemask.edges.scores'])
         settings = (thresholds, args.max_dist, not args.no_nms)
         try:
             counts = gather([pool.submit(count, *pair, *settings) for pair in pairs], progress=True)

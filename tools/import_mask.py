@@ -3,8 +3,6 @@
 import argparse
 from pathlib import Path
 
-from mmseg_sparsemask.connectivity import from_npy, save
-
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
@@ -24,6 +22,8 @@ def parse_args(argv=None):
 
 def main(argv=None):
     args = parse_args(argv)
+    from mmseg_sparsemask.connectivity import from_npy, save
+
     try:
         connectivity = from_npy(args.mask, args.strides)
         save(connectivity, args.out)

@@ -8,8 +8,9 @@ from mmengine.config import DictAction
 from mmengine.utils import ProgressBar
 
 import mmseg_sparsemask  # noqa: F401
+from mmseg_sparsemask.deployment.onnx_predictor import read_image
 from mmseg_sparsemask.deployment.overlay import overlay
-from mmseg_sparsemask.deployment.predictor import OnnxPredictor, ToolboxPredictor, read_image
+from mmseg_sparsemask.deployment.predictor import ToolboxPredictor, load_predictor
 from mmseg_sparsemask.utils.files import write_atomically
 
 
@@ -18,8 +19,19 @@ def parse_args(argv=None):
     parser.add_argument('images', nargs='+', type=Path, metavar='IMAGE', help='image files')
     model = parser.add_mutually_exclusive_group(required=True)
     model.add_argument('--config', help='config file path, with --checkpoint')
-    model.add_argument('--onnx', type=Path, metavar='FILE', help='file of deployment/export.py')
+    model.add_argument(
+        '--model',
+        '--onnx',
+        type=Path,
+        metavar='FILE',
+        help='file of deployment/export.py, of any of its formats',
+    )
     parser.add_argument('--checkpoint', help='checkpoint file, with --config')
+    parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='read a checkpoint that may run code while it is read',
+    )
     parser.add_argument(
         '--out-dir', type=Path, required=True, metavar='DIR', help='folder for the overlays'
     )
@@ -71,10 +83,12 @@ def draw(predictor, image, path, opacity):
 def run(args):
     paths = output_paths(args.images, args.out_dir)
     args.out_dir.mkdir(parents=True, exist_ok=True)
-    if args.onnx:
-        predictor = OnnxPredictor(args.onnx, args.device)
+    if args.model:
+        predictor = load_predictor(args.model, args.device)
     else:
-        predictor = ToolboxPredictor(args.config, args.checkpoint, args.device, args.cfg_options)
+        predictor = ToolboxPredictor(
+            args.config, args.checkpoint, args.device, args.cfg_options, args.trust_checkpoint
+        )
     failures = []
     progress = ProgressBar(len(paths))
     for image, path in paths.items():

@@ -2,16 +2,22 @@
 
 import argparse
 import os
+from pathlib import Path
 
 import mmseg_sparsemask  # noqa: F401
 from mmseg_sparsemask.connectivity.prune import DEFAULT_THRESHOLD
+from mmseg_sparsemask.engine.inheritance import largest_difference, write_pruned
 from mmseg_sparsemask.engine.pruning import (
-    load_search,
+    inheritance_table,
     next_steps,
     prune_status,
+    prune_supernet,
     summary_table,
+    write_configs,
     write_results,
 )
+from mmseg_sparsemask.engine.saved_search import load_search
+from mmseg_sparsemask.models.inheritance import pruned_head
 from mmseg_sparsemask.utils.files import check_work_dir
 
 
@@ -33,14 +39,26 @@ def parse_args():
     parser.add_argument(
         '--retrain-config', help='config that retrain.py inherits (default: as in the search)'
     )
-    parser.add_argument('--config', help="the search's config (default: the checkpoint's own)")
+    parser.add_argument(
+        '--finetune-config',
+        help='config that finetune.py inherits (default: as in the search, else the retrain config '
+        'with a shorter schedule)',
+    )
+    parser.add_argument(
+        '--config', help="the search's config, for a checkpoint that does not describe its search"
+    )
+    parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='read a checkpoint that may run code while it is read',
+    )
     return parser.parse_args()
 
 
 def main():
     args = parse_args()
     try:
-        search = load_search(args.checkpoint, args.config)
+        search = load_search(args.checkpoint, args.config, args.trust_checkpoint)
         threshold = args.threshold
         if threshold is None:
             threshold = search.hook.get('threshold', DEFAULT_THRESHOLD)
@@ -48,27 +66,32 @@ def main():
         retrain_config = args.retrain_config or search.hook.get('retrain_config')
         if retrain_config is not None and not os.path.isfile(retrain_config):
             raise ValueError(f'{retrain_config} does not exist; name one with --retrain-config')
+        finetune_config = args.finetune_config or search.hook.get('finetune_config')
+        if finetune_config is not None and not os.path.isfile(finetune_config):
+            raise ValueError(f'{finetune_config} does not exist; name one with --finetune-config')
         status = prune_status(search.head, threshold, merge)
         out_dir = args.out_dir or os.path.dirname(os.path.abspath(args.checkpoint))
         check_work_dir(out_dir)
-        connectivity = write_results(
-            search.head,
-            out_dir,
-            threshold,
-            merge,
-            search.history,
-            retrain_config,
-            {'checkpoint': os.path.basename(args.checkpoint), 'iteration': search.iteration},
-        )
+        meta = {
+            'checkpoint': os.path.basename(args.checkpoint),
+            'iteration': search.meta.get('iter', 0),
+        }
+        connectivity = prune_supernet(search.head, threshold, merge, meta)
+        difference = largest_difference(search.head, pruned_head(search.head, connectivity))
+        files = write_results(search.head, connectivity, out_dir, search.history)
+        files += write_configs(connectivity, out_dir, retrain_config, finetune_config)
+        files.append(Path(out_dir) / 'pruned.pth')
+        dataset_meta = search.meta.get('dataset_meta')
+        meta = {**meta, 'dataset_meta': dataset_meta, 'largest_difference': difference}
+        write_pruned(files[-1], search.state, search.head, connectivity, meta)
     except (OSError, ValueError) as error:
         raise SystemExit(f'error: {error}') from error
-    files = ['connectivity.json', 'connectivity.svg', 'connection_weights.svg']
-    files += ['retrain.py'] if retrain_config is not None else []
     print(summary_table(search.head, connectivity))
     print(
         f'largest dropped weight {status.largest_dropped:.2g}, '
         f'smallest kept {status.smallest_kept:.2g}'
     )
+    print(inheritance_table(search.head, connectivity, difference))
     print(next_steps(out_dir, files))
 
 

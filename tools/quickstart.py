@@ -1,4 +1,4 @@
-"""The main job on the embedded data set: search, prune, retrain, test, in one command.
+"""The main job on the embedded data set: search, prune, train on, test, in one command.
 
 Every step is a command that a user can type; it is shown before it runs, so the same job on other
 data needs nothing but another config.
@@ -7,30 +7,17 @@ data needs nothing but another config.
 import argparse
 import json
 import os
-import re
 import shlex
 import subprocess
 import sys
 import time
-from collections import deque
 from pathlib import Path
 
 from prettytable import PrettyTable
 
-from mmseg_sparsemask.connectivity import decoder_cost, preset, resolve, supernet_parameters
-
 ROOT = Path(__file__).resolve().parents[1]
 FIGURES = ('connectivity.svg', 'connection_weights.svg')
 SAMPLES = 4
-
-_TRAIN_LINE = re.compile(
-    r'Iter\(train\) \[ *(?P<step>\d+)/(?P<end>\d+)\].* eta: (?P<eta>[\d:, day]+?) +time:'
-    r'.*? loss: (?P<loss>\S+)'
-)
-_PRUNE_LINE = re.compile(
-    r'if pruned now: (?P<live>\d+) of (?P<total>\d+) connections, largest dropped weight '
-    r'(?P<dropped>\S+), smallest kept (?P<kept>[^\s,]+)'
-)
 
 
 def parse_args(argv=None):
@@ -45,10 +32,16 @@ def parse_args(argv=None):
     )
     parser.add_argument(
         '--baseline',
-        nargs='?',
-        const=shown_path(ROOT / 'configs/sparsemask/fcn_mbv2_shapes.py'),
+        default=shown_path(ROOT / 'configs/sparsemask/unet_mbv2_shapes.py'),
         metavar='CONFIG',
-        help='also train and test this config for comparison (without CONFIG: %(const)s)',
+        help='config to train and test for comparison (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--no-baseline',
+        dest='baseline',
+        action='store_const',
+        const=None,
+        help='compare with nothing',
     )
     parser.add_argument(
         '--cfg-options',
@@ -66,62 +59,87 @@ def shown_path(path):
     return str(path) if relative.startswith(os.pardir) else relative
 
 
-def progress(lines):
-    """What a user wants to see of the lines of a log, one string per logged iteration.
-
-    What PruneHook says of an iteration comes before the iteration's own line.
-    """
-    found = ''
-    for line in lines:
-        if match := _PRUNE_LINE.search(line):
-            found = (
-                f'  if pruned now {match["live"]} of {match["total"]} connections '
-                f'(dropped <= {match["dropped"]}, kept >= {match["kept"]})'
-            )
-        elif match := _TRAIN_LINE.search(line):
-            width = len(match['end'])
-            yield (
-                f'iteration {int(match["step"]):{width}}/{match["end"]}  '
-                f'eta {match["eta"]}  loss {float(match["loss"]):.3f}{found}'
-            )
-            found = ''
+def new_records(path, offset):
+    """Records that a run has added to its scalars.json since `offset`, and where it ends now."""
+    with path.open('rb') as file:
+        file.seek(offset)
+        lines = file.read().split(b'\n')
+    # The last piece is a line that is still being written, or nothing.
+    done = lines[:-1]
+    return [json.loads(line) for line in done], offset + sum(len(line) + 1 for line in done)
 
 
-def kept(lines, tail):
-    """Pass lines through, and remember the last ones in `tail`."""
-    for line in lines:
-        tail.append(line)
-        yield line
+def shown(record, total):
+    """What a user wants to see of a record of scalars.json; None for other records."""
+    if 'loss' not in record:
+        return None
+    left = (total - record['step']) * record['time']
+    text = (
+        f'iteration {record["step"]:{len(str(total))}}/{total}  eta {clock(left)}  '
+        f'loss {record["loss"]:.3f}'
+    )
+    if 'connections' in record:
+        text += (
+            f'  if pruned now {record["connections"]:.0f} connections '
+            f'(dropped <= {record["largest_dropped"]:.2g}, '
+            f'kept >= {record.get("smallest_kept", 0):.2g})'
+        )
+    return text
 
 
-def run(title, tool, *arguments, options=()):
+def follow(process, work_dir, total, start):
+    """Print the progress of a training until its process ends."""
+    path, offset = None, 0
+    while True:
+        running = process.poll() is None
+        if path is None:
+            files = work_dir.glob('*/vis_data/scalars.json')
+            path = next((file for file in files if file.stat().st_mtime >= start), None)
+        if path is not None:
+            records, offset = new_records(path, offset)
+            for line in filter(None, (shown(record, total) for record in records)):
+                print(f'   {line}', flush=True)
+        if not running:
+            return
+        time.sleep(0.5)
+
+
+def run(title, tool, *arguments, work_dir, total=0, options=()):
     """Run a tool of this folder, show its progress, return the seconds it took.
+
+    Args:
+        title: Of the step.
+        tool: Name of the file.
+        arguments: For the tool.
+        work_dir: Where the run writes its scalars, and this tool the run's output.
+        total: Iterations of a training; 0 shows no progress.
+        options: For the tool's ``--cfg-options``.
 
     Raises:
         SystemExit: When it fails, with the end of its output.
     """
     arguments = [shown_path(ROOT / 'tools' / tool), *map(str, arguments)]
+    arguments += ['--work-dir', str(work_dir)]
     arguments += ['--cfg-options', *options] if options else []
     print(f'\n== {title}\n$ python {shlex.join(arguments)}', flush=True)
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, '-u', *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors='replace',
-    )
-    tail = deque(maxlen=30)
-    with process:
+    work_dir.mkdir(parents=True, exist_ok=True)
+    begun, start = time.perf_counter(), time.time()
+    log = work_dir / 'output.log'
+    with log.open('w') as output:
+        process = subprocess.Popen(
+            [sys.executable, '-u', *arguments], stdout=output, stderr=subprocess.STDOUT
+        )
         try:
-            for shown in progress(kept(process.stdout, tail)):
-                print(f'   {shown}', flush=True)
+            if total:
+                follow(process, work_dir, total, start)
+            process.wait()
         except BaseException:
             process.terminate()
             raise
     if process.returncode:
-        raise SystemExit(f'{"".join(tail)}\n{title} failed (exit status {process.returncode})')
-    seconds = time.perf_counter() - start
+        tail = '\n'.join(log.read_text(errors='replace').splitlines()[-30:])
+        raise SystemExit(f'{tail}\n{title} failed (exit status {process.returncode})')
+    seconds = time.perf_counter() - begun
     print(f'   done in {clock(seconds)}', flush=True)
     return seconds
 
@@ -131,20 +149,28 @@ def clock(seconds):
     return f'{int(seconds + 0.5) // 60}:{int(seconds + 0.5) % 60:02}'
 
 
-def train_and_test(name, config, work_dir, options):
-    """Train and test a config; return its mIoU and the seconds of both steps."""
-    train = run(f'{name}: train', 'train.py', config, '--work-dir', work_dir, options=options)
-    checkpoint = Path((work_dir / 'last_checkpoint').read_text().strip())
-    test = run(
+def train(name, config, work_dir, options):
+    """Train a config; return its last checkpoint and the seconds it took."""
+    total = loaded(config, options).train_cfg.max_iters
+    seconds = run(
+        f'{name}: train', 'train.py', config, work_dir=work_dir, total=total, options=options
+    )
+    return Path((work_dir / 'last_checkpoint').read_text().strip()), seconds
+
+
+def test(name, config, checkpoint, work_dir, options):
+    """Test a checkpoint and save its predictions; return the mIoU in percent."""
+    run(
         f'{name}: test',
         'test.py',
         config,
         shown_path(checkpoint),
-        *('--work-dir', work_dir / 'test', '--out', work_dir / 'predictions'),
+        *('--out', work_dir / 'predictions'),
+        work_dir=work_dir / 'test',
         options=options,
     )
     newest = max((work_dir / 'test').glob('*/*.json'), key=lambda path: path.stat().st_mtime)
-    return json.loads(newest.read_text())['mIoU'], train, test
+    return json.loads(newest.read_text())['mIoU']
 
 
 def write_samples(config, options, predictions, out_dir, count=SAMPLES):
@@ -159,12 +185,10 @@ def write_samples(config, options, predictions, out_dir, count=SAMPLES):
     """
     import cv2
     import numpy as np
-    from mmengine.config import Config
     from mmengine.registry import init_default_scope
     from mmseg.registry import DATASETS
 
-    cfg = Config.fromfile(config)
-    cfg.merge_from_dict(parsed(options))
+    cfg = loaded(config, options)
     init_default_scope('mmseg')
     data = DATASETS.build(cfg.test_dataloader.dataset)
     palette = np.zeros((256, 3), np.uint8)
@@ -189,53 +213,61 @@ def write_samples(config, options, predictions, out_dir, count=SAMPLES):
     return written
 
 
-def parsed(options):
-    """``key=value`` strings as the toolbox's ``--cfg-options`` reads them."""
-    from mmengine.config import DictAction
+def loaded(config, options):
+    """A config with ``key=value`` strings merged in as ``--cfg-options`` does it."""
+    from mmengine.config import Config, DictAction
 
     parser = argparse.ArgumentParser()
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
-    return parser.parse_args(['--cfg-options', *options] if options else []).cfg_options
+    given = parser.parse_args(['--cfg-options', *options] if options else []).cfg_options
+    cfg = Config.fromfile(config)
+    cfg.merge_from_dict(given)
+    return cfg
 
 
-def sizes(retrain, options):
-    """Connections and decoder parameters of the supernet and of the pruned decoder."""
-    from mmengine.config import Config
+def sizes(config, options):
+    """Connections and decoder parameters of a config's decoder, as text; empty for others."""
+    from mmseg_sparsemask.connectivity import decoder_cost, preset, resolve, supernet_parameters
 
-    cfg = Config.fromfile(retrain)
-    cfg.merge_from_dict(parsed(options))
-    head = cfg.model.decode_head
-    found = resolve(head.connectivity.to_dict(), head.strides)
-    full = preset('fdn', head.strides)
+    head = loaded(config, options).model.decode_head
+    if 'strides' not in head:
+        return '', ''
     shape = (head.in_channels, head.channels, head.get('out_channels') or head.num_classes)
-    return (
-        (len(full), supernet_parameters(full, *shape)),
-        (len(found), decoder_cost(found, *shape).parameters),
-    )
+    if head.type == 'FDNHead':
+        full = preset('fdn', head.strides)
+        return str(len(full)), f'{supernet_parameters(full, *shape):,}'
+    given = head.connectivity
+    found = resolve(given if isinstance(given, str) else given.to_dict(), head.strides)
+    return str(len(found)), f'{decoder_cost(found, *shape).parameters:,}'
 
 
 def main(argv=None):
     args = parse_args(argv)
     start = time.perf_counter()
     work_dir, options = Path(args.work_dir), args.cfg_options
-    search = run('search', 'train.py', args.config, '--work-dir', work_dir, options=options)
-    retrain = work_dir / 'retrain.py'
+    finetune, retrain = work_dir / 'finetune.py', work_dir / 'retrain.py'
+    rows = []
+
+    def add(name, config, checkpoint, folder, seconds):
+        score = test(name, config, checkpoint, folder, options)
+        time_shown = clock(seconds) if seconds else '-'
+        rows.append((name, *sizes(config, options), f'{score:.1f}', time_shown))
+
+    checkpoint, seconds = train('supernet', args.config, work_dir, options)
     if not retrain.is_file():
         raise SystemExit(
             f'error: no {retrain}; give the PruneHook in {args.config} a retrain_config'
         )
-    score, train, test = train_and_test('retrain', retrain, work_dir / 'retrain', options)
-    (full, full_parameters), (found, parameters) = sizes(retrain, options)
-    rows = [
-        ('supernet', full, f'{full_parameters:,}', '', clock(search), ''),
-        ('pruned, retrained', found, f'{parameters:,}', f'{score:.1f}', clock(train), clock(test)),
-    ]
+    add('supernet', args.config, checkpoint, work_dir / 'supernet', seconds)
+    add('pruned, not trained', finetune, work_dir / 'pruned.pth', work_dir / 'pruned', 0)
+    trainings = [('pruned, fine-tuned', finetune), ('pruned, from scratch', retrain)]
     if args.baseline:
-        score, train, test = train_and_test(
-            'baseline', args.baseline, work_dir / 'baseline', options
-        )
-        rows.append((Path(args.baseline).stem, '', '', f'{score:.1f}', clock(train), clock(test)))
-    samples = write_samples(retrain, options, work_dir / 'retrain/predictions', work_dir)
+        trainings.append((Path(args.baseline).stem, args.baseline))
+    for name, config in trainings:
+        folder = work_dir / Path(config).stem
+        checkpoint, seconds = train(name, config, folder, options)
+        add(name, config, checkpoint, folder, seconds)
+    samples = write_samples(finetune, options, work_dir / 'finetune/predictions', work_dir)
     print(f'\n{table(rows)}\ntotal {clock(time.perf_counter() - start)}\n\nfigures')
     for path in [*(work_dir / name for name in FIGURES), *samples]:
         print(f'  {path}')
@@ -244,7 +276,7 @@ def main(argv=None):
 def table(rows):
     """The rows as text."""
     text = PrettyTable(
-        ['decoder', 'connections', 'decoder parameters', 'mIoU (test)', 'training', 'testing']
+        ['decoder', 'connections', 'decoder parameters', 'mIoU (test)', 'training time']
     )
     text.add_rows(rows)
     text.align = 'r'

@@ -7,15 +7,15 @@ from mmengine.config import DictAction
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
-from mmseg_sparsemask.engine.launch import (
-    check_checkpoint,
-    check_data_roots,
+from mmseg_sparsemask.engine.checks import check_checkpoint, check_data_roots
+from mmseg_sparsemask.engine.config import load_config
+from mmseg_sparsemask.engine.processes import process_group
+from mmseg_sparsemask.engine.test_options import (
     enable_drawing,
     enable_tta,
-    load_config,
-    process_group,
-    save_predictions,
+    write_predictions_to,
 )
+from mmseg_sparsemask.utils.checkpoints import load_checkpoint
 from mmseg_sparsemask.utils.files import check_work_dir
 
 
@@ -23,6 +23,11 @@ def parse_args():
     parser = argparse.ArgumentParser(description='Test (and evaluate) a segmentor')
     parser.add_argument('config', help='train config file path')
     parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='read a checkpoint that may run code while it is read',
+    )
     parser.add_argument('--work-dir', help='the dir to save the evaluation results as json')
     parser.add_argument('--out', help='the dir to save predicted label maps for offline evaluation')
     parser.add_argument('--show', action='store_true', help='show prediction results')
@@ -55,12 +60,15 @@ def prepare(args):
     cfg = load_config(args.config, args.work_dir, args.cfg_options, args.launcher)
     cfg.load_from = args.checkpoint
     check_checkpoint(args.checkpoint)
+    if not args.trust_checkpoint:
+        # MMSegmentation runs what is in a file that it cannot read as data.
+        load_checkpoint(args.checkpoint)
     if args.show or args.show_dir:
         enable_drawing(cfg, args.show, args.show_dir, args.wait_time)
     if args.tta:
         enable_tta(cfg)
     if args.out is not None:
-        save_predictions(cfg, args.out)
+        write_predictions_to(cfg, args.out)
     check_data_roots(cfg, ('test_dataloader',))
     check_work_dir(cfg.work_dir)
     return cfg

@@ -2,18 +2,19 @@
 
 import argparse
 import os
+from contextlib import ExitStack, nullcontext
 
 from mmengine.config import DictAction
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
-from mmseg_sparsemask.engine.launch import (
-    check_data_roots,
-    enable_amp,
-    load_config,
-    process_group,
-)
+from mmseg_sparsemask.engine.amp import enable_amp
+from mmseg_sparsemask.engine.checks import check_data_roots
+from mmseg_sparsemask.engine.config import draw_by_iteration, load_config
+from mmseg_sparsemask.engine.processes import is_first_process, process_group
+from mmseg_sparsemask.utils.checkpoints import LAST_CHECKPOINT, checkpoint_to_resume
 from mmseg_sparsemask.utils.files import check_work_dir
+from mmseg_sparsemask.utils.work_dir import keep_earlier, lock_work_dir
 
 
 def parse_args():
@@ -51,7 +52,7 @@ def parse_args():
 
 def prepare(args):
     cfg = load_config(args.config, args.work_dir, args.cfg_options, args.launcher)
-    cfg.resume = args.resume
+    draw_by_iteration(cfg)
     if args.amp:
         enable_amp(cfg)
     check_data_roots(cfg, ('train_dataloader', 'val_dataloader'))
@@ -59,10 +60,34 @@ def prepare(args):
     return cfg
 
 
+def choose_checkpoint(cfg, args):
+    """Let the run go on with its newest readable checkpoint, or start."""
+    cfg.resume = args.resume or cfg.get('resume', False)
+    if args.resume:
+        # Also before `load_from`, which says where a run starts, as in fine-tuning.
+        path, reasons = checkpoint_to_resume(cfg.work_dir)
+        for reason in reasons:
+            print(f'not resumed from: {reason}', flush=True)
+        if path is None:
+            print(f'{cfg.work_dir}: no {LAST_CHECKPOINT} to resume from; starting', flush=True)
+            cfg.resume = False
+        else:
+            cfg.load_from = str(path)
+    elif is_first_process() and not cfg.resume:
+        # A kill before the first checkpoint would let this run resume another one.
+        keep_earlier(cfg.work_dir, [LAST_CHECKPOINT])
+
+
 def main():
-    args = parse_args()
+    with ExitStack() as stack:
+        run(parse_args(), stack)
+
+
+def run(args, stack):
     try:
         cfg = prepare(args)
+        stack.enter_context(lock_work_dir(cfg.work_dir) if is_first_process() else nullcontext())
+        choose_checkpoint(cfg, args)
     except (OSError, ValueError) as error:
         raise SystemExit(f'error: {error}') from error
     with process_group(cfg):

@@ -3,16 +3,12 @@
 import argparse
 from pathlib import Path
 
-from mmseg_sparsemask.connectivity import ARCHITECTURES, PRESETS, resolve, save, transfer_report
-from mmseg_sparsemask.connectivity.draw import draw_graph
-from mmseg_sparsemask.utils.figures import save_figure
-
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         'connectivity',
-        help='a connectivity.json, or a preset: ' + ', '.join([*PRESETS, *ARCHITECTURES]),
+        help='a connectivity.json, or a preset: fdn, unet, sparse_acn, sparsemask_mbv2_voc',
     )
     parser.add_argument(
         '--strides',
@@ -36,6 +32,10 @@ def describe(connectivity):
 
 def main(argv=None):
     args = parse_args(argv)
+    from mmseg_sparsemask.connectivity import PRESETS, resolve, save, transfer_report
+    from mmseg_sparsemask.connectivity.draw import draw_graph
+    from mmseg_sparsemask.utils.figures import save_figure
+
     try:
         own = args.strides if args.connectivity in PRESETS else None
         source = resolve(args.connectivity, own)

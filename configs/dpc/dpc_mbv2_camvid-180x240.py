@@ -1,7 +1,7 @@
 # The published cell on MobileNet-V2, CamVid in crops of half its size, from scratch: fits a CPU.
 _base_ = [
     '../_base_/default_runtime.py',
-    '../_base_/models/dpc_mbv2_scratch.py',
+    '../_base_/models/dpc_mbv2.py',
     '../_base_/datasets/camvid.py',
     '../_base_/schedules/sgd_600_scratch.py',
 ]
@@ -26,5 +26,6 @@ val_dataloader = dict(num_workers=1, dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(num_workers=1, dataset=dict(pipeline=test_pipeline))
 model = dict(
     data_preprocessor=dict(size=crop_size),
+    backbone=dict(init_cfg=None),
     decode_head=dict(num_classes=11),
 )

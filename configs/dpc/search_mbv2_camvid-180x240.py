@@ -2,7 +2,7 @@
 # tools/dpc_search.py configs/dpc/search_mbv2_camvid-180x240.py --workers 2 --trials 40
 _base_ = './aspp_mbv2_camvid-180x240.py'
 dpc_search = dict(
-    sampler=dict(type='paper', explore=0.5, startup=10),
+    sampler=dict(type='local_search', explore=0.5, startup=10),
     retrain='./dpc_mbv2_camvid-180x240.py',
     proxy=dict(
         pretrain_iters=600,

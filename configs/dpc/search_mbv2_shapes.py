@@ -5,7 +5,7 @@ dpc_search = dict(
     # The features have 12x12 positions: larger rates and grids would all be alike.
     space=dict(branches=5, rates=(1, 2, 3, 4, 6), grids=(1, 2, 4)),
     # Thirty trials: ten uniform draws, then neighbours of the best alone.
-    sampler=dict(type='paper', explore=0.0, startup=10),
+    sampler=dict(type='local_search', explore=0.0, startup=10),
     retrain='./dpc_mbv2_shapes.py',
     proxy=dict(
         # No pretrained backbone: train this config end to end for a while first.

@@ -1,6 +1,6 @@
 # Baseline: HED, side outputs and their fusion, VGG16, boundaries of BSDS500.
 _base_ = [
-    '../_base_/default_runtime.py',
+    '../_base_/binary_runtime.py',
     '../_base_/models/vgg16_features.py',
     '../_base_/datasets/bsds500.py',
     '../_base_/schedules/adam_10k.py',
@@ -17,4 +17,3 @@ model = dict(
         loss_decode=dict(type='BalancedBCELoss'),
     ),
 )
-tta_model = dict(type='BinaryTTAModel')

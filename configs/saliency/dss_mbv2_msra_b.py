@@ -1,26 +1,8 @@
 # Baseline: DSS, side outputs with short connections, MobileNet-V2, salient objects of MSRA-B.
 _base_ = [
-    '../_base_/default_runtime.py',
-    '../_base_/mbv2_imagenet.py',
-    '../_base_/models/mbv2_features.py',
+    '../_base_/binary_runtime.py',
+    '../_base_/models/dss_mbv2.py',
     '../_base_/datasets/msra_b.py',
     '../_base_/schedules/adam_10k.py',
 ]
-model = dict(
-    data_preprocessor=dict(size=(320, 320)),
-    backbone=dict(
-        backbone=dict(
-            init_cfg={{_base_.mbv2_imagenet}},
-        ),
-        features=['conv1', 'layer2', 'layer3', 'layer5', 'layer7', 'conv2'],
-    ),
-    decode_head=dict(
-        type='DSSHead',
-        in_channels=[32, 24, 32, 96, 320, 1280],
-        in_index=[0, 1, 2, 3, 4, 5],
-        # A quarter of VGG16's widths: the encoder's features are as much thinner.
-        side_channels=[32, 32, 64, 64, 128, 128],
-        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True, avg_non_ignore=True),
-    ),
-)
-tta_model = dict(type='BinaryTTAModel')
+model = dict(data_preprocessor=dict(size=(320, 320)))

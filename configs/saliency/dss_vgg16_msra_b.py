@@ -1,6 +1,6 @@
 # Baseline: DSS, side outputs with short connections, VGG16, salient objects of MSRA-B.
 _base_ = [
-    '../_base_/default_runtime.py',
+    '../_base_/binary_runtime.py',
     '../_base_/models/vgg16_features.py',
     '../_base_/datasets/msra_b.py',
     '../_base_/schedules/adam_10k.py',
@@ -24,4 +24,3 @@ model = dict(
         loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True, avg_non_ignore=True),
     ),
 )
-tta_model = dict(type='BinaryTTAModel')

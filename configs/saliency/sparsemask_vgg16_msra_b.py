@@ -1,26 +1,8 @@
 # The found decoder, VGG16, salient objects of MSRA-B.
 _base_ = [
-    '../_base_/default_runtime.py',
-    '../_base_/models/vgg16_features.py',
+    '../_base_/binary_runtime.py',
+    '../_base_/models/sparsemask_vgg16_saliency.py',
     '../_base_/datasets/msra_b.py',
     '../_base_/schedules/adam_10k.py',
 ]
-model = dict(
-    data_preprocessor=dict(size=(320, 320)),
-    decode_head=dict(
-        type='SparseMaskHead',
-        connectivity=dict(source='sparsemask_mbv2_voc', strides=[2, 4, 8, 16, 32]),
-        in_channels=[128, 256, 512, 512, 512],
-        in_index=[0, 1, 2, 3, 4],
-        strides=[2, 4, 8, 16, 32],
-        channels=64,
-        num_classes=2,
-        out_channels=1,
-        threshold=0.5,
-        norm_cfg=dict(type='BN'),
-        act_cfg=dict(type='ReLU6'),
-        align_corners=True,
-        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True, avg_non_ignore=True),
-    ),
-)
-tta_model = dict(type='BinaryTTAModel')
+model = dict(data_preprocessor=dict(size=(320, 320)))

@@ -7,5 +7,6 @@ _base_ = [
 ]
 model = dict(
     data_preprocessor=dict(size=(96, 96)),
+    backbone=dict(backbone=dict(init_cfg=None)),
     decode_head=dict(num_classes=6),
 )

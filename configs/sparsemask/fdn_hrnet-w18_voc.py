@@ -1,27 +1,8 @@
 # Search on HRNet-W18.
-_base_ = [
-    '../_base_/default_runtime.py',
-    '../_base_/models/hrnet_w18.py',
-    '../_base_/datasets/voc12_aug.py',
-    '../_base_/schedules/sgd_50e.py',
-]
-# As in the published search: scale and shift stay as they are, statistics move slowly.
-norm_cfg = dict(type='BN', momentum=3e-4, requires_grad=False)
+_base_ = ['./sparsemask_hrnet-w18_voc.py', '../_base_/fdn_pretrained.py']
 model = dict(
-    data_preprocessor=dict(size=(513, 513)),
-    backbone=dict(norm_cfg=norm_cfg),
-    decode_head=dict(
-        type='FDNHead',
-        in_channels=[18, 36, 72, 144],
-        in_index=[0, 1, 2, 3],
-        strides=[4, 8, 16, 32],
-        channels=64,
-        num_classes=21,
-        norm_cfg=norm_cfg,
-        connections=dict(type='RelaxedConnections', max_weight=2.0, noise_std=0.1),
-        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
-        loss_connectivity=dict(type='SparseConnectivityLoss', loss_weight=0.01),
-    ),
+    backbone=dict(norm_cfg={{_base_.fdn_norm}}),
+    decode_head={{_base_.fdn_head}},
 )
 custom_hooks = [
     dict(type='PruneHook', retrain_config='{{ fileDirname }}/sparsemask_hrnet-w18_voc.py')

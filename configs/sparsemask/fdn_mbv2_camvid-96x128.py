@@ -7,6 +7,7 @@ _base_ = [
 ]
 model = dict(
     data_preprocessor=dict(size=(96, 128)),
+    backbone=dict(backbone=dict(init_cfg=None)),
     decode_head=dict(
         num_classes=11,
         # The paper's 0.01 is made for 33,000 iterations.

@@ -1,7 +1,6 @@
 # Search on Cityscapes.
 _base_ = [
     '../_base_/default_runtime.py',
-    '../_base_/mbv2_imagenet.py',
     '../_base_/models/fdn_mbv2.py',
     '../_base_/datasets/cityscapes_769.py',
     '../_base_/schedules/sgd_90k.py',
@@ -10,7 +9,7 @@ _base_ = [
 norm_cfg = dict(type='BN', momentum=3e-4, requires_grad=False)
 model = dict(
     data_preprocessor=dict(size=(769, 769)),
-    backbone=dict(backbone=dict(norm_cfg=norm_cfg, init_cfg={{_base_.mbv2_imagenet}})),
+    backbone=dict(backbone=dict(norm_cfg=norm_cfg)),
     decode_head=dict(
         num_classes=19,
         norm_cfg=norm_cfg,

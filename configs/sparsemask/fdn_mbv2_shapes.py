@@ -7,16 +7,17 @@ _base_ = [
 ]
 model = dict(
     data_preprocessor=dict(size=(96, 96)),
+    backbone=dict(backbone=dict(init_cfg=None)),
     decode_head=dict(
         num_classes=6,
         # Made for hundreds of iterations, where the paper's 0.01 is made for 33,000.
         loss_connectivity=dict(loss_weight=0.07),
     ),
 )
-# AdamW moves every weight by about its learning rate: at four times the network's, a connection
-# crosses its range of 2 within the search.
+# AdamW moves every weight by about its learning rate: at this one, a connection crosses its range
+# of 2 within the search, whatever the network's.
 optim_wrapper = dict(
-    paramwise_cfg=dict(custom_keys={'connections': dict(lr_mult=4.0, decay_mult=0.0)})
+    constructor='ConnectionsOptimWrapperConstructor', paramwise_cfg=dict(connections_lr=0.012)
 )
 # Every stage has a short way to the loss: the supernet needs fewer iterations than what is left.
 param_scheduler = [

@@ -1,7 +1,6 @@
 # Search on VOC 2012 + SBD with the paper's protocol.
 _base_ = [
     '../_base_/default_runtime.py',
-    '../_base_/mbv2_imagenet.py',
     '../_base_/models/fdn_mbv2.py',
     '../_base_/datasets/voc12_aug.py',
     '../_base_/schedules/sgd_50e.py',
@@ -11,7 +10,7 @@ _base_ = [
 norm_cfg = dict(type='BN', momentum=3e-4, requires_grad=False)
 model = dict(
     data_preprocessor=dict(size=(513, 513)),
-    backbone=dict(backbone=dict(norm_cfg=norm_cfg, init_cfg={{_base_.mbv2_imagenet}})),
+    backbone=dict(backbone=dict(norm_cfg=norm_cfg)),
     decode_head=dict(num_classes=21, norm_cfg=norm_cfg),
 )
 custom_hooks = [

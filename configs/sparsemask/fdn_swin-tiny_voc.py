@@ -1,25 +1,7 @@
 # Search on Swin-T.
-_base_ = [
-    '../_base_/default_runtime.py',
-    '../_base_/models/swin_tiny.py',
-    '../_base_/datasets/voc12_aug.py',
-    '../_base_/schedules/adamw_50e.py',
-]
+_base_ = ['./sparsemask_swin-tiny_voc.py', '../_base_/fdn_pretrained.py']
 model = dict(
-    data_preprocessor=dict(size=(513, 513)),
-    decode_head=dict(
-        type='FDNHead',
-        in_channels=[96, 192, 384, 768],
-        in_index=[0, 1, 2, 3],
-        strides=[4, 8, 16, 32],
-        channels=64,
-        num_classes=21,
-        # As in the published search: long run, pretrained weights, normalisation kept as it is.
-        norm_cfg=dict(type='BN', momentum=3e-4, requires_grad=False),
-        connections=dict(type='RelaxedConnections', max_weight=2.0, noise_std=0.1),
-        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
-        loss_connectivity=dict(type='SparseConnectivityLoss', loss_weight=0.01),
-    ),
+    decode_head={{_base_.fdn_head}},
 )
 custom_hooks = [
     dict(type='PruneHook', retrain_config='{{ fileDirname }}/sparsemask_swin-tiny_voc.py')

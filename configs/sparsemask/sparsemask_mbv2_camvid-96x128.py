@@ -5,5 +5,9 @@ _base_ = [
     '../_base_/datasets/camvid_96x128.py',
     '../_base_/schedules/sgd_2k_scratch.py',
 ]
-model = dict(data_preprocessor=dict(size=(96, 128)), decode_head=dict(num_classes=11))
+model = dict(
+    data_preprocessor=dict(size=(96, 128)),
+    backbone=dict(backbone=dict(init_cfg=None)),
+    decode_head=dict(num_classes=11),
+)
 randomness = dict(seed=0)

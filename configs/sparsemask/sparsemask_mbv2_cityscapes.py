@@ -1,14 +1,12 @@
 # Train a pruned decoder on Cityscapes.
 _base_ = [
     '../_base_/default_runtime.py',
-    '../_base_/mbv2_imagenet.py',
     '../_base_/models/sparsemask_mbv2.py',
     '../_base_/datasets/cityscapes_769.py',
     '../_base_/schedules/sgd_90k.py',
 ]
 model = dict(
     data_preprocessor=dict(size=(769, 769)),
-    backbone=dict(backbone=dict(init_cfg={{_base_.mbv2_imagenet}})),
     decode_head=dict(num_classes=19),
 )
 optim_wrapper = dict(

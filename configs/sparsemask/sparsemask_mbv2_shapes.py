@@ -5,4 +5,8 @@ _base_ = [
     '../_base_/datasets/shapes.py',
     '../_base_/schedules/adamw_400_scratch.py',
 ]
-model = dict(data_preprocessor=dict(size=(96, 96)), decode_head=dict(num_classes=6))
+model = dict(
+    data_preprocessor=dict(size=(96, 96)),
+    backbone=dict(backbone=dict(init_cfg=None)),
+    decode_head=dict(num_classes=6),
+)

@@ -1,13 +1,11 @@
 # Train a pruned decoder on VOC 2012 + SBD with the paper's protocol.
 _base_ = [
     '../_base_/default_runtime.py',
-    '../_base_/mbv2_imagenet.py',
     '../_base_/models/sparsemask_mbv2.py',
     '../_base_/datasets/voc12_aug.py',
     '../_base_/schedules/sgd_50e.py',
 ]
 model = dict(
     data_preprocessor=dict(size=(513, 513)),
-    backbone=dict(backbone=dict(init_cfg={{_base_.mbv2_imagenet}})),
     decode_head=dict(num_classes=21),
 )

@@ -2,22 +2,10 @@
 # step 1.
 _base_ = [
     '../_base_/default_runtime.py',
-    '../_base_/models/resnet101_features.py',
+    '../_base_/models/sparsemask_resnet101.py',
     '../_base_/datasets/ade20k_trainval.py',
     '../_base_/schedules/sgd_20e.py',
 ]
-model = dict(
-    data_preprocessor=dict(size=(513, 513)),
-    decode_head=dict(
-        type='SparseMaskHead',
-        connectivity=dict(source='sparsemask_mbv2_voc', strides=[2, 4, 8, 16, 32]),
-        in_channels=[64, 256, 512, 1024, 2048],
-        in_index=[0, 1, 2, 3, 4],
-        strides=[2, 4, 8, 16, 32],
-        channels=512,
-        num_classes=150,
-        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
-    ),
-)
+model = dict(data_preprocessor=dict(size=(513, 513)), decode_head=dict(num_classes=150))
 optim_wrapper = dict(optimizer=dict(lr=0.001))
 load_from = 'work_dirs/sparsemask_resnet101_ade20k/epoch_120.pth'

@@ -1,20 +1,8 @@
 # The decoder found on MobileNet-V2, transferred to Swin-T (SparseMask, Section 4.3).
 _base_ = [
     '../_base_/default_runtime.py',
-    '../_base_/models/swin_tiny.py',
+    '../_base_/models/sparsemask_swin-tiny.py',
     '../_base_/datasets/voc12_aug.py',
     '../_base_/schedules/adamw_50e.py',
 ]
-model = dict(
-    data_preprocessor=dict(size=(513, 513)),
-    decode_head=dict(
-        type='SparseMaskHead',
-        connectivity=dict(source='sparsemask_mbv2_voc', strides=[4, 8, 16, 32]),
-        in_channels=[96, 192, 384, 768],
-        in_index=[0, 1, 2, 3],
-        strides=[4, 8, 16, 32],
-        channels=256,
-        num_classes=21,
-        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
-    ),
-)
+model = dict(data_preprocessor=dict(size=(513, 513)))

@@ -1,20 +1,8 @@
 # The decoder found on MobileNet-V2, transferred to VGG16 (SparseMask, Section 4.3).
 _base_ = [
     '../_base_/default_runtime.py',
-    '../_base_/models/vgg16_features.py',
+    '../_base_/models/sparsemask_vgg16.py',
     '../_base_/datasets/voc12_aug.py',
     '../_base_/schedules/sgd_50e.py',
 ]
-model = dict(
-    data_preprocessor=dict(size=(513, 513)),
-    decode_head=dict(
-        type='SparseMaskHead',
-        connectivity=dict(source='sparsemask_mbv2_voc', strides=[2, 4, 8, 16, 32]),
-        in_channels=[128, 256, 512, 512, 512],
-        in_index=[0, 1, 2, 3, 4],
-        strides=[2, 4, 8, 16, 32],
-        channels=512,
-        num_classes=21,
-        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
-    ),
-)
+model = dict(data_preprocessor=dict(size=(513, 513)))

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from torch import nn
@@ -21,6 +22,9 @@ from mmseg_sparsemask.compare.table import Row
 from mmseg_sparsemask.connectivity import decoder_cost
 from mmseg_sparsemask.models.decode_heads import FDNHead
 from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
+
+#: Ways in which what a search found is trained, and the config and folder of each.
+TRAININGS = {'fine-tuned': 'finetune', 'from scratch': 'retrain'}
 
 
 @dataclass
@@ -41,11 +45,12 @@ class Score:
 
 def collect(
     config: str | Path, work_roots: Sequence[str | Path], image_size: tuple[int, int]
-) -> Method:
-    """A method from its config.
+) -> list[Method]:
+    """The rows of a config.
 
-    A search (its head is an ``FDNHead``) stands for what it found: if ``retrain.py`` is in its work
-    directory, model and results are those of the retraining.
+    A search (its head is an ``FDNHead``) stands for what it found: for each of ``finetune.py`` and
+    ``retrain.py`` in its work directory there is a row with the model and the results of that
+    training. Everything else is one row.
 
     Args:
         config: Path of the config.
@@ -55,16 +60,54 @@ def collect(
         image_size: (height, width) for the multiply-adds.
 
     Returns:
-        What is known; what went wrong is in the row's notes.
+        What is known; what went wrong is in a row's notes.
     """
-    row = Row(Path(config).stem)
+    name = Path(config).stem
+    # A row that fails must not take the table with it, whatever its config is.
     try:
         cfg = Config.fromfile(str(config))
         work_dirs = _work_dirs(cfg, Path(config), work_roots)
-        cfg, work_dirs = _follow_search(cfg, work_dirs, row)
+        if cfg.model.get('decode_head', {}).get('type') != 'FDNHead':
+            return [_method(Row(name), cfg, work_dirs, image_size)]
+    except Exception as error:  # noqa: BLE001
+        return [Method(Row(name, notes=[f'cannot be built: {one_line(error)}']))]
+    trainings = [
+        (way, folder, found)
+        for way, folder in TRAININGS.items()
+        if (found := [path for path in work_dirs if (path / f'{folder}.py').is_file()])
+    ]
+    if not trainings:
+        searched = ', '.join(map(str, work_dirs))
+        note = f'the supernet is shown: no retrain.py in {searched}, train and prune first'
+        return [_method(Row(name, notes=[note]), cfg, work_dirs, image_size)]
+    return [
+        _trained(Row(f'{name}, {way}'), folder, found, image_size)
+        for way, folder, found in trainings
+    ]
+
+
+def _trained(
+    row: Row, folder: str, searches: Sequence[Path], image_size: tuple[int, int]
+) -> Method:
+    """A row of what several runs of a search found, trained in one way."""
+    config = searches[0] / f'{folder}.py'
+    if len(searches) > 1:
+        row.notes.append(f'the size is that of the decoder in {searches[0]}')
+    row.notes.append(f'searched, then trained with {config}')
+    try:
+        cfg = Config.fromfile(str(config))
+    except Exception as error:  # noqa: BLE001
+        row.notes.append(f'cannot be built: {one_line(error)}')
+        return Method(row)
+    return _method(row, cfg, [search / folder for search in searches], image_size)
+
+
+def _method(
+    row: Row, cfg: Config, work_dirs: Sequence[Path], image_size: tuple[int, int]
+) -> Method:
+    try:
         model = _build(cfg)
         _count(model, row, image_size)
-    # A row that fails must not take the table with it, whatever its config is.
     except Exception as error:  # noqa: BLE001
         row.notes.append(f'cannot be built: {one_line(error)}')
         return Method(row)
@@ -82,43 +125,13 @@ def _work_dirs(cfg: Config, config: Path, roots: Sequence[str | Path]) -> list[P
     return [Path(root) / config.stem for root in roots]
 
 
-def _follow_search(cfg: Config, work_dirs: list[Path], row: Row) -> tuple[Config, list[Path]]:
-    if cfg.model.get('decode_head', {}).get('type') != 'FDNHead':
-        return cfg, work_dirs
-    found = [directory for directory in work_dirs if (directory / 'retrain.py').is_file()]
-    if not found:
-        row.notes.append(
-            f'the supernet is shown: no retrain.py in {", ".join(map(str, work_dirs))}, train and '
-            'prune first'
-        )
-        return cfg, work_dirs
-    if len(found) > 1:
-        row.notes.append(f'the size is that of the decoder in {found[0]}')
-    row.notes.append(f'searched, then retrained: {found[0] / "retrain.py"}')
-    retrain = Config.fromfile(str(found[0] / 'retrain.py'))
-    return retrain, [directory / 'retrain' for directory in found]
-
-
 def _build(cfg: Config) -> nn.Module:
     init_default_scope(cfg.get('default_scope', 'mmseg'))
-    model = copy.deepcopy(cfg.model)
     # Syncing batch statistics needs a process group and has no part in the size.
-    _replace_sync_norm(model)
-    built = MODELS.build(model)
+    built = revert_sync_batchnorm(MODELS.build(cfg.model))
     # Not chained: some backbones' train() returns nothing.
     built.eval()
     return built
-
-
-def _replace_sync_norm(node: Any) -> None:
-    if isinstance(node, dict):
-        if node.get('type') == 'SyncBN':
-            node['type'] = 'BN'
-        for value in node.values():
-            _replace_sync_norm(value)
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            _replace_sync_norm(value)
 
 
 def _count(model: nn.Module, row: Row, image_size: tuple[int, int]) -> None:

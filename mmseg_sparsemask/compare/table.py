@@ -8,6 +8,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from prettytable import PrettyTable, TableStyle
+
 MISSING = '-'
 
 
@@ -90,9 +92,12 @@ def to_markdown(rows: Sequence[Row], measured: bool, heading: str = '') -> str:
         measured: Whether to show FPS and memory.
         heading: What the figures hold for: image size, device, versions.
     """
-    header = ['method', 'connections', 'mIoU', 'params', 'multiply-adds']
-    header += ['FPS', 'peak memory'] if measured else []
-    lines = [header]
+    table = PrettyTable(
+        ['method', 'connections', 'mIoU', 'parameters', 'multiply-adds']
+        + (['FPS', 'peak memory'] if measured else [])
+    )
+    table.align = 'l'
+    table.set_style(TableStyle.MARKDOWN)
     for row in rows:
         cells = [
             row.method,
@@ -104,15 +109,9 @@ def to_markdown(rows: Sequence[Row], measured: bool, heading: str = '') -> str:
         if measured:
             cells.append(MISSING if row.fps is None else f'{row.fps:.2f}')
             cells.append(MISSING if row.memory is None else f'{row.memory / 2**20:.0f} MiB')
-        lines.append(cells)
-    widths = [max(3, *(len(line[i]) for line in lines)) for i in range(len(header))]
-
-    def text(cells: Sequence[str]) -> str:
-        return '| ' + ' | '.join(c.ljust(w) for c, w in zip(cells, widths)) + ' |'
-
+        table.add_row(cells)
     parts = [f'{heading}\n'] if heading else []
-    parts += [text(lines[0]), '|' + '|'.join('-' * (w + 2) for w in widths) + '|']
-    parts += [text(line) for line in lines[1:]]
+    parts.append(table.get_string())
     notes = [f'- {row.method}: {note}' for row in rows for note in row.notes]
     return '\n'.join(parts + ([''] + notes if notes else [])) + '\n'
 

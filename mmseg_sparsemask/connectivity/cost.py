@@ -8,10 +8,12 @@ into the convolutions) and activations are not counted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from mmseg_sparsemask.connectivity.graph import GLOBAL, Connectivity, level_of
+from mmseg_sparsemask.connectivity.graph import GLOBAL, Connection, Connectivity, level_of
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,36 @@ class Cost:
     stage_parameters: Mapping[str, int]
 
 
+@dataclass(frozen=True)
+class PartCosts:
+    """What each part of a decoder costs, in one unit; a decoder costs the sum of its parts.
+
+    Attributes:
+        connections: Cost of each connection.
+        stages: Cost of each stage that is there at all, whatever its inputs.
+        fixed: Cost of what every decoder has: the classifier.
+    """
+
+    connections: Mapping[Connection, float]
+    stages: Mapping[str, float]
+    fixed: float
+
+    def total(self, connections: Iterable[Connection]) -> float:
+        """Cost of the decoder that consists of these connections, all of them reachable."""
+        kept = frozenset(connections)
+        parts = [self.stages[stage] for stage in {stage for _, stage in kept}]
+        parts += [self.connections[c] for c in kept]
+        # Rounded once: the sum of milliseconds must not hang on the order in a set.
+        return math.fsum([self.fixed, *parts])
+
+
+class ConnectionCosts(NamedTuple):
+    """The parts of a decoder, counted in both units."""
+
+    parameters: PartCosts
+    multiply_adds: PartCosts
+
+
 def source_channels(source: str, in_channels: Sequence[int], channels: int) -> int:
     """Channels of a source: a stage has `channels`, ``G`` as many as EL."""
     if source == GLOBAL:
@@ -41,17 +73,17 @@ def feature_size(image_size: tuple[int, int], stride: int) -> tuple[int, int]:
     return -(-image_size[0] // stride), -(-image_size[1] // stride)
 
 
-def decoder_cost(
+def connection_costs(
     connectivity: Connectivity,
     in_channels: Sequence[int],
     channels: int = 64,
     num_classes: int = 21,
     image_size: tuple[int, int] = (512, 512),
-) -> Cost:
-    """Cost of the decoder that `SparseMaskHead` builds.
+) -> ConnectionCosts:
+    """Cost of every connection and stage of a search space or a decoder.
 
     Args:
-        connectivity: The decoder.
+        connectivity: Its connections are counted; a part of it costs the same within any other.
         in_channels: Channels of ``E1`` .. ``EL``.
         channels: Channels of every stage.
         num_classes: Outputs of the classifier.
@@ -65,20 +97,53 @@ def decoder_cost(
             f'in_channels: expected {connectivity.num_levels} entries, one for each of the strides '
             f'{list(connectivity.strides)}, got {list(in_channels)}'
         )
-    by_stage: dict[str, int] = {}
-    macs = 0
-    for stage, sources in connectivity.stages.items():
-        by_stage[stage] = 2 * channels
-        for source in sources:
-            weights = source_channels(source, in_channels, channels) * channels
-            by_stage[stage] += weights
-            stride = connectivity.stride_of(source)
-            height, width = (1, 1) if stride is None else feature_size(image_size, stride)
-            macs += weights * height * width
-    height, width = feature_size(image_size, connectivity.strides[0])
-    macs += channels * num_classes * height * width
-    by_stage['classifier'] = (channels + 1) * num_classes
-    return Cost(sum(by_stage.values()), macs, by_stage)
+
+    def positions(source: str) -> int:
+        stride = connectivity.stride_of(source)
+        height, width = (1, 1) if stride is None else feature_size(image_size, stride)
+        return height * width
+
+    weights = {c: source_channels(c.source, in_channels, channels) * channels for c in connectivity}
+    return ConnectionCosts(
+        PartCosts(
+            weights,
+            dict.fromkeys(connectivity.stages, 2 * channels),
+            (channels + 1) * num_classes,
+        ),
+        PartCosts(
+            {c: count * positions(c.source) for c, count in weights.items()},
+            dict.fromkeys(connectivity.stages, 0),
+            channels * num_classes * positions('D1'),
+        ),
+    )
+
+
+def decoder_cost(
+    connectivity: Connectivity,
+    in_channels: Sequence[int],
+    channels: int = 64,
+    num_classes: int = 21,
+    image_size: tuple[int, int] = (512, 512),
+) -> Cost:
+    """Cost of the decoder that `SparseMaskHead` builds: the sum of `connection_costs`.
+
+    Args:
+        connectivity: The decoder.
+        in_channels: Channels of ``E1`` .. ``EL``.
+        channels: Channels of every stage.
+        num_classes: Outputs of the classifier.
+        image_size: (height, width) of the input image in pixels, for the multiply-adds.
+
+    Raises:
+        ValueError: `in_channels` has not one entry for each stride.
+    """
+    parts = connection_costs(connectivity, in_channels, channels, num_classes, image_size)
+    by_stage = {stage: int(cost) for stage, cost in parts.parameters.stages.items()}
+    for connection, cost in parts.parameters.connections.items():
+        by_stage[connection.stage] += int(cost)
+    by_stage['classifier'] = int(parts.parameters.fixed)
+    parameters = int(parts.parameters.total(connectivity))
+    return Cost(parameters, int(parts.multiply_adds.total(connectivity)), by_stage)
 
 
 def supernet_parameters(

@@ -181,3 +181,32 @@ def draw_weight_history(
     axes.set_title('connection weights over the search', fontsize=10)
     figure.colorbar(mesh, ax=axes, shrink=0.6)
     return figure
+
+
+def draw_cost_history(
+    steps: Sequence[int], costs: Sequence[float], limit: float, label: str
+) -> Figure:
+    """Cost of the decoder that pruning would have given, over a search, and the budget.
+
+    Args:
+        steps: Training iteration of each record, ascending.
+        costs: Cost at each.
+        limit: The budget, in the same unit.
+        label: What is counted, for the axis.
+
+    Raises:
+        ValueError: No record, or not one cost for each step.
+    """
+    if not len(steps) or len(steps) != len(costs):
+        raise ValueError(
+            f'costs: expected one for each of {len(steps)} (at least one) steps, got {len(costs)}'
+        )
+    figure = new_figure(6.0, 3.2)
+    axes = figure.add_subplot()
+    axes.step(steps, costs, where='post', color=DECODER_COLOUR, label='if pruned then')
+    axes.axhline(limit, color=ENCODER_COLOUR, linestyle='--', label='budget')
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel('iteration')
+    axes.set_ylabel(label)
+    axes.legend()
+    return figure

@@ -159,7 +159,7 @@ class Connectivity:
         """Every connection, in canonical order."""
         return tuple(self)
 
-    def consumers(self, source: str) -> tuple[str, ...]:
+    def users(self, source: str) -> tuple[str, ...]:
         """Stages that take a source, from coarse to fine."""
         return tuple(stage for stage, sources in self.stages.items() if source in sources)
 

@@ -2,7 +2,7 @@
 
 Each pass takes connections and returns connections, so passes compose::
 
-    drop_unreachable(threshold(weights, 1e-3))
+    drop_unreachable(keep_above(weights, 1e-3))
 
 `prune` is the whole of it.
 """
@@ -27,18 +27,20 @@ DEFAULT_THRESHOLD = 1e-3  # sigma of Section 4.1
 Connections = frozenset[Connection]
 
 
-def threshold(weights: Mapping[Connection, float], value: float = DEFAULT_THRESHOLD) -> Connections:
-    """Keep the connections whose weight is at least `value`.
+def keep_above(
+    weights: Mapping[Connection, float], threshold: float = DEFAULT_THRESHOLD
+) -> Connections:
+    """Keep the connections whose weight is at least the threshold.
 
     Args:
         weights: Connection weights in [0, 1].
-        value: Sigma of the paper, in (0, 1).
+        threshold: Sigma of the paper, in (0, 1).
 
     Raises:
-        ValueError: `value` is not in (0, 1); a weight is not a number in [0, 1].
+        ValueError: The threshold is not in (0, 1); a weight is not a number in [0, 1].
     """
-    if not 0 < value < 1:
-        raise ValueError(f'threshold: expected a number in (0, 1), got {value}')
+    if not 0 < threshold < 1:
+        raise ValueError(f'threshold: expected a number in (0, 1), got {threshold}')
     for connection, weight in weights.items():
         if not math.isfinite(weight) or not 0 <= weight <= 1:
             raise ValueError(
@@ -46,7 +48,7 @@ def threshold(weights: Mapping[Connection, float], value: float = DEFAULT_THRESH
                 f'[0, 1], got {weight}; the search diverged: lower the learning rate or start '
                 'from pretrained weights'
             )
-    return frozenset(c for c, weight in weights.items() if weight >= value)
+    return frozenset(c for c, weight in weights.items() if weight >= threshold)
 
 
 def drop_unreachable(connections: Iterable[Connection]) -> Connections:
@@ -118,7 +120,7 @@ def drop_subsumed(connections: Iterable[Connection]) -> Connections:
 def prune(
     weights: Mapping[Connection, float],
     strides: Sequence[int],
-    value: float = DEFAULT_THRESHOLD,
+    threshold: float = DEFAULT_THRESHOLD,
     merge: bool = False,
     meta: Mapping[str, Any] | None = None,
 ) -> Connectivity:
@@ -127,16 +129,16 @@ def prune(
     Args:
         weights: Weight in [0, 1] of every connection of the supernet.
         strides: Stride of ``E1`` .. ``EL``.
-        value: Sigma of the paper, in (0, 1).
+        threshold: Sigma of the paper, in (0, 1).
         merge: Also merge stages with equal inputs and drop subsumed stages, as the published
             implementation does after the paper's rules.
         meta: Passed on to the result.
 
     Raises:
-        ValueError: See `threshold`; or nothing that reaches ``D1`` is left.
+        ValueError: See `keep_above`; or nothing that reaches ``D1`` is left.
     """
     strides = check_strides(strides)
-    kept = drop_unreachable(threshold(weights, value))
+    kept = drop_unreachable(keep_above(weights, threshold))
     if merge:
         while True:
             merged = drop_unreachable(drop_subsumed(merge_duplicates(kept)))
@@ -147,7 +149,7 @@ def prune(
         into_last = {c: w for c, w in weights.items() if c.stage == 'D1'}
         largest = max(into_last.values(), default=0.0)
         raise ValueError(
-            f'everything is pruned: with threshold {value} no connection reaches D1 (largest '
+            f'everything is pruned: with threshold {threshold} no connection reaches D1 (largest '
             f'weight into D1: {largest:.3g}); lower the threshold, or search again with a '
             'smaller loss_weight of the connectivity loss'
         )
@@ -155,14 +157,14 @@ def prune(
 
 
 def separation(
-    weights: Mapping[Connection, float], value: float = DEFAULT_THRESHOLD
+    weights: Mapping[Connection, float], threshold: float = DEFAULT_THRESHOLD
 ) -> tuple[float, float]:
     """Largest weight that would be dropped and smallest that would be kept.
 
     A search has converged when the two are far apart. (0.0, x) when nothing would be dropped,
     (x, inf) when nothing would be kept.
     """
-    kept = threshold(weights, value)
+    kept = keep_above(weights, threshold)
     dropped = max((w for c, w in weights.items() if c not in kept), default=0.0)
     smallest = min((weights[c] for c in kept), default=math.inf)
     return dropped, smallest

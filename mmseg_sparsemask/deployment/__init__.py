@@ -1,10 +1,11 @@
+from mmseg_sparsemask.deployment.deployed import deployed_decoder, deployed_segmentor
 from mmseg_sparsemask.deployment.export import Exported, export
-from mmseg_sparsemask.deployment.plain import plain_decoder, plain_segmentor
+from mmseg_sparsemask.deployment.onnx_predictor import OnnxPredictor, Predictor
 from mmseg_sparsemask.deployment.predictor import (
-    OnnxPredictor,
-    Predictor,
     ToolboxPredictor,
+    TorchPredictor,
     load_model,
+    load_predictor,
 )
 
 __all__ = [
@@ -12,8 +13,10 @@ __all__ = [
     'OnnxPredictor',
     'Predictor',
     'ToolboxPredictor',
+    'TorchPredictor',
     'export',
     'load_model',
-    'plain_decoder',
-    'plain_segmentor',
+    'load_predictor',
+    'deployed_decoder',
+    'deployed_segmentor',
 ]

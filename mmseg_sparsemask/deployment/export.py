@@ -7,6 +7,8 @@ so a file depends on torch or onnxruntime and on nothing else.
 
 from __future__ import annotations
 
+import copy
+import io
 import json
 import os
 from collections import Counter
@@ -19,8 +21,8 @@ from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, fx, nn
 from torch.export import Dim, ExportedProgram
 
-from mmseg_sparsemask.deployment.metadata import Metadata
-from mmseg_sparsemask.deployment.plain import PlainDecoder, plain_segmentor
+from mmseg_sparsemask.deployment.deployed import DeployedDecoder, deployed_segmentor
+from mmseg_sparsemask.deployment.metadata import Metadata, with_checksum
 from mmseg_sparsemask.utils.extras import require_extra
 from mmseg_sparsemask.utils.files import replacing
 
@@ -81,7 +83,7 @@ def trace(segmentor: nn.Module, image_size: tuple[int, int], smallest: int) -> E
     """A segmentor as one program over tensors, for any batch and for images of any size.
 
     Args:
-        segmentor: From `plain_segmentor`.
+        segmentor: From `deployed_segmentor`.
         image_size: (height, width) of the images it is traced with.
         smallest: Height and width from which on it has to work; below, features have a single
             position and the library takes other paths.
@@ -95,6 +97,8 @@ def trace(segmentor: nn.Module, image_size: tuple[int, int], smallest: int) -> E
             f'shape: expected at least {smallest}x{smallest} (two positions in the coarsest '
             f'feature), got {image_size[0]}x{image_size[1]}'
         )
+    # The exporter puts copies in the place of a module's dictionaries, to which hooks keep.
+    segmentor = copy.deepcopy(segmentor)
     some = next(segmentor.parameters())
     example = torch.rand(2, 3, *image_size, dtype=some.dtype)
     try:
@@ -118,20 +122,18 @@ def _open_sizes(smallest: int) -> dict[int, Dim]:
 def smallest_image(segmentor: nn.Module) -> int:
     """Height and width from which on a plain segmentor is exported for."""
     decoder = getattr(segmentor, 'decoder', None)
-    if isinstance(decoder, PlainDecoder):
+    if isinstance(decoder, DeployedDecoder):
         return max(2 * max(decoder.connectivity.strides), 2)
     return SMALLEST
 
 
 def decoder_convs(program: ExportedProgram) -> Counter[tuple[str, str]]:
     """Number of convolutions of a program's plain decoder by (stage, resolution)."""
-    names = program.graph_signature.inputs_to_parameters
     found: Counter[tuple[str, str]] = Counter()
-    for node in program.graph.nodes:
-        if node.target is torch.ops.aten.conv2d.default:
-            parts = names.get(node.args[1].name, '').split('.')
-            if parts[:2] == ['decoder', 'convs']:
-                found[parts[2], parts[3]] += 1
+    for name in program.graph_signature.parameters:
+        parts = name.split('.')
+        if parts[:2] == ['decoder', 'convs'] and parts[-1] == 'weight':
+            found[parts[2], parts[3]] += 1
     return found
 
 
@@ -173,7 +175,7 @@ def export(
         raise ValueError('expected at least one input to compare on')
     require_format(file_format)
     if program is None:
-        segmentor = plain_segmentor(model, image_size)
+        segmentor = deployed_segmentor(model, image_size)
         program = trace(segmentor, image_size, smallest_image(segmentor))
     path = Path(path)
     try:
@@ -181,7 +183,10 @@ def export(
     except OSError as error:
         raise ValueError(f'{path}: cannot be written ({error.strerror})') from error
     with replacing(path) as temporary:
-        opset = _WRITERS[file_format](program, temporary, metadata)
+        try:
+            opset = _WRITERS[file_format](program, temporary, metadata)
+        except OSError as error:
+            raise ValueError(f'{path}: cannot be written ({error.strerror})') from error
         network = load_network(temporary, file_format)
         differences = {
             name: difference_from(model, network, images) for name, images in inputs.items()
@@ -256,19 +261,26 @@ def _write_onnx(program: ExportedProgram, path: Path, metadata: Metadata) -> int
         verbose=False,
     )
     onnx_program.model.metadata_props.update(metadata.to_strings())
-    onnx_program.save(str(path), external_data=False)
+    content = onnx_program.model_proto.SerializeToString()
+    path.write_bytes(with_checksum(content))
     return onnx_program.model.opset_imports['']
 
 
 def _write_torchscript(program: ExportedProgram, path: Path, metadata: Metadata) -> None:
-    scripted = torch.jit.script(_scriptable(program))
+    scripted = torch.jit.script(scriptable(program))
     scripted.eval()
-    scripted.save(str(path), _extra_files={METADATA_FILE: json.dumps(metadata.to_strings())})
+    # In memory first: the library's own writer ends the process when the disk is full.
+    content = io.BytesIO()
+    extra = {METADATA_FILE: json.dumps(metadata.to_strings())}
+    torch.jit.save(scripted, content, _extra_files=extra)
+    path.write_bytes(content.getbuffer())
 
 
 def _write_torch_export(program: ExportedProgram, path: Path, metadata: Metadata) -> None:
     extra = {METADATA_FILE: json.dumps(metadata.to_strings())}
-    torch.export.save(program, path, extra_files=extra)
+    content = io.BytesIO()  # see TorchScript
+    torch.export.save(program, content, extra_files=extra)
+    path.write_bytes(content.getbuffer())
 
 
 _WRITERS = {
@@ -278,7 +290,7 @@ _WRITERS = {
 }
 
 
-def _scriptable(program: ExportedProgram) -> fx.GraphModule:
+def scriptable(program: ExportedProgram) -> fx.GraphModule:
     """A program in the words of TorchScript: no overloads, no checks of sizes, one output."""
     module = program.module()
     graph = module.graph

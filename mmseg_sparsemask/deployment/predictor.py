@@ -3,46 +3,31 @@
 from __future__ import annotations
 
 import copy
-from abc import ABC, abstractmethod
+import json
 from pathlib import Path
 from typing import Any
 
-import cv2
-import mmcv
 import numpy as np
 import torch
-import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
-from mmengine.runner import load_checkpoint
+from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from mmseg.apis import inference_model
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import DATASETS, MODELS
 from torch import Tensor
 
 from mmseg_sparsemask.deployment.metadata import Metadata, class_colours
-from mmseg_sparsemask.utils.extras import require_extra
-
-
-def read_image(path: str | Path) -> np.ndarray:
-    """An image file as (H, W, 3) uint8, BGR.
-
-    Raises:
-        ValueError: There is no such file, or it is no image.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f'{path} does not exist')
-    data = np.fromfile(path, dtype=np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-    if image is None:
-        raise ValueError(f'{path} is not an image that OpenCV can read')
-    return image
+from mmseg_sparsemask.deployment.onnx_predictor import FilePredictor, OnnxPredictor, Predictor
+from mmseg_sparsemask.utils.checkpoints import load_checkpoint
 
 
 def load_model(
-    config: str | Path | Config, checkpoint: str, cfg_options: dict[str, Any] | None = None
+    config: str | Path | Config,
+    checkpoint: str,
+    cfg_options: dict[str, Any] | None = None,
+    trust: bool = False,
 ) -> EncoderDecoder:
     """A toolbox model with its weights, in evaluation mode, on the CPU.
 
@@ -50,22 +35,25 @@ def load_model(
         config: Path or content. It becomes ``model.cfg``.
         checkpoint: Path or address.
         cfg_options: Values to override, with dotted keys.
+        trust: Read a checkpoint that may run code while it is read.
 
     Returns:
         The model; ``dataset_meta`` has the classes and colours of the checkpoint, or of the
         config's test data set if the checkpoint has none.
 
     Raises:
-        ValueError: The checkpoint does not fit the config.
+        FileNotFoundError: There is no checkpoint.
+        ValueError: The checkpoint does not fit the config, or needs to be trusted.
     """
     cfg = copy.deepcopy(config) if isinstance(config, Config) else Config.fromfile(config)
     if cfg_options is not None:
         cfg.merge_from_dict(cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     cfg.model.pretrained = None
+    content = load_checkpoint(checkpoint, trust)
     model = MODELS.build(cfg.model)
     try:
-        content = load_checkpoint(model, checkpoint, map_location='cpu', strict=True)
+        content = _load_checkpoint_to_model(model, content, strict=True)
     except RuntimeError as error:
         raise ValueError(
             f'the checkpoint {checkpoint} does not fit the model of the config: {error}'
@@ -128,7 +116,7 @@ def images_of_test_set(model: EncoderDecoder, count: int) -> list[Tensor]:
     try:
         dataset = DATASETS.build(cfg)
         samples = [dataset[index] for index in range(min(count, len(dataset)))]
-    except (OSError, ValueError) as error:
+    except (AssertionError, OSError, ValueError) as error:  # MMEngine asserts that files are there
         raise ValueError(
             f'the test data set of the config cannot be read ({error}); give images with --images'
         ) from error
@@ -155,22 +143,6 @@ def _array_pipeline(cfg: Config) -> list[dict[str, Any]]:
     return [{**first, 'type': 'LoadImageFromNDArray'}, *others]
 
 
-class Predictor(ABC):
-    """Label maps of images.
-
-    Attributes:
-        classes: Names by label.
-        palette: RGB colours by label.
-    """
-
-    classes: tuple[str, ...]
-    palette: tuple[tuple[int, int, int], ...]
-
-    @abstractmethod
-    def __call__(self, image: np.ndarray) -> np.ndarray:
-        """Labels (H, W), integers, of an image (H, W, 3), uint8, BGR."""
-
-
 class ToolboxPredictor(Predictor):
     """A config and its checkpoint, through the toolbox: test pipeline, whole or sliding window.
 
@@ -179,9 +151,11 @@ class ToolboxPredictor(Predictor):
         checkpoint: Path or address.
         device: ``'cpu'``, ``'cuda:0'``, ...
         cfg_options: Values to override, with dotted keys.
+        trust: Read a checkpoint that may run code while it is read.
 
     Raises:
-        ValueError: The checkpoint does not fit the config.
+        FileNotFoundError: There is no checkpoint.
+        ValueError: The checkpoint does not fit the config, or needs to be trusted.
     """
 
     def __init__(
@@ -190,72 +164,68 @@ class ToolboxPredictor(Predictor):
         checkpoint: str,
         device: str = 'cpu',
         cfg_options: dict[str, Any] | None = None,
+        trust: bool = False,
     ) -> None:
-        self.model = load_model(config, checkpoint, cfg_options).to(device)
+        self.model = load_model(config, checkpoint, cfg_options, trust).to(device)
         self.model.cfg.test_pipeline = _image_pipeline(self.model.cfg)
         self.classes, self.palette = class_colours(self.model.dataset_meta, self.model.num_classes)
 
-    def __call__(self, image: np.ndarray) -> np.ndarray:
+    def predict(self, image: np.ndarray) -> np.ndarray:
         """See the base class."""
         return inference_model(self.model, image).pred_sem_seg.data[0].cpu().numpy()
 
 
-class OnnxPredictor(Predictor):
-    """An ONNX file that ``tools/deployment/export.py`` wrote; what it needs is in its metadata.
+class TorchPredictor(FilePredictor):
+    """A TorchScript or torch.export file that ``tools/deployment/export.py`` wrote.
 
     Args:
-        path: The file.
-        device: ``'cpu'``, or ``'cuda:0'`` with an onnxruntime for GPUs.
+        path: The file, ``*.torchscript`` or ``*.pt2``. Both are programs: open only files of
+            people whom you trust.
+        device: ``'cpu'``, ``'cuda:0'``, ...; torch.export files know the CPU alone.
 
     Raises:
-        ImportError: Onnxruntime is missing.
-        ValueError: The file is not there or has no such metadata.
+        ValueError: The file is not there, cannot be read, or has no such metadata.
     """
 
     def __init__(self, path: str | Path, device: str = 'cpu') -> None:
-        require_extra('onnxruntime', 'deploy')
-        import onnxruntime
-
-        if not Path(path).is_file():
+        path, files = Path(path), {'metadata.json': ''}
+        if not path.is_file():
             raise ValueError(f'{path} does not exist')
-        kind, _, number = device.partition(':')
-        providers: list[Any] = ['CPUExecutionProvider']
-        if kind == 'cuda':
-            if 'CUDAExecutionProvider' not in onnxruntime.get_available_providers():
-                raise ValueError(
-                    f'device {device}: this onnxruntime has no CUDA provider; install '
-                    'onnxruntime-gpu or use the CPU'
-                )
-            providers.insert(0, ('CUDAExecutionProvider', {'device_id': int(number or 0)}))
         try:
-            self.session = onnxruntime.InferenceSession(str(path), providers=providers)
-        except Exception as error:  # its exceptions have no common type
-            raise ValueError(f'onnxruntime cannot load {path}: {error}') from error
-        strings = self.session.get_modelmeta().custom_metadata_map
+            if path.suffix == '.pt2':
+                if device != 'cpu':
+                    raise ValueError(f'a torch.export file runs on the CPU, not on {device}')
+                self.network = torch.export.load(path, extra_files=files).module()
+            else:
+                self.network = torch.jit.load(str(path), map_location=device, _extra_files=files)
+            strings = json.loads(files['metadata.json'])
+        except Exception as error:  # the library's exceptions have no common type
+            raise ValueError(f'torch cannot load {path}: {error}') from error
+        self.device = device
         self.metadata = Metadata.from_strings(strings, str(path))
         self.classes, self.palette = self.metadata.classes, self.metadata.palette
 
+    @torch.no_grad()
     def logits(self, inputs: np.ndarray) -> np.ndarray:
-        """Logits (N, classes, H, W) of normalised images (N, 3, H, W), float32."""
-        name = self.session.get_inputs()[0].name
-        return self.session.run(None, {name: inputs})[0]
-
-    def __call__(self, image: np.ndarray) -> np.ndarray:
         """See the base class."""
-        meta = self.metadata
-        resized = image
-        if meta.resize:
-            scale = tuple(meta.resize['scale'])
-            change = mmcv.imrescale if meta.resize['keep_ratio'] else mmcv.imresize
-            resized = change(image, scale)
-        pixels = resized[..., ::-1] if meta.bgr_to_rgb else resized
-        pixels = (pixels.astype(np.float32) - np.float32(meta.mean)) / np.float32(meta.std)
-        inputs = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])
-        logits = torch.from_numpy(self.logits(inputs))
-        if logits.shape[-2:] != image.shape[:2]:
-            logits = F.interpolate(
-                logits, size=image.shape[:2], mode='bilinear', align_corners=meta.align_corners
-            )
-        if meta.threshold is not None:
-            return (logits[0, 0].sigmoid() > meta.threshold).long().numpy()
-        return logits[0].argmax(0).numpy()
+        return self.network(torch.from_numpy(inputs).to(self.device)).cpu().numpy()
+
+
+def load_predictor(path: str | Path, device: str = 'cpu') -> FilePredictor:
+    """The predictor of an exported file, by its suffix.
+
+    Args:
+        path: ``*.onnx``, ``*.torchscript`` or ``*.pt2``.
+        device: ``'cpu'``, ``'cuda:0'``, ...
+
+    Raises:
+        ImportError: The format's library is missing.
+        ValueError: Another suffix, or the file cannot be used.
+    """
+    kinds = {'.onnx': OnnxPredictor, '.torchscript': TorchPredictor, '.pt2': TorchPredictor}
+    suffix = Path(path).suffix
+    if suffix not in kinds:
+        raise ValueError(
+            f'{path}: expected a file *{", *".join(kinds)}; a checkpoint needs its config'
+        )
+    return kinds[suffix](path, device)

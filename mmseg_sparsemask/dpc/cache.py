@@ -8,7 +8,6 @@ it goes on where an interrupted one stopped.
 from __future__ import annotations
 
 import copy
-import fcntl
 import hashlib
 import json
 import os
@@ -16,23 +15,25 @@ import random
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from filelock import FileLock, Timeout
 from mmengine.logging import print_log
 from mmengine.structures import PixelData
 from mmseg.registry import DATASETS
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from mmseg_sparsemask.dpc.cached import FEATURES, LABELS, META, read_meta
+from mmseg_sparsemask.dpc.cached import FEATURES, LABELS, META, check_sizes, read_meta
 from mmseg_sparsemask.utils.files import write_json
 
+#: Images between two points from which an interrupted build can go on.
 CHUNK = 16
-"""Images between two points from which an interrupted build can go on."""
 
 DTYPES = {'float16': 2, 'float32': 4}
 
@@ -56,13 +57,16 @@ def fingerprint_key(fingerprint: Mapping[str, Any]) -> str:
 def locked(path: Path, what: str) -> Iterator[None]:
     """Hold an exclusive lock on a file; it falls free when the process ends, however it ends."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, 'a') as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print_log(f'{what}: another process is at it, waiting', logger='current')
-            fcntl.flock(file, fcntl.LOCK_EX)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print_log(f'{what}: another process is at it, waiting', logger='current')
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 @contextmanager
@@ -220,6 +224,76 @@ def readable(size: float) -> str:
     return f'{size:.1f} {unit}'
 
 
+def _noted(progress: Path) -> int:
+    """How many items an interrupted build has noted as written."""
+    try:
+        done = json.loads(progress.read_text())['done']
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+    return done if type(done) is int and done > 0 else 0
+
+
+class PartialArray:
+    """An array on disk that grows item by item, in NumPy's format.
+
+    It is written and not mapped: on a full disk a mapped page that finds no room kills the
+    process, while a write is an error with a name.
+
+    Args:
+        path: The file.
+        shape: Of the whole array, items first.
+        dtype: Of the array.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.path = path
+        header = BytesIO()
+        np.lib.format.write_array_header_1_0(
+            header,
+            dict(descr=np.lib.format.dtype_to_descr(dtype), fortran_order=False, shape=shape),
+        )
+        self.header = header.getvalue()
+        self.item = int(np.prod(shape[1:])) * dtype.itemsize
+
+    def complete(self) -> int:
+        """How many whole items the file holds; 0 for a file of another array."""
+        try:
+            with open(self.path, 'rb') as file:
+                if file.read(len(self.header)) != self.header:
+                    return 0
+            return (self.path.stat().st_size - len(self.header)) // self.item
+        except OSError:
+            return 0
+
+    def cut(self, items: int) -> None:
+        """Keep the first ``items`` items; 0 begins the file anew."""
+        if items == 0:
+            self._write('wb', self.header)
+        else:
+            os.truncate(self.path, len(self.header) + items * self.item)
+
+    def append(self, values: np.ndarray) -> None:
+        """Write items behind those that are there, down to the disk.
+
+        Raises:
+            ValueError: There is no room, or the file cannot be written.
+        """
+        self._write('ab', np.ascontiguousarray(values).tobytes())
+
+    def _write(self, mode: str, content: bytes) -> None:
+        try:
+            with open(self.path, mode) as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise ValueError(
+                f'{self.path}: cannot be written ({error.strerror}); make room, or set '
+                'dpc_search.proxy.cache_dir to another disk. What is written is kept: the same '
+                'command goes on'
+            ) from None
+
+
 def build_cache(extractor: FeatureExtractor, cache_dir: str | Path, name: str) -> Path:
     """Compute a cache, or go on with an interrupted one; nothing to do if it is finished.
 
@@ -241,6 +315,7 @@ def build_cache(extractor: FeatureExtractor, cache_dir: str | Path, name: str) -
     with locked(Path(cache_dir) / f'{extractor.key}.lock', f'{name} cache'):
         if (folder / META).exists():
             meta = read_meta(folder)
+            check_sizes(folder, meta)
             print_log(
                 f'{name} cache: {folder}, {meta["length"]} items, {readable(meta["bytes"])}',
                 logger='current',
@@ -267,17 +342,14 @@ def build_cache(extractor: FeatureExtractor, cache_dir: str | Path, name: str) -
             )
         folder.mkdir(parents=True, exist_ok=True)
         progress = folder / 'progress.json'
-        done = json.loads(progress.read_text())['done'] if progress.exists() else 0
-        arrays = {}
-        for file, (shape, dtype) in files.items():
-            partial = folder / f'{file}.partial'
-            if done and partial.exists():
-                arrays[file] = np.lib.format.open_memmap(partial, mode='r+')
-            else:
-                done = 0
-                arrays[file] = np.lib.format.open_memmap(
-                    partial, mode='w+', dtype=dtype, shape=shape
-                )
+        parts = {
+            file: PartialArray(folder / f'{file}.partial', shape, dtype)
+            for file, (shape, dtype) in files.items()
+        }
+        # What was noted as done, as far as it is there: a file may have been cut since.
+        done = min(_noted(progress), *(part.complete() for part in parts.values()))
+        for part in parts.values():
+            part.cut(done)
         # disable=None: no bar where there is no terminal.
         bar = tqdm(
             total=extractor.length, initial=done, desc=f'{name} cache', unit='img', disable=None
@@ -287,18 +359,16 @@ def build_cache(extractor: FeatureExtractor, cache_dir: str | Path, name: str) -
                 stop = min(done + CHUNK, extractor.length)
                 features, labels = extractor.batch(done, stop)
                 for file, values in ((FEATURES, features), (LABELS, labels)):
-                    if values.shape[1:] != arrays[file].shape[1:]:
+                    if values.shape[1:] != files[file][0][1:]:
                         raise ValueError(
                             f'a cache needs {file[:-4]} of one size, got {values.shape[1:]} '
-                            f'after {arrays[file].shape[1:]}; let the pipeline resize or crop '
+                            f'after {files[file][0][1:]}; let the pipeline resize or crop '
                             'all images alike, or set data_preprocessor.size'
                         )
-                    arrays[file][done:stop] = values
-                    arrays[file].flush()
+                    parts[file].append(values)
                 bar.update(stop - done)
                 done = stop
                 write_json(progress, {'done': done})
-        arrays.clear()
         for file in files:
             os.replace(folder / f'{file}.partial', folder / file)
         write_json(
@@ -312,6 +382,7 @@ def build_cache(extractor: FeatureExtractor, cache_dir: str | Path, name: str) -
                 label_size=list(first_label.shape[1:]),
                 metainfo=extractor.metainfo,
                 fingerprint=extractor.fingerprint,
+                files={file: (folder / file).stat().st_size for file in files},
             ),
         )
         progress.unlink()

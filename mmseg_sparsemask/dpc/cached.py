@@ -7,7 +7,7 @@ that hands them on; the segmentor, the decode head, the loops and the metric are
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,34 @@ def read_meta(path: str | Path) -> dict[str, Any]:
             f'{path} holds no finished feature cache; build it with tools/dpc_search.py, which '
             'also goes on with an interrupted one'
         )
-    return dict(json.loads(file.read_text()))
+    try:
+        meta = json.loads(file.read_text())
+        missing = {'key', 'length', 'channels', 'feature_size', 'metainfo', 'fingerprint'} - set(
+            meta
+        )
+    except (ValueError, TypeError) as error:
+        raise ValueError(f'{file} is damaged ({error}); delete {path} to build it anew') from None
+    if missing:
+        raise ValueError(f'{file} lacks {sorted(missing)}; delete {path} to build it anew')
+    return dict(meta)
+
+
+def check_sizes(path: str | Path, meta: Mapping[str, Any]) -> None:
+    """Make sure that the files of a finished cache are whole.
+
+    Raises:
+        ValueError: A file is missing or of another size than was written.
+    """
+    for name in (FEATURES, LABELS):
+        file = Path(path) / name
+        size = file.stat().st_size if file.exists() else 0
+        # Caches of earlier releases do not say it; reading them finds a file that is too short.
+        wanted = meta.get('files', {}).get(name, size)
+        if size == 0 or size != wanted:
+            raise ValueError(
+                f'{file} has {size} bytes, {wanted} were written: it is damaged; delete {path} '
+                'to build it anew'
+            )
 
 
 @DATASETS.register_module()
@@ -59,6 +86,7 @@ class CachedFeatureDataset(Dataset):
                 f'{path} is the cache {meta["key"]} (backbone {meta["fingerprint"]["backbone"]}), '
                 f'wanted is {key}: another backbone, checkpoint or pipeline; use another cache_dir'
             )
+        check_sizes(path, meta)
         self.meta = meta
         self._features = np.load(Path(path) / FEATURES, mmap_mode='r')
         self._labels = np.load(Path(path) / LABELS, mmap_mode='r')

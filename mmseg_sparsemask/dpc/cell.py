@@ -21,8 +21,12 @@ from mmseg_sparsemask.utils.files import write_json
 
 FORMAT = 'sparsemask.dpc'
 VERSION = 1
+#: The input index that means the backbone's feature.
 FEATURE = -1
-"""The input index that means the backbone's feature."""
+#: The paper's cells have 5 branches and sizes up to 21; files beyond these bounds are damaged.
+MAX_BRANCHES = 100
+MAX_SIZE = 10_000
+MAX_BYTES = 1_000_000
 
 CONV1X1 = 'conv1x1'
 SEP3X3 = 'sep3x3'
@@ -32,11 +36,29 @@ KINDS = (CONV1X1, SEP3X3, POOL)
 _NAME = re.compile(r'^(conv1x1|(sep3x3|pool)_(\d+)x(\d+))$')
 
 
+def _brief(value: Any) -> str:
+    """A value for a message, whatever it is."""
+    text = repr(value)
+    return text if len(text) <= 200 else f'{text[:200]}...'
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; a key that stands twice would silently hide its first value."""
+    data = dict(pairs)
+    if len(data) < len(pairs):
+        twice = sorted({key for key, _ in pairs if sum(k == key for k, _ in pairs) > 1})
+        raise ValueError(f'key(s) that stand twice: {twice}')
+    return data
+
+
 def _pair(value: Any, what: str) -> tuple[int, int]:
     """Check that ``value`` is two positive integers, height first."""
     ok = isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 2
-    if not ok or not all(isinstance(v, int) and not isinstance(v, bool) and v > 0 for v in value):
-        raise ValueError(f'{what} must be two positive integers [height, width], got {value!r}')
+    if not ok or not all(type(v) is int and 0 < v <= MAX_SIZE for v in value):
+        raise ValueError(
+            f'{what} must be two positive integers [height, width] of at most {MAX_SIZE}, '
+            f'got {_brief(value)}'
+        )
     return (int(value[0]), int(value[1]))
 
 
@@ -120,9 +142,15 @@ class Cell:
         object.__setattr__(self, 'meta', dict(self.meta))
         if not self.branches:
             raise ValueError('a cell needs at least one branch, got none')
+        if len(self.branches) > MAX_BRANCHES:
+            raise ValueError(
+                f'a cell has at most {MAX_BRANCHES} branches, got {len(self.branches)}'
+            )
         for index, branch in enumerate(self.branches):
             if not isinstance(branch.input, int) or isinstance(branch.input, bool):
-                raise ValueError(f'branch {index}: input must be an integer, got {branch.input!r}')
+                raise ValueError(
+                    f'branch {index}: input must be an integer, got {_brief(branch.input)}'
+                )
             if not FEATURE <= branch.input < index:
                 raise ValueError(
                     f'branch {index} reads branch {branch.input}; it may read -1 (the feature) '
@@ -229,32 +257,35 @@ class Cell:
         _only(data, {'format', 'version', 'branches', 'meta'}, where)
         if data.get('format') != FORMAT:
             raise ValueError(f'{where}: format must be {FORMAT!r}, got {data.get("format")!r}')
-        if data.get('version') != VERSION:
+        if type(data.get('version')) is not int or data['version'] != VERSION:
             raise ValueError(
                 f'{where}: version {data.get("version")!r} is not readable, this release reads '
                 f'version {VERSION}; use the release that wrote it'
             )
         items = data.get('branches')
         if not isinstance(items, Sequence) or isinstance(items, str):
-            raise ValueError(f'{where}: branches must be a list, got {items!r}')
+            raise ValueError(f'{where}: branches must be a list, got {_brief(items)}')
         branches = []
         for index, item in enumerate(items):
             here = f'{where}, branch {index}'
             if not isinstance(item, Mapping) or 'input' not in item or 'op' not in item:
-                raise ValueError(f'{here}: expected a dict with input and op, got {item!r}')
-            key = {SEP3X3: 'rate', POOL: 'grid'}.get(item['op'])
+                raise ValueError(f'{here}: expected a dict with input and op, got {_brief(item)}')
             if item['op'] not in KINDS:
                 raise ValueError(
-                    f'{here}: unknown operation {item["op"]!r}; known are {", ".join(KINDS)}'
+                    f'{here}: unknown operation {_brief(item["op"])}; known are {", ".join(KINDS)}'
                 )
+            key = {SEP3X3: 'rate', POOL: 'grid'}.get(item['op'])
             _only(item, {'input', 'op'} | ({key} if key else set()), here)
             if key is None:
                 op = Operation(CONV1X1)
             else:
                 op = Operation(item['op'], _pair(item.get(key), f'{here}: {key}'))
             branches.append(Branch(item['input'], op))
+        meta = data.get('meta', {})
+        if not isinstance(meta, Mapping):
+            raise ValueError(f'{where}: meta must be a dict, got {_brief(meta)}')
         try:
-            return cls(tuple(branches), dict(data.get('meta') or {}))
+            return cls(tuple(branches), dict(meta))
         except ValueError as error:
             raise ValueError(f'{where}: {error}') from None
 
@@ -274,11 +305,13 @@ class Cell:
         for index, item in enumerate(items):
             here = f'{where}, branch {index}'
             if not isinstance(item, Mapping):
-                raise ValueError(f'{here}: expected a dict, got {item!r}')
+                raise ValueError(f'{here}: expected a dict, got {_brief(item)}')
             _only(item, {'op', 'kernel', 'rate', 'grid_size', 'input'}, here)
             if 'input' not in item:
                 raise ValueError(f'{here}: no input')
             kernel = item.get('kernel', 1 if item.get('op') == 'pyramid_pooling' else None)
+            if type(kernel) is not int:
+                kernel = None
             if item.get('op') == 'pyramid_pooling' and kernel == 1 and 'rate' not in item:
                 op = Operation(POOL, _pair(item.get('grid_size'), f'{here}: grid_size'))
             elif item.get('op') == 'conv' and kernel == 3 and 'grid_size' not in item:
@@ -287,13 +320,13 @@ class Cell:
                 item.get('op') == 'conv'
                 and kernel == 1
                 and 'grid_size' not in item
-                and list(item.get('rate', [1, 1])) == [1, 1]
+                and _pair(item.get('rate', [1, 1]), f'{here}: rate') == (1, 1)
             ):
                 op = Operation(CONV1X1)
             else:
                 raise ValueError(
                     f'{here}: expected op "conv" with kernel 1 or 3 (and a rate), or '
-                    f'"pyramid_pooling" with a grid_size, got {dict(item)!r}'
+                    f'"pyramid_pooling" with a grid_size, got {_brief(dict(item))}'
                 )
             branches.append(Branch(item['input'], op))
         try:
@@ -311,15 +344,27 @@ class Cell:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Cell:
-        """Read either form from a JSON file."""
+        """Read either form from a JSON file.
+
+        Raises:
+            ValueError: There is no such file, or it holds no cell; the message names the file.
+        """
         try:
-            data = json.loads(Path(path).read_text())
+            if os.path.getsize(path) > MAX_BYTES:
+                raise ValueError(f'more than {MAX_BYTES} bytes')
+            data = json.loads(Path(path).read_bytes(), object_pairs_hook=_once)
         except FileNotFoundError:
             raise ValueError(f'no cell file {path}; give a path, a preset name or a dict') from None
-        except json.JSONDecodeError as error:
-            raise ValueError(f'{path} is not JSON: {error}') from None
+        except OSError as error:
+            raise ValueError(f'{path}: cannot be read ({error.strerror})') from None
+        except RecursionError:
+            raise ValueError(f'{path} is not a cell: nested too deeply') from None
+        except ValueError as error:
+            raise ValueError(f'{path} is not JSON of a cell: {error}') from None
         if isinstance(data, Mapping):
             return cls.from_dict(data, str(path))
         if isinstance(data, list):
             return cls.from_published(data, str(path))
-        raise ValueError(f'{path}: expected a cell (a dict) or the published list, got {data!r}')
+        raise ValueError(
+            f'{path}: expected a cell (a dict) or the published list, got {_brief(data)}'
+        )

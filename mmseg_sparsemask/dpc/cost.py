@@ -20,28 +20,28 @@ class CellCost:
     """What a cell costs. Counts of single numbers; one multiply-add counts once.
 
     Args:
-        params: Convolution weights of the branches (the paper's count).
-        params_projected: The same with the 1x1 projection after the concatenation.
-        macs: Multiply-adds of those branch convolutions.
-        macs_normed: ``macs`` with one more operation per branch output channel and position
-            (the paper's count of the published cell).
-        macs_projected: ``macs`` with the projection's.
+        parameters: Convolution weights of the branches (the paper's count).
+        parameters_projected: The same with the 1x1 projection after the concatenation.
+        multiply_adds: Multiply-adds of those branch convolutions.
+        multiply_adds_normed: ``multiply_adds`` with one more operation per branch output channel
+            and position (the paper's count of the published cell).
+        multiply_adds_projected: ``multiply_adds`` with the projection's.
     """
 
-    params: int
-    params_projected: int
-    macs: int
-    macs_normed: int
-    macs_projected: int
+    parameters: int
+    parameters_projected: int
+    multiply_adds: int
+    multiply_adds_normed: int
+    multiply_adds_projected: int
 
     def lines(self) -> list[str]:
         """The numbers with their conventions in words, for printing."""
         return [
-            f'weights of the branches (paper):          {self.params:,}',
-            f'weights with projection:                  {self.params_projected:,}',
-            f'multiply-adds of the branches:            {self.macs / 1e9:.3f} G',
-            f'... + 1 per output and position (paper):  {self.macs_normed / 1e9:.3f} G',
-            f'multiply-adds with projection:            {self.macs_projected / 1e9:.3f} G',
+            f'weights of the branches (paper):          {self.parameters:,}',
+            f'weights with projection:                  {self.parameters_projected:,}',
+            f'multiply-adds of the branches:            {self.multiply_adds / 1e9:.3f} G',
+            f'... + 1 per output and position (paper):  {self.multiply_adds_normed / 1e9:.3f} G',
+            f'multiply-adds with projection:            {self.multiply_adds_projected / 1e9:.3f} G',
         ]
 
 
@@ -83,7 +83,7 @@ def cell_cost(
     if pooling not in POOLING_MODES:
         raise ValueError(f'pooling must be one of {POOLING_MODES}, got {pooling!r}')
     positions = size[0] * size[1]
-    params = macs = normed = 0
+    parameters = multiply_adds = normed = 0
     for branch in cell.branches:
         source = in_channels if branch.input == FEATURE else filters
         weights = source * filters
@@ -98,14 +98,14 @@ def cell_cost(
                 at = (size[0] - window[0] + 1) * (size[1] - window[1] + 1)
         else:
             assert branch.op.kind == CONV1X1
-        params += weights
-        macs += weights * at
+        parameters += weights
+        multiply_adds += weights * at
         normed += filters * at
     projection = len(cell) * filters * channels
     return CellCost(
-        params=params,
-        params_projected=params + projection,
-        macs=macs,
-        macs_normed=macs + normed,
-        macs_projected=macs + projection * positions,
+        parameters=parameters,
+        parameters_projected=parameters + projection,
+        multiply_adds=multiply_adds,
+        multiply_adds_normed=multiply_adds + normed,
+        multiply_adds_projected=multiply_adds + projection * positions,
     )

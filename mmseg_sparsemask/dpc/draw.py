@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mmseg_sparsemask.dpc.cell import CONV1X1, FEATURE, POOL, SEP3X3, Cell, Operation
-from mmseg_sparsemask.utils.files import replacing
+from mmseg_sparsemask.utils.figures import new_figure
 
 _COLOURS = {CONV1X1: '#f2d18b', SEP3X3: '#a8c8e8', POOL: '#b5dcb0'}
-
-
-def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a figure; the ending names the format, and the file appears whole or not at all."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    FigureCanvasAgg(figure)
-    with replacing(target) as temporary:
-        figure.savefig(temporary, bbox_inches='tight', dpi=120)
 
 
 def _label(op: Operation) -> str:
@@ -67,17 +54,19 @@ def draw_cell(cell: Cell, title: str = '') -> Figure:
 
     settle(FEATURE, 0)
     right = 1.5 * (ends - 1)
-    figure = Figure(figsize=(2.1 * max(ends, 2) + 0.5, 1.05 * (bottom + 1)))
+    figure = new_figure(2.1 * max(ends, 2) + 0.5, 1.05 * (bottom + 1))
     axes = figure.add_subplot()
     axes.set_axis_off()
     end = (right / 2, -float(bottom))
 
-    def line(start: tuple[float, float], stop: tuple[float, float]) -> None:
+    def line(
+        start: tuple[float, float], stop: tuple[float, float], colour: str = '#333333'
+    ) -> None:
         axes.annotate(
             '',
             xy=(stop[0], stop[1] + 0.24),
             xytext=(start[0], start[1] - 0.24),
-            arrowprops={'arrowstyle': '->', 'color': '#333333', 'shrinkA': 0, 'shrinkB': 0},
+            arrowprops={'arrowstyle': '->', 'color': colour, 'shrinkA': 0, 'shrinkB': 0},
         )
 
     def box(at: tuple[float, float], text: str, colour: str) -> None:
@@ -93,6 +82,7 @@ def draw_cell(cell: Cell, title: str = '') -> Figure:
 
     for index, branch in enumerate(cell.branches):
         line(place[branch.input], place[index])
+        line(place[index], end, colour='#aaaaaa')
         box(place[index], f'{index}: {_label(branch.op)}', _COLOURS[branch.op.kind])
     box(place[FEATURE], 'feature', '#dddddd')
     box(end, 'concatenation of all branches', '#dddddd')

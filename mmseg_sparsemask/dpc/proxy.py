@@ -11,7 +11,7 @@ import gc
 import os
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from mmengine.device import get_device
 from mmengine.hooks import EarlyStoppingHook, Hook
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import init_default_scope
-from mmengine.runner import Runner, load_checkpoint
+from mmengine.runner import Runner, load_state_dict
 from mmengine.visualization import Visualizer
 from mmseg.registry import MODELS
 
@@ -36,6 +36,7 @@ from mmseg_sparsemask.dpc.cache import (
 from mmseg_sparsemask.dpc.cached import read_meta
 from mmseg_sparsemask.dpc.cell import Cell
 from mmseg_sparsemask.dpc.settings import ProxySettings
+from mmseg_sparsemask.utils.checkpoints import load_checkpoint
 from mmseg_sparsemask.utils.files import replacing
 
 
@@ -108,9 +109,10 @@ class ProxyResult:
 
 
 class _Curve(Hook):
-    """Keeps every score of a run."""
+    """Keeps every score of a run, and passes it on."""
 
-    def __init__(self) -> None:
+    def __init__(self, report: Callable[[int, float], None]) -> None:
+        self.report = report
         self.scores: list[tuple[int, float]] = []
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
@@ -120,6 +122,7 @@ class _Curve(Hook):
                 "dict(type='IoUMetric', iou_metrics=['mIoU'])"
             )
         self.scores.append((runner.iter, round(float(metrics['mIoU']), 4)))
+        self.report(*self.scores[-1])
 
 
 def proxy_config(task: ProxyTask, cell: Cell, work_dir: str, name: str) -> dict[str, Any]:
@@ -179,13 +182,19 @@ def _forget(name: str) -> None:
     gc.collect()
 
 
-def train_cell(task: ProxyTask, cell: Cell, work_dir: str | Path) -> ProxyResult:
+def train_cell(
+    task: ProxyTask,
+    cell: Cell,
+    work_dir: str | Path,
+    report: Callable[[int, float], None] = lambda iteration, miou: None,
+) -> ProxyResult:
     """Train one cell on the cache and score it.
 
     Args:
         task: The proxy task.
         cell: Any cell.
         work_dir: Where the runner may write.
+        report: Called with every score as it comes.
 
     Returns:
         The score and how it came about.
@@ -195,7 +204,7 @@ def train_cell(task: ProxyTask, cell: Cell, work_dir: str | Path) -> ProxyResult
     """
     start = time.perf_counter()
     name = f'dpc_proxy_{cell.hash}_{os.getpid()}_{time.time_ns()}'
-    curve = _Curve()
+    curve = _Curve(report)
     config = Config(proxy_config(task, cell, str(work_dir), name))
     runner = Runner.from_cfg(config)
     runner.register_hook(curve)
@@ -276,6 +285,22 @@ def _pretrained(cfg: Config, settings: ProxySettings) -> str | None:
     return str(target)
 
 
+def _weights(checkpoint: str, trust: bool) -> dict[str, Any]:
+    """The tensors of a checkpoint, which is a file or a URL."""
+    if '://' in checkpoint:
+        data = torch.hub.load_state_dict_from_url(
+            checkpoint, map_location='cpu', weights_only=not trust
+        )
+    else:
+        try:
+            data = load_checkpoint(checkpoint, trust)
+        except ValueError as error:
+            raise ValueError(
+                f'{error} (in a search: dpc_search.proxy.trust_checkpoint=True)'
+            ) from None
+    return dict(data.get('state_dict', data))
+
+
 def prepare_task(cfg: Config) -> ProxyTask:
     """Pretrain if asked, compute both caches if missing, and return the proxy task.
 
@@ -309,7 +334,7 @@ def prepare_task(cfg: Config) -> ProxyTask:
         if not checkpoint:
             model.backbone.init_weights()
     if checkpoint:
-        load_checkpoint(model, checkpoint, map_location='cpu')
+        load_state_dict(model, _weights(checkpoint, settings.trust_checkpoint))
     model = model.to(get_device())
     folders = []
     for part, images, passes in (

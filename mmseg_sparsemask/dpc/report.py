@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import os
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,24 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from mmseg_sparsemask.dpc.cell import Cell
-from mmseg_sparsemask.dpc.draw import draw_cell, save_figure
+from mmseg_sparsemask.dpc.draw import draw_cell
 from mmseg_sparsemask.dpc.settings import SearchSettings
-from mmseg_sparsemask.dpc.study import finished_trials
-from mmseg_sparsemask.utils.files import write_atomically
+from mmseg_sparsemask.dpc.study import attributes, finished_trials
+from mmseg_sparsemask.utils.derived_config import write_derived_config
+from mmseg_sparsemask.utils.figures import new_figure, save_figure
+from mmseg_sparsemask.utils.files import write_atomically, write_json
 
-COLUMNS = ('miou', 'params', 'macs', 'latency', 'iters', 'seconds', 'worker', 'hash', 'cell')
+COLUMNS = (
+    *('miou', 'parameters', 'multiply_adds', 'latency'),
+    *('iters', 'seconds', 'worker', 'hash', 'cell'),
+)
 PICTURES = 5
+#: Says whose results a folder holds.
+OWNER = 'study.json'
+RESULTS = (
+    *(OWNER, 'results.csv', 'history.svg', 'pareto_*.svg', 'cells'),
+    *('cell.json', 'cell.svg', 'retrain.py'),
+)
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -42,32 +53,57 @@ def write_retrain_config(cell: Cell, base: str | Path, path: Path) -> None:
         base: A training config whose ``decode_head`` is a `DPCHead`.
         path: Where to write.
     """
-    relative = os.path.relpath(Path(base).resolve(), path.parent.resolve())
     rows = ''.join(f'    {row!r},\n' for row in cell.to_published())
-    write_atomically(
+    write_derived_config(
         path,
-        f"# The cell {cell.hash}, found by a search.\n_base_ = '{Path(relative).as_posix()}'\n"
+        base,
         f'cell = [\n{rows}]\nmodel = dict(decode_head=dict(cell=cell))\n',
+        f'The cell {cell.hash}, found by a search.',
     )
+
+
+def holds_results_of(work_dir: Path, study_name: str) -> bool:
+    """Whether the results in a folder are, or will be, those of this study."""
+    try:
+        return bool(json.loads((work_dir / OWNER).read_text())['study'] == study_name)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def claim_results(work_dir: Path, study_name: str) -> None:
+    """Note whose results a folder holds; those of another study move to a folder of their own."""
+    owner = work_dir / OWNER
+    if owner.exists() and not holds_results_of(work_dir, study_name):
+        number = 1
+        while (kept := work_dir / f'results_before_{number}').exists():
+            number += 1
+        kept.mkdir()
+        for pattern in RESULTS:
+            for path in work_dir.glob(pattern):
+                path.rename(kept / path.name)
+        print_log(f'results of another study in {work_dir}: kept in {kept}', 'current')
+    write_json(owner, {'study': study_name})
 
 
 def feasible(trial: FrozenTrial, constraints: Mapping[str, float] | None) -> bool:
     """Whether a trial keeps all upper bounds."""
-    return all(trial.user_attrs[name] <= bound for name, bound in (constraints or {}).items())
+    return all(attributes(trial)[name] <= bound for name, bound in (constraints or {}).items())
 
 
 def ranking(study: Study, constraints: Mapping[str, float] | None = None) -> list[FrozenTrial]:
     """Finished trials that keep all bounds, the best mIoU first."""
     trials = [t for t in finished_trials(study) if feasible(t, constraints)]
-    return sorted(trials, key=lambda t: (-t.user_attrs['miou'], t.user_attrs['params'], t.number))
+    return sorted(
+        trials, key=lambda t: (-attributes(t)['miou'], attributes(t)['parameters'], t.number)
+    )
 
 
 def pareto_front(trials: Sequence[FrozenTrial], cost: str) -> list[FrozenTrial]:
     """Trials that no other beats in both mIoU and ``cost``, the cheapest first."""
     front: list[FrozenTrial] = []
-    order = sorted(trials, key=lambda t: (t.user_attrs[cost], -t.user_attrs['miou']))
+    order = sorted(trials, key=lambda t: (attributes(t)[cost], -attributes(t)['miou']))
     for trial in order:
-        if not front or trial.user_attrs['miou'] > front[-1].user_attrs['miou']:
+        if not front or attributes(trial)['miou'] > front[-1].user_attrs['miou']:
             front.append(trial)
     return front
 
@@ -77,17 +113,17 @@ def thirds(trials: Sequence[FrozenTrial]) -> tuple[float, float]:
 
     With fewer than three trials both are the mean of all.
     """
-    scores = [t.user_attrs['miou'] for t in sorted(trials, key=lambda t: t.number)]
+    scores = [attributes(t)['miou'] for t in sorted(trials, key=lambda t: t.number)]
     size = len(scores) // 3 or len(scores)
     return sum(scores[:size]) / size, sum(scores[-size:]) / size
 
 
 def plot_history(trials: Sequence[FrozenTrial]) -> Figure:
     """The proxy score of every trial and the best so far."""
-    figure = Figure(figsize=(6, 3.5))
+    figure = new_figure(6, 3.5)
     axes = figure.add_subplot()
     numbers = [t.number for t in trials]
-    scores = [t.user_attrs['miou'] for t in trials]
+    scores = [attributes(t)['miou'] for t in trials]
     best = [max(scores[: i + 1]) for i in range(len(scores))]
     axes.plot(numbers, scores, 'o', markersize=4, color='#5b8db8', label='a cell')
     axes.step(numbers, best, where='post', color='#c0504d', label='best so far')
@@ -101,16 +137,16 @@ def plot_history(trials: Sequence[FrozenTrial]) -> Figure:
 def plot_pareto(trials: Sequence[FrozenTrial], cost: str) -> Figure:
     """MIoU against a cost, with the front of what no other cell beats."""
     labels = {
-        'params': 'weights of the branches (M)',
-        'macs': 'multiply-adds of the branches (G)',
+        'parameters': 'weights of the branches (M)',
+        'multiply_adds': 'multiply-adds of the branches (G)',
         'latency': 'latency of the head (ms)',
     }
-    scale = {'params': 1e-6, 'macs': 1e-9, 'latency': 1.0}[cost]
-    figure = Figure(figsize=(6, 3.5))
+    scale = {'parameters': 1e-6, 'multiply_adds': 1e-9, 'latency': 1.0}[cost]
+    figure = new_figure(6, 3.5)
     axes = figure.add_subplot()
     axes.plot(
-        [t.user_attrs[cost] * scale for t in trials],
-        [t.user_attrs['miou'] for t in trials],
+        [attributes(t)[cost] * scale for t in trials],
+        [attributes(t)['miou'] for t in trials],
         'o',
         markersize=4,
         color='#5b8db8',
@@ -118,8 +154,8 @@ def plot_pareto(trials: Sequence[FrozenTrial], cost: str) -> Figure:
     )
     front = pareto_front(trials, cost)
     axes.step(
-        [t.user_attrs[cost] * scale for t in front],
-        [t.user_attrs['miou'] for t in front],
+        [attributes(t)[cost] * scale for t in front],
+        [attributes(t)['miou'] for t in front],
         'o-',
         where='post',
         markersize=4,
@@ -159,32 +195,35 @@ def write_report(study: Study, settings: SearchSettings, work_dir: Path) -> dict
         [
             {
                 'number': t.number,
-                **{name: t.user_attrs.get(name) for name in COLUMNS},
+                **{name: attributes(t).get(name) for name in COLUMNS},
                 'feasible': feasible(t, settings.constraints),
             }
             for t in trials
         ],
     )
+    (work_dir / 'cells').mkdir(exist_ok=True)
     save_figure(plot_history(trials), work_dir / 'history.svg')
     costs = [name for name in settings.objectives if name != 'miou']
-    costs += [name for name in settings.constraints or {} if name not in costs]
-    for cost in costs or ['params']:
+    costs += [name for name in settings.constraints if name not in costs]
+    for cost in costs or ['parameters']:
         save_figure(plot_pareto(trials, cost), work_dir / f'pareto_{cost}.svg')
     ranked = ranking(study, settings.constraints)
     if not ranked:
         print_log('no finished cell keeps the constraints; search on, or loosen them', 'current')
         ranked = ranking(study)
     for place, trial in enumerate(ranked[:PICTURES], 1):
-        cell = Cell.from_string(trial.user_attrs['cell']).canonical()
-        title = f'{trial.user_attrs["miou"]:.2f} % mIoU, {trial.user_attrs["params"]:,} weights'
+        cell = Cell.from_string(attributes(trial)['cell']).canonical()
+        title = (
+            f'{attributes(trial)["miou"]:.2f} % mIoU, {attributes(trial)["parameters"]:,} weights'
+        )
         save_figure(draw_cell(cell, title), work_dir / 'cells' / f'rank_{place}.svg')
     best = ranked[0]
     cell = Cell(
-        Cell.from_string(best.user_attrs['cell']).branches,
+        Cell.from_string(attributes(best)['cell']).branches,
         {
             'source': f'study {study.study_name}, trial {best.number}',
-            'proxy_miou': best.user_attrs['miou'],
-            'params': best.user_attrs['params'],
+            'proxy_miou': attributes(best)['miou'],
+            'parameters': attributes(best)['parameters'],
             'optuna': optuna.__version__,
         },
     )
@@ -194,9 +233,9 @@ def write_report(study: Study, settings: SearchSettings, work_dir: Path) -> dict
         write_retrain_config(cell, settings.retrain, work_dir / 'retrain.py')
     first, last = thirds(trials)
     print_log(
-        f'{len(trials)} cells: best proxy mIoU {best.user_attrs["miou"]:.2f} (trial '
+        f'{len(trials)} cells: best proxy mIoU {attributes(best)["miou"]:.2f} (trial '
         f'{best.number}), mean of the first third {first:.2f}, of the last {last:.2f}; '
         f'results in {work_dir}',
         'current',
     )
-    return dict(best=cell, miou=best.user_attrs['miou'], trials=len(trials), thirds=(first, last))
+    return dict(best=cell, miou=attributes(best)['miou'], trials=len(trials), thirds=(first, last))

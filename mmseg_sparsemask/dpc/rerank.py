@@ -13,16 +13,23 @@ import optuna
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.runner import Runner
+from optuna.trial import FrozenTrial
 from scipy.stats import spearmanr
 
+from mmseg_sparsemask.dpc.cache import fingerprint_key
 from mmseg_sparsemask.dpc.cell import Cell
-from mmseg_sparsemask.dpc.draw import draw_cell, save_figure
+from mmseg_sparsemask.dpc.draw import draw_cell
 from mmseg_sparsemask.dpc.report import ranking, write_csv, write_retrain_config
 from mmseg_sparsemask.dpc.settings import SearchSettings
-from mmseg_sparsemask.dpc.study import open_storage
+from mmseg_sparsemask.dpc.storage import open_storage
+from mmseg_sparsemask.dpc.study import attributes
+from mmseg_sparsemask.utils.figures import save_figure
 from mmseg_sparsemask.utils.files import write_json
+from mmseg_sparsemask.utils.work_dir import lock_work_dir
 
 RESULT = 'result.json'
+#: What may differ between two trainings whose scores compare.
+UNSCORED = ('work_dir', 'default_hooks', 'visualizer', 'vis_backends', 'log_level', 'resume')
 
 
 def rank_correlation(proxy: Sequence[float], real: Sequence[float]) -> float:
@@ -42,11 +49,14 @@ def train_for_real(cell: Cell, config: Config, work_dir: Path) -> float:
     Args:
         cell: The cell.
         config: A training config whose ``decode_head`` is a `DPCHead`; not changed.
-        work_dir: Of this training.
+        work_dir: Of all trainings; this one has a folder in it, named by the cell and by
+            everything in the config that the score depends on.
 
     Returns:
         The mIoU in percent after the last iteration.
     """
+    plan = {k: v for k, v in config.to_dict().items() if k not in UNSCORED}
+    work_dir = work_dir / f'{cell.hash}-{fingerprint_key(plan)[:8]}'
     done = work_dir / RESULT
     if done.exists():
         return float(json.loads(done.read_text())['miou'])
@@ -111,19 +121,26 @@ def run_rerank(
     config = Config.fromfile(settings.retrain)
     if options:
         config.merge_from_dict(options)
+    with lock_work_dir(work_dir):
+        return _train_all(ranked[:top], config, work_dir, settings.retrain, study_name)
+
+
+def _train_all(
+    chosen: Sequence[FrozenTrial], config: Config, work_dir: Path, base: str, study_name: str
+) -> dict[str, Any]:
+    """Train cells one after the other, and write what came of it."""
     rows: list[dict[str, Any]] = []
-    chosen = ranked[:top]
     for place, trial in enumerate(chosen, 1):
-        cell = Cell.from_string(trial.user_attrs['cell'])
+        cell = Cell.from_string(attributes(trial)['cell'])
         print_log(f'cell {place} of {len(chosen)}: {cell.to_string()}', 'current')
-        miou = train_for_real(cell, config, work_dir / cell.hash)
+        miou = train_for_real(cell, config, work_dir)
         rows.append(
             dict(
                 real_rank=0,
                 proxy_rank=place,
                 real_miou=miou,
-                proxy_miou=trial.user_attrs['miou'],
-                params=trial.user_attrs['params'],
+                proxy_miou=attributes(trial)['miou'],
+                parameters=attributes(trial)['parameters'],
                 hash=cell.hash,
                 cell=cell.to_string(),
             )
@@ -139,12 +156,12 @@ def run_rerank(
             'source': f'study {study_name}, re-ranked',
             'proxy_miou': rows[0]['proxy_miou'],
             'real_miou': rows[0]['real_miou'],
-            'params': rows[0]['params'],
+            'parameters': rows[0]['parameters'],
         },
     )
     best.save(work_dir / 'cell.json')
     save_figure(draw_cell(best.canonical()), work_dir / 'cell.svg')
-    write_retrain_config(best, settings.retrain, work_dir / 'retrain.py')
+    write_retrain_config(best, base, work_dir / 'retrain.py')
     write_json(
         work_dir / 'rerank.json',
         dict(spearman=None if math.isnan(spearman) else spearman, rows=rows),

@@ -16,9 +16,15 @@ from optuna.trial import FrozenTrial, TrialState
 from mmseg_sparsemask.dpc.cell import Cell
 from mmseg_sparsemask.dpc.space import SearchSpace
 
-SAMPLERS = ('paper', 'random', 'tpe', 'nsga2')
+#: What each sampler takes.
+SAMPLERS: dict[str, set[str]] = {
+    'local_search': {'explore', 'startup'},
+    'random': set(),
+    'tpe': {'startup'},
+    'nsga2': {'population_size'},
+}
+#: How often an own sampler draws again to avoid a cell that was tried or is too costly.
 DRAWS = 200
-"""How often an own sampler draws again to avoid a cell that was tried or is too costly."""
 
 Allowed = Callable[[Cell], bool]
 
@@ -104,6 +110,12 @@ class CellSampler(BaseSampler):
         return rng.choice(param_distribution.choices)
 
 
+def sampler_kind(config: Mapping[str, Any]) -> str:
+    """The ``type`` of a ``sampler`` dict; ``paper`` is the former name of ``local_search``."""
+    kind = config.get('type', 'local_search')
+    return 'local_search' if kind == 'paper' else kind
+
+
 def build_sampler(
     config: Mapping[str, Any] | None,
     space: SearchSpace,
@@ -114,32 +126,27 @@ def build_sampler(
     """A sampler from the ``sampler`` dict of a search config.
 
     Args:
-        config: ``type`` is one of ``paper`` (``explore``, ``startup``), ``random``, ``tpe``
+        config: ``type`` is one of ``local_search`` (``explore``, ``startup``), ``random``, ``tpe``
             (``startup``) and ``nsga2`` (``population_size``); the rest are its arguments.
         space: The search space.
         seed: Of the draws. TPE and NSGA-II look at what other workers found, so that their draws
             repeat with one worker only.
-        allowed: See `CellSampler`; for ``paper`` and ``random``.
+        allowed: See `CellSampler`; for ``local_search`` and ``random``.
         constraints: Values above 0 are violations; for ``tpe`` and ``nsga2``.
 
     Raises:
         ValueError: An unknown sampler or argument.
     """
     config = dict(config or {})
-    kind = config.pop('type', 'paper')
-    known = {
-        'paper': {'explore', 'startup'},
-        'random': set(),
-        'tpe': {'startup'},
-        'nsga2': {'population_size'},
-    }
-    if kind not in known:
+    kind = sampler_kind(config)
+    config.pop('type', None)
+    if kind not in SAMPLERS:
         raise ValueError(f'unknown sampler {kind!r}; known are {", ".join(SAMPLERS)}')
-    unknown = set(config) - known[kind]
+    unknown = set(config) - SAMPLERS[kind]
     if unknown:
         raise ValueError(
             f'sampler {kind}: unknown argument(s) {sorted(unknown)}; '
-            f'known are {sorted(known[kind])}'
+            f'known are {sorted(SAMPLERS[kind])}'
         )
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', optuna.exceptions.ExperimentalWarning)

@@ -1,16 +1,14 @@
-"""The search: workers that share a storage, and the launcher that starts and watches them."""
+"""The launcher of a search: it starts workers, watches them and writes the results."""
 
 from __future__ import annotations
 
-import copy
 import multiprocessing
 import os
-import random
-import socket
+import signal
+import threading
 import time
-import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -19,254 +17,122 @@ import optuna
 import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.registry import init_default_scope
 from optuna.study import Study
-from optuna.trial import FrozenTrial, Trial
 from tqdm import tqdm
 
-from mmseg_sparsemask.dpc.cell import Cell
-from mmseg_sparsemask.dpc.cost import CellCost, cell_cost
-from mmseg_sparsemask.dpc.proxy import ProxyTask, measure_latency, prepare_task, train_cell
-from mmseg_sparsemask.dpc.report import write_report
-from mmseg_sparsemask.dpc.samplers import build_sampler
-from mmseg_sparsemask.dpc.settings import SearchSettings
-from mmseg_sparsemask.dpc.space import sample_unseen
-from mmseg_sparsemask.dpc.study import (
-    admitted,
-    earlier_trial,
-    fail_stale,
-    finished_trials,
-    open_storage,
-    open_study,
-    running_count,
+from mmseg_sparsemask.dpc.proxy import prepare_task
+from mmseg_sparsemask.dpc.report import claim_results, holds_results_of, write_report
+from mmseg_sparsemask.dpc.settings import ProxySettings, SearchSettings
+from mmseg_sparsemask.dpc.storage import open_storage, shown_url, storage_url
+from mmseg_sparsemask.dpc.study import check_fingerprint, fail_stale, finished_trials, open_study
+from mmseg_sparsemask.dpc.worker import (
+    GAVE_UP,
+    POLL,
+    Job,
+    cost_of,
+    search_fingerprint,
+    settings_fingerprint,
+    worker_process,
 )
+from mmseg_sparsemask.utils.work_dir import lock_work_dir
 
-MAX_ERRORS = 3
-"""Failures in a row after which a worker gives up."""
-MAX_REPEATS = 3
-"""Repeats in a row after which a worker queues a cell that nobody has tried."""
-POLL = 0.5
-"""Seconds between two looks at the study while there is nothing to do."""
+#: How many workers in a row may die without a new result before no more are started.
+MAX_DEATHS = 5
 
 
-class SkipTrial(Exception):
-    """A trial that is not to be trained: surplus, or another trial has the same cell."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """All that a worker process needs; plain data."""
-
-    settings: SearchSettings
-    task: ProxyTask
-    storage: str
-    study: str
-    target: int
-    work_dir: str
-    worker: int
-    threads: int
-    parent: int
-    gpu: str | None = None
-
-
-def identity(settings: SearchSettings, task: ProxyTask) -> dict[str, Any]:
-    """What two searches must share for their scores to compare."""
-    proxy = task.settings
-    return {
-        'space': [
-            settings.space.branches,
-            list(settings.space.rates),
-            list(settings.space.grids),
-            settings.space.conv1x1,
-        ],
-        'objectives': list(settings.objectives),
-        'proxy': [
-            proxy.max_iters,
-            proxy.val_interval,
-            proxy.patience,
-            proxy.batch_size,
-            proxy.filters,
-            proxy.seed,
-        ],
-        'caches': task.keys,
-    }
-
-
-def cost_of(task: ProxyTask, cell: Cell) -> CellCost:
-    """The cost of a cell in the search config's own head (not in a narrower proxy)."""
-    head = task.model['decode_head']
-    channels = head.get('channels', 256)
-    return cell_cost(
-        cell,
-        head['in_channels'],
-        task.feature_size,
-        head.get('filters') or channels,
-        channels,
-        head.get('pooling', 'grid'),
-    )
-
-
-class Objective:
-    """Train and score the cell of a trial, unless somebody else does or has.
+class Crew:
+    """The worker processes of this start, each replaced when it dies.
 
     Args:
-        job: The worker's job.
-        study: The study.
+        job: What all of them do.
+        count: How many.
     """
 
-    def __init__(self, job: Job, study: Study) -> None:
+    def __init__(self, job: Job, count: int) -> None:
         self.job = job
-        self.study = study
-        self.repeats = 0
+        self.gpus = [str(index) for index in range(torch.cuda.device_count())]
+        if self.gpus and os.environ.get('CUDA_VISIBLE_DEVICES'):
+            self.gpus = os.environ['CUDA_VISIBLE_DEVICES'].split(',')
+        self.deaths = 0
+        self.processes: dict[int, BaseProcess] = {}
+        for index in range(count):
+            self._start(index)
 
-    def __call__(self, trial: Trial) -> tuple[float, ...]:
-        """The values of the objectives.
-
-        Raises:
-            SkipTrial: Surplus, or another trial has the same cell.
-        """
-        space = self.job.settings.space
-        params = {
-            name: trial.suggest_categorical(name, values)
-            for name, values in space.choices().items()
-        }
-        cell = space.from_params(params)
-        stored = self.study.get_trials(deepcopy=False)[trial.number]
-        if 'failed_trial' in stored.system_attrs and 'hash' not in stored.user_attrs:
-            # Its worker was killed before it had a cell. A cell drawn only now would be at a
-            # number that trials after it have already looked at.
-            trial.set_user_attr('skipped', 'nothing to run again')
-            raise SkipTrial
-        trial.set_user_attr('worker', f'{socket.gethostname()}:{os.getpid()}')
-        trial.set_user_attr('cell', cell.to_string())
-        trial.set_user_attr('hash', cell.hash)
-        if not admitted(self.study, trial.number, self.job.target):
-            trial.set_user_attr('skipped', 'surplus')
-            raise SkipTrial
-        other = earlier_trial(self.study, trial.number, cell.hash)
-        if other is not None:
-            self.repeats += 1
-            trial.set_user_attr('repeat_of', other.number)
-            if other.values is None:
-                trial.set_user_attr('skipped', f'trial {other.number} has this cell')
-                raise SkipTrial
-            for name in ('miou', 'params', 'macs', 'latency'):
-                trial.set_user_attr(name, other.user_attrs[name])
-            return tuple(other.values)
-        self.repeats = 0
-        result = train_cell(
-            self.job.task, cell, Path(self.job.work_dir) / 'proxy' / f'trial_{trial.number:05d}'
+    def _start(self, index: int) -> None:
+        gpu = self.gpus[index % len(self.gpus)] if self.gpus else None
+        process = multiprocessing.get_context('spawn').Process(
+            target=worker_process,
+            args=(replace(self.job, worker=index, gpu=gpu),),
+            name=f'dpc-worker-{index}',
         )
-        cost = cost_of(self.job.task, cell)
-        found = {
-            'miou': result.miou,
-            'params': cost.params,
-            'macs': cost.macs,
-            'latency': measure_latency(self.job.task, cell),
-        }
-        for name, value in found.items():
-            trial.set_user_attr(name, value)
-        trial.set_user_attr('seconds', round(result.seconds, 3))
-        trial.set_user_attr('iters', result.curve[-1][0])
-        trial.set_user_attr('curve', [list(point) for point in result.curve])
-        return tuple(found[name] for name in self.job.settings.objectives)
-
-
-def _make_sampler(job: Job) -> optuna.samplers.BaseSampler:
-    bounds = dict(job.settings.constraints or {})
-
-    def allowed(cell: Cell) -> bool:
-        cost = cost_of(job.task, cell)
-        return all(
-            getattr(cost, name) <= bounds[name] for name in ('params', 'macs') if name in bounds
-        )
-
-    def violations(trial: FrozenTrial) -> Sequence[float]:
-        return [trial.user_attrs[name] - bound for name, bound in bounds.items()]
-
-    # Samplers of Optuna keep a state of their own: every worker of every start needs another seed,
-    # else they propose the same cells again. The own sampler draws by the trial's number.
-    kind = job.settings.sampler.get('type', 'paper')
-    seed = job.settings.seed
-    if kind in ('tpe', 'nsga2'):
-        seed = random.Random(f'{seed}:{socket.gethostname()}:{os.getpid()}:{job.worker}').randrange(
-            2**31
-        )
-    return build_sampler(
-        job.settings.sampler,
-        job.settings.space,
-        seed,
-        allowed if bounds else None,
-        violations if bounds else None,
-    )
-
-
-def run_worker(job: Job) -> None:
-    """Train cells until the study has as many finished trials as wanted.
-
-    A failing cell is noted with its error and the next one is tried; after `MAX_ERRORS` in a
-    row the last error is raised.
-    """
-    if job.gpu is not None:
-        os.environ['CUDA_VISIBLE_DEVICES'] = job.gpu
-    torch.set_num_threads(job.threads)
-    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
-    # The toolbox warns on every build of a model and a loop, here hundreds of times.
-    warnings.simplefilter('ignore')
-    init_default_scope('mmseg')
-    storage = open_storage(job.storage, job.settings.heartbeat, job.settings.grace)
-    study = open_study(
-        storage, job.study, job.settings.directions, identity(job.settings, job.task)
-    )
-    study.sampler = _make_sampler(job)
-    objective = Objective(job, study)
-    errors: list[Exception] = []
-
-    def guarded(trial: Trial) -> tuple[float, ...]:
+        # Ctrl-C reaches all processes of the terminal; a child that begins with the signal ignored
+        # leaves it to the launcher, also while it still imports.
+        main = threading.current_thread() is threading.main_thread()
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
         try:
-            values = objective(trial)
-        except SkipTrial:
-            raise
-        except Exception as error:
-            trial.set_user_attr('error', f'{type(error).__name__}: {error}'[:1000])
-            errors.append(error)
-            raise SkipTrial from error
-        errors.clear()
-        return values
+            process.start()
+        finally:
+            if main:
+                signal.signal(signal.SIGINT, handler)
+        self.processes[index] = process
 
-    while len(finished_trials(study)) < job.target:
-        # The launcher is gone: whoever killed it wants an end.
-        if os.getppid() != job.parent:
-            return
-        fail_stale(study)
-        if len(finished_trials(study)) + running_count(study) >= job.target:
-            time.sleep(POLL)
-            continue
-        if objective.repeats >= MAX_REPEATS:
-            seen = {t.user_attrs['hash'] for t in finished_trials(study)}
-            cell = sample_unseen(job.settings.space, seen, random.Random())
-            if cell is not None:
-                # With its hash, so that no other worker begins the cell while it is queued.
-                study.enqueue_trial(
-                    job.settings.space.to_params(cell), user_attrs={'hash': cell.hash}
-                )
-            objective.repeats = 0
-        try:
-            study.optimize(guarded, n_trials=1, catch=(SkipTrial,))
-        except optuna.exceptions.UpdateFinishedTrialError:
-            # This process stood still for longer than the grace period, and its trial was given to
-            # another worker: the result here is one too many.
-            continue
-        if len(errors) >= MAX_ERRORS:
-            raise errors[-1]
+    def tend(self) -> bool:
+        """Replace who was killed; False when nobody is left and nobody is to come."""
+        for index, process in list(self.processes.items()):
+            if process.is_alive():
+                continue
+            if process.exitcode in (0, GAVE_UP):
+                del self.processes[index]
+                continue
+            self.deaths += 1
+            again = self.deaths < MAX_DEATHS
+            print_log(
+                f'worker {index} died (status {process.exitcode})'
+                + ('; another takes its place' if again else ''),
+                'current',
+            )
+            del self.processes[index]
+            if again:
+                self._start(index)
+        return bool(self.processes)
+
+    def dismiss(self, wait: bool) -> None:
+        """End the workers; with ``wait`` they end by themselves."""
+        for process in self.processes.values():
+            if not wait:
+                process.terminate()
+            process.join()
 
 
-def _start(job: Job) -> BaseProcess:
-    process = multiprocessing.get_context('spawn').Process(
-        target=run_worker, args=(job,), name=f'dpc-worker-{job.worker}'
-    )
-    process.start()
-    return process
+def _work(study: Study, job: Job, workers: int) -> None:
+    """Let workers train until the study is complete or all of them have given up."""
+    done = len(finished_trials(study))
+    if done >= job.target:
+        return
+    crew = Crew(job, workers)
+    looked = time.monotonic()
+    complete = False
+    try:
+        with tqdm(total=job.target, initial=done, desc='cells', unit='cell') as bar:
+            while done < job.target:
+                time.sleep(POLL)
+                alive = crew.tend()
+                found = finished_trials(study)
+                if len(found) > done:
+                    best = max(t.user_attrs['miou'] for t in found)
+                    bar.set_postfix(best_mIoU=f'{best:.2f}', refresh=False)
+                    bar.update(len(found) - done)
+                    done = len(found)
+                    crew.deaths = 0
+                elif not alive:
+                    break
+                if time.monotonic() - looked > job.settings.heartbeat:
+                    # A worker may wait for a trial whose own worker is dead.
+                    fail_stale(study)
+                    looked = time.monotonic()
+            complete = done >= job.target
+    finally:
+        crew.dismiss(wait=complete)
 
 
 def run_search(
@@ -275,7 +141,8 @@ def run_search(
     """Search until the study holds ``trials`` finished trials, and write the report.
 
     Run again to go on, with more ``trials`` to search further; run on other machines with the same
-    storage to share the work.
+    storage to share the work. Of several launchers with one work directory, the first writes the
+    results.
 
     Args:
         cfg: A training config with a ``dpc_search`` dict.
@@ -286,10 +153,11 @@ def run_search(
         work_dir: For results and the workers' files.
 
     Returns:
-        What `write_report` returns.
+        What `write_report` returns; empty where another launcher writes the results.
 
     Raises:
-        ValueError: Bad settings, an unreachable storage, a study of other settings.
+        ValueError: Bad settings, an unreachable storage, a study of other settings, a work
+            directory that another run holds.
         RuntimeError: All workers of this start ended before the study was complete.
     """
     if workers < 1:
@@ -297,65 +165,52 @@ def run_search(
     if trials < 1:
         raise ValueError(f'--trials must be at least 1, got {trials}')
     settings = SearchSettings.from_config(cfg)
+    proxy = ProxySettings.from_config(cfg.dpc_search.get('proxy'))
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     opened = open_storage(storage, settings.heartbeat, settings.grace)
+    if study_name in optuna.get_all_study_names(opened):
+        # Before pretraining and caching, which take long.
+        check_fingerprint(
+            optuna.load_study(study_name=study_name, storage=opened),
+            settings_fingerprint(settings, proxy),
+        )
     target = min(trials, settings.space.count_distinct)
     if target < trials:
         print_log(f'the space has {target} distinct cells: searching all of them', 'current')
     work_dir = Path(work_dir)
-    work_dir.mkdir(parents=True, exist_ok=True)
-    task = prepare_task(cfg)
-    study = open_study(opened, study_name, settings.directions, identity(settings, task))
-    fail_stale(study)
-    done = len(finished_trials(study))
-    print_log(
-        f'study {study_name!r} in {storage if "@" not in storage else "the given storage"}: '
-        f'{done} of {target} trials finished, {settings.space.count:.3g} cells in the space',
-        'current',
-    )
-    gpus = [str(index) for index in range(torch.cuda.device_count())]
-    if gpus and os.environ.get('CUDA_VISIBLE_DEVICES'):
-        gpus = os.environ['CUDA_VISIBLE_DEVICES'].split(',')
-    job = dict(
-        settings=settings,
-        task=copy.deepcopy(task),
-        storage=storage,
-        study=study_name,
-        target=target,
-        work_dir=str(work_dir),
-        threads=max(1, (os.cpu_count() or 1) // workers),
-        parent=os.getpid(),
-    )
-    processes: list[BaseProcess] = []
-    start = time.monotonic()
-    bar = tqdm(total=target, initial=done, desc='cells', unit='cell')
-    try:
-        if done < target:
-            processes = [
-                _start(Job(**job, worker=i, gpu=gpus[i % len(gpus)] if gpus else None))
-                for i in range(workers)
-            ]
-        while done < target:
-            time.sleep(POLL)
+    with ExitStack() as stack:
+        writes = _hold(stack, work_dir, study_name)
+        task = prepare_task(cfg)
+        study = open_study(
+            opened, study_name, settings.directions, search_fingerprint(settings, task)
+        )
+        if writes:
+            claim_results(work_dir, study_name)
+        fail_stale(study)
+        before = len(finished_trials(study))
+        print_log(
+            f'study {study_name!r} in {shown_url(storage_url(storage))}: {before} of {target} '
+            f'trials finished, {settings.space.count:.3g} cells in the space',
+            'current',
+        )
+        job = Job(
+            settings=settings,
+            task=task,
+            storage=storage,
+            study=study_name,
+            target=target,
+            work_dir=str(work_dir),
+            worker=0,
+            threads=max(1, (os.cpu_count() or 1) // workers),
+            parent=os.getpid(),
+        )
+        start = time.monotonic()
+        try:
+            _work(study, job, workers)
+        finally:
             found = finished_trials(study)
-            if len(found) > done:
-                best = max(t.user_attrs['miou'] for t in found)
-                bar.set_postfix(best_mIoU=f'{best:.2f}', refresh=False)
-                bar.update(len(found) - done)
-                done = len(found)
-            if not any(p.is_alive() for p in processes) and done < target:
-                done = len(finished_trials(study))
-                break
-        for process in processes:
-            process.join()
-    finally:
-        bar.close()
-        for process in processes:
-            if process.is_alive():
-                process.terminate()
-                process.join()
-        found = finished_trials(study)
-        result = write_report(study, settings, work_dir) if found else {}
+            writes = writes or _hold(stack, work_dir, study_name)
+            result = write_report(study, settings, work_dir) if found and writes else {}
     if len(found) < target:
         errors = [t.user_attrs['error'] for t in study.get_trials() if 'error' in t.user_attrs]
         why = f' The last error was: {errors[-1]}' if errors else ''
@@ -363,7 +218,24 @@ def run_search(
             f'all workers ended with {len(found)} of {target} trials finished.{why} What is '
             'finished is kept: the same command goes on'
         )
-    cost = '\n'.join(cost_of(task, result['best']).lines())
-    print_log(f'the best cell on features of {task.feature_size}:\n{cost}', 'current')
-    print_log(f'{target} trials, {time.monotonic() - start:.0f} s in this start', 'current')
+    if result:
+        cost = '\n'.join(cost_of(task, result['best']).lines())
+        print_log(f'the best cell on features of {task.feature_size}:\n{cost}', 'current')
+    print_log(
+        f'{len(found) - before} trials in {time.monotonic() - start:.0f} s since this start, '
+        f'{len(found)} in all',
+        'current',
+    )
     return result
+
+
+def _hold(stack: ExitStack, work_dir: Path, study_name: str) -> bool:
+    """Hold the work directory; False if another launcher of the same study does."""
+    try:
+        stack.enter_context(lock_work_dir(work_dir))
+    except ValueError as error:
+        if not holds_results_of(work_dir, study_name):
+            raise
+        print_log(f'{error}: that launcher writes the results', 'current')
+        return False
+    return True

@@ -13,8 +13,15 @@ from mmengine.config import Config
 from mmseg_sparsemask.dpc.samplers import build_sampler
 from mmseg_sparsemask.dpc.space import SearchSpace
 
-OBJECTIVES = {'miou': 'maximize', 'params': 'minimize', 'macs': 'minimize', 'latency': 'minimize'}
-"""What may be optimised, and which way."""
+#: What may be optimised, and which way.
+OBJECTIVES = {
+    'miou': 'maximize',
+    'parameters': 'minimize',
+    'multiply_adds': 'minimize',
+    'latency': 'minimize',
+}
+#: Former names in configs and in studies, which stay readable.
+RENAMED = {'params': 'parameters', 'macs': 'multiply_adds'}
 
 
 def _sgd() -> dict[str, Any]:
@@ -47,6 +54,7 @@ class ProxySettings:
         pretrain_iters: Before caching, train the config's own model end to end for so many
             iterations (where no pretrained backbone exists); 0 takes the backbone as it is
             initialised, with its ``init_cfg`` or ``load_from``.
+        trust_checkpoint: Whether ``load_from`` may hold objects, whose reading can run any code.
 
     Raises:
         ValueError: A number out of range.
@@ -66,6 +74,7 @@ class ProxySettings:
     dtype: str = 'float16'
     seed: int = 0
     pretrain_iters: int = 0
+    trust_checkpoint: bool = False
 
     def __post_init__(self) -> None:
         for name in ('max_iters', 'val_interval', 'patience', 'batch_size', 'passes'):
@@ -93,8 +102,9 @@ class SearchSettings:
     Args:
         space: What to search.
         sampler: See `build_sampler`.
-        objectives: ``miou``, then any of ``params``, ``macs``, ``latency``.
-        constraints: Upper bounds of ``params``, ``macs`` or ``latency`` (milliseconds).
+        objectives: ``miou``, then any of ``parameters``, ``multiply_adds``, ``latency``.
+        constraints: Upper bounds of ``parameters``, ``multiply_adds`` or ``latency`` (in
+            milliseconds).
         seed: Of the draws.
         retrain: The config that the best cell is filled into, an absolute path; None for none.
         heartbeat: Seconds between two signs of life of a trial.
@@ -105,10 +115,10 @@ class SearchSettings:
             has one.
     """
 
-    space: SearchSpace
-    sampler: Mapping[str, Any]
+    space: SearchSpace = field(default_factory=SearchSpace)
+    sampler: Mapping[str, Any] = field(default_factory=dict)
     objectives: tuple[str, ...] = ('miou',)
-    constraints: Mapping[str, float] | None = None
+    constraints: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
     retrain: str | None = None
     heartbeat: int = 10
@@ -123,10 +133,11 @@ class SearchSettings:
                 f'objectives must be different ones of {sorted(OBJECTIVES)}, '
                 f'got {list(self.objectives)}'
             )
-        unknown = set(self.constraints or {}) - (set(OBJECTIVES) - {'miou'})
+        unknown = set(self.constraints) - (set(OBJECTIVES) - {'miou'})
         if unknown:
             raise ValueError(
-                f'constraints may bound params, macs and latency, got {sorted(unknown)}'
+                'constraints may bound parameters, multiply_adds and latency, got '
+                f'{sorted(unknown)}'
             )
         build_sampler(self.sampler, self.space, self.seed)
 
@@ -139,21 +150,11 @@ class SearchSettings:
         """
         if 'dpc_search' not in cfg:
             raise ValueError(
-                f'{cfg.filename} has no dpc_search; see configs/dpc/dpc_search_*.py for search '
-                'configs'
+                f'{cfg.filename} has no dpc_search; see configs/dpc/search_*.py for search configs'
             )
         config = cfg.to_dict()['dpc_search']
         config.pop('proxy', None)
-        known = {
-            'space',
-            'sampler',
-            'objectives',
-            'constraints',
-            'seed',
-            'retrain',
-            'heartbeat',
-            'grace',
-        }
+        known = {f.name for f in fields(cls)}
         unknown = set(config) - known
         if unknown:
             raise ValueError(
@@ -166,16 +167,16 @@ class SearchSettings:
             retrain = str((Path(cfg.filename).parent / retrain).resolve())
             if not Path(retrain).exists():
                 raise ValueError(f'dpc_search.retrain: there is no {retrain}')
-        return cls(
-            space=SearchSpace.from_config(config.get('space')),
-            sampler=config.get('sampler') or {},
-            objectives=tuple(config.get('objectives', ('miou',))),
-            constraints=config.get('constraints'),
-            seed=config.get('seed', 0),
-            retrain=retrain,
-            heartbeat=config.get('heartbeat', 10),
-            grace=config.get('grace', 30),
+        config['space'] = SearchSpace.from_config(config.get('space'))
+        config['sampler'] = config.get('sampler') or {}
+        config['objectives'] = tuple(
+            RENAMED.get(name, name) for name in config.get('objectives', cls.objectives)
         )
+        config['constraints'] = {
+            RENAMED.get(name, name): bound
+            for name, bound in (config.get('constraints') or {}).items()
+        }
+        return cls(**{**config, 'retrain': retrain})
 
     @property
     def directions(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""The study: storage, what counts as a finished trial, and who may train which cell.
+"""The study: what counts as a finished trial, and who may train which cell.
 
 A trial of the storage is one attempt. It counts as finished when it is COMPLETE and is not the
 repeat of another (``repeat_of``).
@@ -6,101 +6,48 @@ repeat of another (``repeat_of``).
 
 from __future__ import annotations
 
-import inspect
-import re
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import optuna
-import sqlalchemy.exc
 from optuna.storages import RDBStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-MAX_RETRY = 3
-"""How often the trial of a killed worker is run again."""
+from mmseg_sparsemask.dpc.settings import RENAMED
 
 
-def storage_url(storage: str) -> str:
-    """A storage as given by a user: a database URL, or the path of a SQLite file."""
-    if '://' in storage:
-        return storage
-    Path(storage).parent.mkdir(parents=True, exist_ok=True)
-    return f'sqlite:///{storage}'
+def attributes(trial: FrozenTrial) -> dict[str, Any]:
+    """What is noted with a trial, under today's names (see `settings.RENAMED`)."""
+    return {RENAMED.get(name, name): value for name, value in trial.user_attrs.items()}
 
 
-def open_storage(storage: str, heartbeat: int = 10, grace: int = 30) -> RDBStorage:
-    """Open or create a storage whose dead trials are noticed and run again.
+def check_fingerprint(study: Study, fingerprint: Mapping[str, Any]) -> None:
+    """Make sure that a study's scores compare with those of a search.
 
     Args:
-        storage: A database URL (``sqlite:///...``, ``postgresql://...``, ``mysql://...``), or the
-            path of a SQLite file.
-        heartbeat: Seconds between two signs of life of a running trial.
-        grace: Seconds without one after which a trial is failed and queued again.
-
-    Returns:
-        The storage.
+        study: The study.
+        fingerprint: What must be equal for scores to compare; JSON values.
 
     Raises:
-        ValueError: It cannot be reached, or its driver is not installed.
+        ValueError: The study is of another fingerprint.
     """
-    if heartbeat < 1 or grace <= heartbeat:
-        raise ValueError(
-            f'grace must be larger than heartbeat, and that at least 1 s, got {grace} and '
-            f'{heartbeat}'
-        )
-    url = storage_url(storage)
-    shown = re.sub(r'//([^:/@]*):[^@]*@', r'//\1:***@', url)
-    engine: dict[str, Any] = {'pool_pre_ping': True}
-    if url.startswith('sqlite'):
-        # Several workers write to one file: wait for the lock.
-        engine['connect_args'] = {'timeout': 60}
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')
-        names = inspect.signature(RDBStorage.__init__).parameters
-        if 'heartbeat_stale_trial_callback' in names:
-            retry = optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=MAX_RETRY)
-            callback = {'heartbeat_stale_trial_callback': retry}
-        else:  # Optuna before 4.9
-            retry = optuna.storages.RetryFailedTrialCallback(max_retry=MAX_RETRY)
-            callback = {'failed_trial_callback': retry}
-        error: Exception | None = None
-        for attempt in range(3):
-            try:
-                return RDBStorage(
-                    url,
-                    engine_kwargs=engine,
-                    heartbeat_interval=heartbeat,
-                    grace_period=grace,
-                    **callback,
-                )
-            except ImportError as missing:
-                raise ValueError(
-                    f'the storage {shown} needs a database driver that is not installed: '
-                    f'{missing}; for PostgreSQL install psycopg[binary], for MySQL pymysql'
-                ) from None
-            except sqlalchemy.exc.ArgumentError:
-                raise ValueError(
-                    f'{shown} is no database URL; expected e.g. sqlite:///search.db or '
-                    'postgresql://user:password@host/database'
-                ) from None
-            except sqlalchemy.exc.SQLAlchemyError as failed:
-                # Two machines that create the tables of an empty database at once: try again.
-                error = failed
-                if attempt < 2:
-                    time.sleep(0.5 * (attempt + 1))
-    reason = str(getattr(error, 'orig', None) or error).strip().splitlines()[0]
-    raise ValueError(
-        f'cannot reach the storage {shown}: {reason}. Check the URL, the server and the rights; '
-        'nothing was changed'
-    ) from error
+    for key, value in fingerprint.items():
+        present = study.user_attrs.get(key)
+        if key == 'objectives' and present is not None:
+            present = [RENAMED.get(name, name) for name in present]
+        if present is not None and present != value:
+            raise ValueError(
+                f'the study {study.study_name!r} was started with {key}={present}, this is '
+                f'{key}={value}; their scores do not compare. Give another --study-name, or the '
+                'same settings (and on another machine the same cache_dir or backbone checkpoint)'
+            )
 
 
 def open_study(
-    storage: RDBStorage, name: str, directions: Sequence[str], identity: Mapping[str, Any]
+    storage: RDBStorage, name: str, directions: Sequence[str], fingerprint: Mapping[str, Any]
 ) -> Study:
     """Create a study or join one.
 
@@ -108,25 +55,17 @@ def open_study(
         storage: From `open_storage`.
         name: Of the study.
         directions: ``maximize`` or ``minimize`` per objective.
-        identity: What must be equal for scores to compare (space, objectives, proxy task, keys of
-            the caches); JSON values. Kept with a new study, compared with a present one.
+        fingerprint: See `check_fingerprint`; kept with a new study, compared with a present one.
 
     Raises:
-        ValueError: The present study is of another identity.
+        ValueError: The present study is of another fingerprint.
     """
     study = optuna.create_study(
         storage=storage, study_name=name, directions=list(directions), load_if_exists=True
     )
-    for key, value in identity.items():
-        present = study.user_attrs.get(key)
-        if present is None:
-            study.set_user_attr(key, value)
-        elif present != value:
-            raise ValueError(
-                f'the study {name!r} was started with {key}={present}, this is {key}={value}; '
-                'their scores do not compare. Give another --study-name, or the same settings '
-                '(and on another machine the same cache_dir or backbone checkpoint)'
-            )
+    check_fingerprint(study, fingerprint)
+    for key in fingerprint.keys() - study.user_attrs.keys():
+        study.set_user_attr(key, fingerprint[key])
     return study
 
 

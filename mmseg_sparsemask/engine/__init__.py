@@ -1,4 +1,10 @@
-from mmseg_sparsemask.engine.hooks import PruneHook
-from mmseg_sparsemask.engine.optim_wrapper import CPUAmpOptimWrapper
+from mmseg_sparsemask.engine.amp import CPUAmpOptimWrapper
+from mmseg_sparsemask.engine.connections_optim import ConnectionsOptimWrapperConstructor
+from mmseg_sparsemask.engine.hooks import PruneHook, SeedHook
 
-__all__ = ['CPUAmpOptimWrapper', 'PruneHook']
+__all__ = [
+    'CPUAmpOptimWrapper',
+    'ConnectionsOptimWrapperConstructor',
+    'PruneHook',
+    'SeedHook',
+]

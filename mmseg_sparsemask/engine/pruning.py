@@ -6,12 +6,10 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import torch
-from mmengine.config import Config
+from mmengine.hooks import EMAHook
 from mmengine.model import is_model_wrapper
-from mmseg.registry import MODELS
+from mmengine.runner import Runner
 from prettytable import PrettyTable
 from torch import nn
 
@@ -23,19 +21,33 @@ from mmseg_sparsemask.connectivity import (
     save,
     supernet_parameters,
 )
+from mmseg_sparsemask.connectivity.budget import prune_to_budgets
 from mmseg_sparsemask.connectivity.draw import (
     draw_graph,
     draw_weight_history,
     draw_weights,
 )
-from mmseg_sparsemask.connectivity.prune import drop_unreachable, separation, threshold
+from mmseg_sparsemask.connectivity.prune import drop_unreachable, keep_above, separation
+from mmseg_sparsemask.engine.budget import budgets_of
+from mmseg_sparsemask.engine.inheritance import write_finetune, write_retrain
 from mmseg_sparsemask.models.decode_heads import FDNHead
-from mmseg_sparsemask.utils.derived_config import write_derived_config
 from mmseg_sparsemask.utils.figures import save_figure
-from mmseg_sparsemask.utils.toolbox import allow_checkpoint_types
+
+#: Larger differences of logits, relative to the largest, are no rounding.
+EXACT = 1e-4
 
 #: Where the history is kept in the message hub, and so in checkpoints.
 HISTORY_KEY = 'connection_weight_history'
+
+#: Files that a search leaves.
+RESULTS = (
+    'connectivity.json',
+    'connectivity.svg',
+    'connection_weights.svg',
+    'retrain.py',
+    'finetune.py',
+    'pruned.pth',
+)
 
 
 @dataclass
@@ -103,9 +115,20 @@ def find_supernet(model: nn.Module) -> FDNHead:
     )
 
 
+def searched_model(runner: Runner) -> nn.Module:
+    """The model whose weights a search is about: the averaged one if the run has an `EMAHook`.
+
+    That is the one that is validated and that checkpoints hold under ``state_dict``.
+    """
+    for hook in runner.hooks:
+        if isinstance(hook, EMAHook):
+            return hook.ema_model.module
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
 def prune_status(
     head: FDNHead,
-    value: float,
+    threshold: float,
     merge: bool,
     weights: Mapping[Connection, float] | None = None,
 ) -> PruneStatus:
@@ -113,7 +136,7 @@ def prune_status(
 
     Args:
         head: The supernet.
-        value: Threshold on the connection weights, in (0, 1).
+        threshold: On the connection weights, in (0, 1).
         merge: See `connectivity.prune.prune`.
         weights: Weights of another moment of the search, instead of the present ones.
 
@@ -122,11 +145,11 @@ def prune_status(
     """
     if weights is None:
         weights = head.connection_weights()
-    dropped, kept = separation(weights, value)
-    live = len(drop_unreachable(threshold(weights, value)))
+    dropped, kept = separation(weights, threshold)
+    live = len(drop_unreachable(keep_above(weights, threshold)))
     parameters = 0
     if live:
-        connectivity = prune(weights, head.connectivity.strides, value, merge)
+        connectivity = prune(weights, head.connectivity.strides, threshold, merge)
         live = len(connectivity)
         parameters = head_parameters(head, connectivity)
     return PruneStatus(live, len(weights), dropped, kept, parameters)
@@ -138,70 +161,82 @@ def head_parameters(head: FDNHead, connectivity: Connectivity) -> int:
     return cost.parameters
 
 
-def write_results(
-    head: FDNHead,
-    out_dir: str | os.PathLike[str],
-    value: float,
-    merge: bool = False,
-    history: WeightHistory | None = None,
-    retrain_config: str | None = None,
-    meta: Mapping[str, object] | None = None,
+def prune_supernet(
+    head: FDNHead, threshold: float, merge: bool, meta: Mapping[str, object] | None = None
 ) -> Connectivity:
-    """Prune a supernet and write connectivity.json, both figures and retrain.py.
+    """What is left of a supernet, within its budgets; says in its `meta` how it came about.
 
     Args:
         head: The supernet.
-        out_dir: An existing folder.
-        value: Threshold on the connection weights, in (0, 1).
+        threshold: On the connection weights, in (0, 1).
         merge: See `connectivity.prune.prune`.
-        history: Weights over the search; without it the figure shows the final weights.
-        retrain_config: The config that retrain.py inherits; None writes no retrain.py.
-        meta: Goes into connectivity.json.
+        meta: Goes into connectivity.json, too.
 
     Raises:
-        ValueError: Nothing reaches ``D1``, or the weights are not numbers. No file is written then.
+        ValueError: Nothing reaches ``D1``, or the weights are not numbers.
+    """
+    meta = {'source': 'SparseMask search', 'threshold': threshold, 'merge': merge, **(meta or {})}
+    weights, strides = head.connection_weights(), head.connectivity.strides
+    return prune_to_budgets(weights, strides, budgets_of(head), threshold, merge, meta)
+
+
+def write_results(
+    head: FDNHead,
+    connectivity: Connectivity,
+    out_dir: str | os.PathLike[str],
+    history: WeightHistory | None = None,
+) -> list[Path]:
+    """Write connectivity.json and both figures.
+
+    Args:
+        head: The supernet.
+        connectivity: What is left of it.
+        out_dir: An existing folder.
+        history: Weights over the search; without it the figure shows the final weights.
+
+    Returns:
+        The files written.
     """
     weights = head.connection_weights()
-    meta = {'source': 'SparseMask search', 'threshold': value, 'merge': merge, **(meta or {})}
-    connectivity = prune(weights, head.connectivity.strides, value, merge, meta)
-    out = Path(out_dir)
-    save(connectivity, out / 'connectivity.json')
-    save_figure(draw_graph(connectivity), out / 'connectivity.svg')
+    names = ('connectivity.json', 'connectivity.svg', 'connection_weights.svg')
+    paths = [Path(out_dir) / name for name in names]
+    save(connectivity, paths[0])
+    save_figure(draw_graph(connectivity), paths[1])
     if history is not None and history.steps:
         figure = draw_weight_history(history.steps, history.weights, list(weights))
     else:
         figure = draw_weights(weights)
-    save_figure(figure, out / 'connection_weights.svg')
+    save_figure(figure, paths[2])
+    return paths
+
+
+def write_configs(
+    connectivity: Connectivity,
+    out_dir: str | os.PathLike[str],
+    retrain_config: str | None,
+    finetune_config: str | None = None,
+) -> list[Path]:
+    """Write retrain.py and finetune.py, each if there is a config for it to inherit.
+
+    Args:
+        connectivity: The pruned decoder.
+        out_dir: An existing folder.
+        retrain_config: The config that retrain.py inherits, and finetune.py with less of its
+            schedule.
+        finetune_config: The config that finetune.py inherits instead.
+
+    Returns:
+        The files written.
+    """
+    retrain, finetune = Path(out_dir) / 'retrain.py', Path(out_dir) / 'finetune.py'
+    written = []
     if retrain_config is not None:
-        write_derived_config(
-            out / 'retrain.py',
-            retrain_config,
-            retrain_settings(connectivity),
-            'The pruned decoder, to train from scratch. Written at the end of the search.',
-        )
-    return connectivity
-
-
-def retrain_settings(connectivity: Connectivity) -> str:
-    """The lines of retrain.py that fill in the connectivity."""
-    stages = ''.join(
-        f'                {stage}={list(sources)!r},\n'
-        for stage, sources in connectivity.stages.items()
-    )
-    return (
-        "work_dir = '{{ fileDirname }}/retrain'\n"
-        'model = dict(\n'
-        '    decode_head=dict(\n'
-        '        connectivity=dict(\n'
-        '            _delete_=True,\n'
-        f'            strides={list(connectivity.strides)!r},\n'
-        '            stages=dict(\n'
-        f'{stages}'
-        '            ),\n'
-        '        ),\n'
-        '    ),\n'
-        ')\n'
-    )
+        write_retrain(retrain, connectivity, retrain_config)
+        written.append(retrain)
+    if retrain_config is not None or finetune_config is not None:
+        write_finetune(finetune, connectivity, retrain_config, finetune_config)
+        written.append(finetune)
+    return written
 
 
 def summary_table(head: FDNHead, connectivity: Connectivity) -> str:
@@ -226,70 +261,51 @@ def summary_table(head: FDNHead, connectivity: Connectivity) -> str:
     )
 
 
-def next_steps(out_dir: str | os.PathLike[str], files: Sequence[str]) -> str:
-    """What was written where, and the command that comes next."""
-    lines = [f'written to {out_dir}: {", ".join(files)}']
-    if 'retrain.py' in files:
-        lines.append(f'retrain with: python tools/train.py {Path(out_dir) / "retrain.py"}')
-    return '\n'.join(lines)
-
-
-@dataclass
-class SavedSearch:
-    """A supernet's decoder as a checkpoint has it.
-
-    Attributes:
-        head: The supernet, without its encoder.
-        history: Weights up to the checkpoint; empty if PruneHook did not run.
-        hook: Settings of the PruneHook of that search; empty if there was none.
-        iteration: Of the checkpoint.
-    """
-
-    head: FDNHead
-    history: WeightHistory
-    hook: dict[str, Any]
-    iteration: int
-
-
-def load_search(path: str | os.PathLike[str], config: str | None = None) -> SavedSearch:
-    """Read the supernet of a checkpoint. Needs neither data nor the encoder.
+def inheritance_table(
+    head: FDNHead,
+    connectivity: Connectivity,
+    difference: float,
+    scores: Sequence[Mapping[str, float]] = (),
+) -> str:
+    """Supernet and pruned decoder side by side, and how far apart they are.
 
     Args:
-        path: Checkpoint of a search.
-        config: The search's config file, for a checkpoint that does not hold it.
-
-    Raises:
-        ValueError: Not a checkpoint, no supernet in it, or no config.
+        head: The supernet.
+        connectivity: What is left of it.
+        difference: From `largest_difference`.
+        scores: Validation scores of the supernet and of the pruned decoder, if there are any.
     """
-    # Once the toolbox has loaded a checkpoint, it takes the types it allowed for that back.
-    allow_checkpoint_types()
-    try:
-        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:
-        raise ValueError(f'{path}: cannot be read as a checkpoint ({error})') from None
-    state = checkpoint.get('state_dict', {}) if isinstance(checkpoint, dict) else {}
-    prefix = 'decode_head.'
-    if not any(key.startswith(f'{prefix}connections.') for key in state):
-        raise ValueError(
-            f'{path}: holds no supernet (no {prefix}connections.* among its {len(state)} '
-            'parameters); expected a checkpoint of a search, that is of a model with an FDNHead'
-        )
-    meta = checkpoint.get('meta', {})
-    if config is None and 'cfg' not in meta:
-        raise ValueError(f'{path}: holds no config; give the one of the search with --config')
-    cfg = Config.fromfile(config) if config else Config.fromstring(meta['cfg'], '.py')
-    head = MODELS.build(cfg.model.decode_head)
-    own = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
-    try:
-        head.load_state_dict(own)
-    except RuntimeError as error:
-        raise ValueError(f'{path}: does not fit the config: {error}') from None
-    info = checkpoint.get('message_hub', {}).get('runtime_info', {})
-    history = info.get(HISTORY_KEY, {})
-    hooks = [hook for hook in cfg.get('custom_hooks', []) if hook.get('type') == 'PruneHook']
-    return SavedSearch(
-        head,
-        WeightHistory(list(history.get('steps', [])), list(history.get('weights', []))),
-        dict(hooks[0]) if hooks else {},
-        int(meta.get('iter', 0)),
+    names = [name for name in scores[0]] if scores else []
+    table = PrettyTable(['decoder, same weights', 'connections', 'parameters', *names])
+    table.align = 'r'
+    table.align['decoder, same weights'] = 'l'
+    shape = (head.in_channels, head.channels, head.out_channels)
+    sizes = [
+        ('supernet', head.connectivity, supernet_parameters(head.connectivity, *shape)),
+        ('pruned', connectivity, head_parameters(head, connectivity)),
+    ]
+    for place, (name, graph, parameters) in enumerate(sizes):
+        found = [f'{scores[place][key]:.2f}' for key in names]
+        table.add_row([name, len(graph), f'{parameters:,}', *found])
+    text = (
+        f'{table}\ntheir logits on random features differ by at most {difference:.1e} of the '
+        'largest'
     )
+    if difference > EXACT:
+        text += ': weights above 0 were dropped or stages merged, so the decoders are not equal'
+    return text
+
+
+def next_steps(out_dir: str | os.PathLike[str], files: Sequence[Path]) -> str:
+    """What was written where, and the commands that come next."""
+    names = [path.name for path in files]
+    lines = [f'written to {out_dir}: {", ".join(names)}']
+    retrain, finetune, pruned = (
+        Path(out_dir) / name for name in ('retrain.py', 'finetune.py', 'pruned.pth')
+    )
+    if {'finetune.py', 'pruned.pth'} <= set(names):
+        lines.append(f'test as it is: python tools/test.py {finetune} {pruned}')
+        lines.append(f'train further: python tools/train.py {finetune}')
+    if 'retrain.py' in names:
+        lines.append(f'or from scratch: python tools/train.py {retrain}')
+    return '\n'.join(lines)

@@ -1,3 +1,4 @@
-from mmseg_sparsemask.evaluation import metrics
+from mmseg_sparsemask.evaluation.scene_parsing_metric import SceneParsingMetric
+from mmseg_sparsemask.evaluation.voc_server_metric import VOCServerMetric
 
-__all__ = ['metrics']
+__all__ = ['SceneParsingMetric', 'VOCServerMetric']

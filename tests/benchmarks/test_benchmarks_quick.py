@@ -15,6 +15,7 @@ ARGUMENTS = {
     'search_step --scaling': [],
     'memory': [],
     'end_to_end': [],
+    'deployed': ['--runtimes', 'eager', 'torchscript', 'onnxruntime'],
 }
 
 
@@ -41,7 +42,9 @@ def test_quick(name, tmp_path):
     assert result['equality'] and all(check['equal'] for check in result['equality'].values())
     if 'variants' in result and name != 'memory':
         assert_timings(result['variants'])
-        assert result['floor']['floor_ms'] > 0 and result['rates']['copy_bytes'] > 0
+        if name != 'deployed':
+            assert result['floor']['floor_ms'] > 0
+            assert result['rates']['copy_bytes'] > 0
     if name == 'decoder_inference':
         assert {'naive contiguous', 'naive channels_last', 'ours', 'FCN contiguous'} < set(
             result['variants']

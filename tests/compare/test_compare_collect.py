@@ -30,9 +30,13 @@ PAPER = {
 }
 
 
+def rows(config, roots):
+    return [method.row for method in collect(config, roots, (64, 64))]
+
+
 @pytest.mark.parametrize('name', [*PAPER, 'deeplabv3', 'l1', 'maskconnect'])
 def test_parameters_of_table_1(name, tmp_path):
-    row = collect(CONFIGS / f'{name}_mbv2_voc.py', [tmp_path], (64, 64)).row
+    (row,) = rows(CONFIGS / f'{name}_mbv2_voc.py', [tmp_path])
     encoder, decoder = PAPER.get(name, (2.22, {'deeplabv3': 0.63}.get(name, 1.93)))
     assert round(row.encoder_parameters / 1e6, 2) == encoder
     assert round(row.decoder_parameters / 1e6, 2) == decoder
@@ -100,29 +104,58 @@ def test_several_seeds(tmp_path):
     for seed, score in enumerate((50.0, 54.0)):
         log(tmp_path / f's{seed}' / 'fcn_mbv2_voc', 'a/a.json', {'mIoU': score})
     roots = [tmp_path / f's{seed}' for seed in range(3)]
-    row = collect(CONFIGS / 'fcn_mbv2_voc.py', roots, (64, 64)).row
+    (row,) = rows(CONFIGS / 'fcn_mbv2_voc.py', roots)
     assert row.scores == [50.0, 54.0] and row.score_source == 'test' and row.notes == []
+
+
+def write_found(work_dir, name, more=''):
+    (work_dir / f'{name}.py').write_text(
+        f'_base_ = [{str(CONFIGS / "sparsemask_mbv2_shapes.py")!r}]\n'
+        f"work_dir = '{{{{ fileDirname }}}}/{name}'\n"
+        'model = dict(decode_head=dict(connectivity=dict(_delete_=True,\n'
+        "    strides=[2, 2, 4, 8, 16, 16, 32, 32, 32], stages=dict(D1=['E1', 'E9']))))\n" + more
+    )
 
 
 def test_a_search_stands_for_what_it_found(tmp_path):
     work_dir = tmp_path / 'fdn_mbv2_shapes'
     log(work_dir, 'a/vis_data/scalars.json', {'mIoU': 10.0, 'step': 600})
     log(work_dir / 'retrain', 'b/b.json', {'mIoU': 60.0})
-    (work_dir / 'retrain.py').write_text(
-        f'_base_ = [{str(CONFIGS / "sparsemask_mbv2_shapes.py")!r}]\n'
-        "work_dir = '{{ fileDirname }}/retrain'\n"
-        'model = dict(decode_head=dict(connectivity=dict(_delete_=True,\n'
-        "    strides=[2, 2, 4, 8, 16, 16, 32, 32, 32], stages=dict(D1=['E1', 'E9']))))\n"
-    )
-    row = collect(CONFIGS / 'fdn_mbv2_shapes.py', [tmp_path], (64, 64)).row
-    assert (row.method, row.connections, row.scores) == ('fdn_mbv2_shapes', 2, [60.0])
+    write_found(work_dir, 'retrain')
+    (row,) = rows(CONFIGS / 'fdn_mbv2_shapes.py', [tmp_path])
+    assert (row.method, row.connections, row.scores) == ('fdn_mbv2_shapes, from scratch', 2, [60.0])
     # E1 and E9 to D1, its normalisation, the classifier.
     classes = Config.fromfile(CONFIGS / 'sparsemask_mbv2_shapes.py').model.decode_head.num_classes
     assert row.decoder_parameters == (32 + 1280) * 64 + 2 * 64 + 65 * classes
-    assert 'searched, then retrained' in row.notes[0]
+    assert f'searched, then trained with {work_dir / "retrain.py"}' in row.notes[0]
     # The written config is a row of its own as well.
-    row = collect(work_dir / 'retrain.py', ['elsewhere'], (64, 64)).row
+    (row,) = rows(work_dir / 'retrain.py', ['elsewhere'])
     assert (row.connections, row.scores) == (2, [60.0])
+
+
+def test_both_ways_of_training_are_rows(tmp_path):
+    for seed, score in enumerate((70.0, 72.0)):
+        work_dir = tmp_path / f's{seed}' / 'fdn_mbv2_shapes'
+        log(work_dir / 'finetune', 'b/b.json', {'mIoU': score})
+        log(work_dir / 'retrain', 'b/b.json', {'mIoU': score - 10})
+        write_found(work_dir, 'finetune', 'train_cfg = dict(max_iters=7)\n')
+        write_found(work_dir, 'retrain')
+    found = rows(CONFIGS / 'fdn_mbv2_shapes.py', [tmp_path / 's0', tmp_path / 's1'])
+    assert [(row.method, row.scores) for row in found] == [
+        ('fdn_mbv2_shapes, fine-tuned', [70.0, 72.0]),
+        ('fdn_mbv2_shapes, from scratch', [60.0, 62.0]),
+    ]
+    assert all('the size is that of the decoder in' in row.notes[0] for row in found)
+
+
+def test_a_training_that_cannot_be_read_is_a_row_with_a_reason(tmp_path):
+    work_dir = tmp_path / 'fdn_mbv2_shapes'
+    work_dir.mkdir()
+    (work_dir / 'finetune.py').write_text('model = 1 +')
+    write_found(work_dir, 'retrain')
+    fine, scratch = rows(CONFIGS / 'fdn_mbv2_shapes.py', [tmp_path])
+    assert 'cannot be built: SyntaxError' in fine.notes[1] and fine.connections is None
+    assert scratch.connections == 2
 
 
 @pytest.mark.parametrize(
@@ -140,7 +173,7 @@ def test_a_row_that_fails_says_why(tmp_path, text, message):
     path = tmp_path / 'broken.py'
     if text is not None:
         path.write_text(text)
-    method = collect(path, [tmp_path], (64, 64))
+    (method,) = collect(path, [tmp_path], (64, 64))
     assert method.model is None and method.row.parameters is None
     assert len(method.row.notes) == 1 and re.match(message, method.row.notes[0])
 

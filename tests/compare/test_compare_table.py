@@ -29,9 +29,9 @@ def test_markdown():
     assert text[:2] == ['At 512x512.', ''] and len({len(line) for line in text[2:7]}) == 1
     cells = [[cell.strip() for cell in line.strip('|').split('|')] for line in text[2:7]]
     assert cells[0] == [
-        *('method', 'connections', 'mIoU', 'params', 'multiply-adds', 'FPS', 'peak memory')
+        *('method', 'connections', 'mIoU', 'parameters', 'multiply-adds', 'FPS', 'peak memory')
     ]
-    assert all(set(cell) == {'-'} for cell in cells[1])
+    assert all(set(cell) == {':', '-'} for cell in cells[1])
     size = ['2.22+0.56M', '1.56+0.29G']
     assert cells[2] == ['sparsemask', '15', '72.00 ± 1.00 (3 runs) (test)', *size, '12.35', '3 MiB']
     size = ['2.22+0.03M', '1.00+0.01G']

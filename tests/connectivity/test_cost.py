@@ -3,6 +3,7 @@ from hypothesis import given
 from reference.strategies import connectivities
 
 from mmseg_sparsemask.connectivity.cost import (
+    connection_costs,
     decoder_cost,
     feature_size,
     source_channels,
@@ -88,3 +89,32 @@ def test_more_connections_cost_more(c):
 def test_wrong_number_of_channels():
     with pytest.raises(ValueError, match=r'expected 9 entries.*\[2, 2, 4.*got \[3, 5\]'):
         decoder_cost(preset('sparsemask_mbv2_voc'), [3, 5])
+
+
+@pytest.mark.parametrize(
+    'name, parameters',
+    [
+        ('fdn', 1_934_293),
+        ('unet', 164_821),
+        ('sparse_acn', 721_877),
+        ('sparsemask_mbv2_voc', 560_981),
+    ],
+)
+def test_parts_sum_to_the_papers_decoders(name, parameters):
+    """Parts of the search space, given once, sum to what each decoder in it costs."""
+    costs = connection_costs(preset('fdn', MBV2_STRIDES), MBV2_CHANNELS)
+    found = preset(name, MBV2_STRIDES)
+    assert costs.parameters.total(found) == parameters
+    multiply_adds = decoder_cost(found, MBV2_CHANNELS).multiply_adds
+    assert costs.multiply_adds.total(found) == multiply_adds
+
+
+def test_parts_by_hand():
+    c = Connectivity([2, 4], {'D2': ['E2', 'G'], 'D1': ['E1', 'D2']})
+    costs = connection_costs(c, [3, 5], channels=4, num_classes=2, image_size=(8, 8))
+    names = [('E2', 'D2'), ('G', 'D2'), ('E1', 'D1'), ('D2', 'D1')]
+    assert costs.parameters.connections == dict(zip(names, (20, 20, 12, 16)))
+    assert costs.parameters.stages == {'D2': 8, 'D1': 8} and costs.parameters.fixed == 10
+    # E2 and D2 at 2x2, G once, E1 and the classifier at 4x4.
+    assert costs.multiply_adds.connections == dict(zip(names, (80, 20, 192, 64)))
+    assert costs.multiply_adds.stages == {'D2': 0, 'D1': 0} and costs.multiply_adds.fixed == 128

@@ -102,11 +102,24 @@ BAD = {
     ),
     'no weights': (lambda p: draw.draw_weights({}), 'at least one connection'),
     'no records': (lambda p: draw.draw_weight_history([], [], all_connections(1)), 'at least one'),
+    'no costs': (lambda p: draw.draw_cost_history([], [], 5, 'x'), 'at least one'),
+    'costs that do not fit': (
+        lambda p: draw.draw_cost_history([0, 1], [9], 5, 'x'),
+        r'expected one for each of 2 .* steps, got 1',
+    ),
     'records that do not fit': (
         lambda p: draw.draw_weight_history([0], [[1.0]], all_connections(1)),
         r'a record of 2 weights for each of 1 .*shape \(1, 1\)',
     ),
 }
+
+
+def test_cost_history_shows_costs_and_budget():
+    (axes,) = draw.draw_cost_history([0, 10, 20], [90, 50, 28], 30, 'parameters').axes
+    costs, budget = axes.lines
+    assert costs.get_xydata().tolist() == [[0, 90], [10, 50], [20, 28]]
+    assert set(budget.get_ydata()) == {30}
+    assert axes.get_ylabel() == 'parameters' and axes.get_ylim()[0] == 0
 
 
 @pytest.mark.parametrize('name', BAD)

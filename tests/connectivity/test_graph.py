@@ -43,8 +43,8 @@ def test_order_in_which_it_was_written_does_not_matter():
 def test_questions():
     c = Connectivity([2, 4, 8], {'D1': ['E1', 'D2', 'D3', 'G'], 'D2': ['D3'], 'D3': ['E3', 'G']})
     assert (c.num_levels, len(c)) == (3, 7)
-    assert c.consumers('G') == ('D3', 'D1') and c.consumers('D3') == ('D2', 'D1')
-    assert c.consumers('E2') == ()
+    assert c.users('G') == ('D3', 'D1') and c.users('D3') == ('D2', 'D1')
+    assert c.users('E2') == ()
     assert c.sources() == ('E1', 'E3', 'D2', 'D3', 'G')
     assert [c.stride_of(name) for name in ('E2', 'D3', 'G')] == [4, 8, None]
     assert ('E1', 'D1') in c and Connection('E2', 'D1') not in c

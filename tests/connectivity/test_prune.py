@@ -12,10 +12,10 @@ from mmseg_sparsemask.connectivity.prune import (
     drop_subsumed,
     drop_unreachable,
     is_allowed,
+    keep_above,
     merge_duplicates,
     prune,
     separation,
-    threshold,
 )
 
 
@@ -61,7 +61,7 @@ def test_fixed_point_takes_several_rounds():
 def test_threshold_keeps_what_is_equal():
     weights = {Connection('E1', 'D1'): 1e-3, Connection('G', 'D1'): 0.000999}
     assert DEFAULT_THRESHOLD == 0.001
-    assert threshold(weights) == {('E1', 'D1')}
+    assert keep_above(weights) == {('E1', 'D1')}
     assert separation(weights) == (0.000999, 1e-3)
     assert separation({Connection('E1', 'D1'): 1.0}) == (0.0, 1.0)
     assert separation({Connection('E1', 'D1'): 0.0}) == (0.0, math.inf)

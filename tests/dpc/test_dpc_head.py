@@ -83,7 +83,7 @@ def test_published_weights(channels, weights, projected):
     assert conv_weights(head.context.cell) == weights
     assert conv_weights(head.context) == projected
     cost = head.context.cell.cost((65, 129), 256)
-    assert (cost.params, cost.params_projected) == (weights, projected)
+    assert (cost.parameters, cost.parameters_projected) == (weights, projected)
 
 
 @pytest.mark.parametrize('seed', range(10))
@@ -101,8 +101,8 @@ def test_cost_equals_what_the_module_does(seed, pooling):
             layer.register_forward_hook(count)
     module(torch.zeros(1, 6, 9, 17))
     cost = module.cost((9, 17), 4)
-    assert cost.params == conv_weights(module)
-    assert cost.macs == sum(macs)
+    assert cost.parameters == conv_weights(module)
+    assert cost.multiply_adds == sum(macs)
 
 
 @pytest.mark.parametrize('rate', [(1, 1), (1, 6), (6, 3), (18, 15), (3, 21), (9, 12), (8, 1)])

@@ -126,14 +126,14 @@ def test_bad_proxy_settings(change, message):
 @pytest.mark.parametrize(
     'change, message',
     [
-        (dict(objectives=['params']), "start with 'miou'"),
+        (dict(objectives=['parameters']), "start with 'miou'"),
         (dict(objectives=['miou', 'size']), 'different ones of'),
         (dict(objectives=['miou', 'miou']), 'different ones of'),
-        (dict(constraints=dict(miou=50)), 'may bound params, macs and latency'),
+        (dict(constraints=dict(miou=50)), 'may bound parameters, multiply_adds and latency'),
         (dict(sampler=dict(type='grid')), "unknown sampler 'grid'"),
         (dict(sampler=dict(type='tpe', explore=1)), "unknown argument.*'explore'"),
-        (dict(sampler=dict(type='paper', explore=2)), 'explore must lie'),
-        (dict(sampler=dict(type='paper', startup=-1)), 'startup must be'),
+        (dict(sampler=dict(type='local_search', explore=2)), 'explore must lie'),
+        (dict(sampler=dict(type='local_search', startup=-1)), 'startup must be'),
         (dict(spaces={}), "unknown key.*'spaces'"),
         (dict(retrain='./missing.py'), 'there is no .*missing.py'),
         (dict(space=dict(rates=[0])), 'positive integers'),

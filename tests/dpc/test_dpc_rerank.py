@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmseg_sparsemask.dpc.cell import Cell
 from mmseg_sparsemask.dpc.rerank import rank_correlation, run_rerank
 from mmseg_sparsemask.dpc.space import SearchSpace
-from mmseg_sparsemask.dpc.study import open_storage
+from mmseg_sparsemask.dpc.storage import open_storage
 
 SPACE = SearchSpace(branches=2, rates=(1, 2), grids=(1,))
 CELLS = ['-1:conv1x1 -1:sep3x3_1x1', '-1:sep3x3_2x2 0:conv1x1', '-1:conv1x1 -1:conv1x1']
@@ -25,7 +25,9 @@ def storage(tmp_path):
         trial = study.ask()
         for name, values in SPACE.choices().items():
             trial.suggest_categorical(name, values)
-        attrs = dict(cell=text, hash=cell.hash, miou=score, params=1, macs=1, latency=1.0)
+        attrs = dict(
+            cell=text, hash=cell.hash, miou=score, parameters=1, multiply_adds=1, latency=1.0
+        )
         for name, value in attrs.items():
             trial.set_user_attr(name, value)
         if repeat:

@@ -13,15 +13,17 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 from optuna.trial import TrialState
 
-from mmseg_sparsemask.dpc import search as search_module
+from mmseg_sparsemask.dpc import worker as worker_module
 from mmseg_sparsemask.dpc.cell import Cell
 from mmseg_sparsemask.dpc.proxy import ProxyResult, prepare_task
 from mmseg_sparsemask.dpc.report import pareto_front, ranking, write_report
 from mmseg_sparsemask.dpc.samplers import build_sampler
-from mmseg_sparsemask.dpc.search import Job, cost_of, identity, run_search, run_worker
+from mmseg_sparsemask.dpc.search import run_search
 from mmseg_sparsemask.dpc.settings import SearchSettings
 from mmseg_sparsemask.dpc.space import SearchSpace
-from mmseg_sparsemask.dpc.study import finished_trials, open_storage, open_study
+from mmseg_sparsemask.dpc.storage import open_storage
+from mmseg_sparsemask.dpc.study import finished_trials, open_study
+from mmseg_sparsemask.dpc.worker import Job, cost_of, run_worker, search_fingerprint
 
 SPACE = SearchSpace(branches=3, rates=(1, 2, 3), grids=(1, 2))
 
@@ -38,14 +40,14 @@ def score(cell):
 def fake(monkeypatch):
     trained = []
 
-    def train(task, cell, work_dir):
+    def train(task, cell, work_dir, report):
         trained.append(cell.hash)
         time.sleep(0.01)
         return ProxyResult(miou=float(score(cell)), curve=((6, float(score(cell))),), seconds=0.02)
 
-    monkeypatch.setattr(search_module, 'train_cell', train)
-    monkeypatch.setattr(search_module, 'measure_latency', lambda task, cell: float(len(cell)))
-    monkeypatch.setattr(search_module, 'POLL', 0.02)
+    monkeypatch.setattr(worker_module, 'train_cell', train)
+    monkeypatch.setattr(worker_module, 'measure_latency', lambda task, cell: float(len(cell)))
+    monkeypatch.setattr(worker_module, 'POLL', 0.02)
     return trained
 
 
@@ -74,7 +76,9 @@ def make_job(tiny, tmp_path):
 
 def study_of(job):
     storage = open_storage(job.storage, 1, 3)
-    return open_study(storage, job.study, job.settings.directions, identity(job.settings, job.task))
+    return open_study(
+        storage, job.study, job.settings.directions, search_fingerprint(job.settings, job.task)
+    )
 
 
 def work(job, count):
@@ -88,9 +92,9 @@ def work(job, count):
     return study_of(job)
 
 
-@pytest.mark.parametrize('kind', ['paper', 'random', 'tpe', 'nsga2'])
+@pytest.mark.parametrize('kind', ['local_search', 'random', 'tpe', 'nsga2'])
 def test_exact_counts_and_no_cell_twice(make_job, fake, kind):
-    objectives = ('miou', 'params') if kind == 'nsga2' else ('miou',)
+    objectives = ('miou', 'parameters') if kind == 'nsga2' else ('miou',)
     job = make_job(9, sampler=dict(type=kind), objectives=objectives)
     study = work(job, 3)
     assert len(finished_trials(study)) == 9
@@ -99,22 +103,13 @@ def test_exact_counts_and_no_cell_twice(make_job, fake, kind):
     for trial in finished_trials(study):
         cell = Cell.from_string(trial.user_attrs['cell'])
         assert trial.values[0] == score(cell)
-        assert trial.user_attrs['params'] == cost_of(job.task, cell).params
+        assert trial.user_attrs['parameters'] == cost_of(job.task, cell).parameters
     assert len(finished_trials(work(job, 2))) == 9  # nothing left to do
     more = work(Job(**{**vars(job), 'target': 12}), 2)
     assert len(finished_trials(more)) == 12
 
 
-def test_a_worker_killed_before_it_had_a_cell_leaves_nothing_to_run_again(make_job, fake):
-    job = make_job(3)
-    retry = dict(failed_trial=0, retry_history=[0])
-    study_of(job).add_trial(optuna.trial.create_trial(state=TrialState.WAITING, system_attrs=retry))
-    study = work(job, 1)
-    assert study.get_trials()[0].user_attrs == {'skipped': 'nothing to run again'}
-    assert len(finished_trials(study)) == len(fake) == 3
-
-
-@pytest.mark.parametrize('kind', ['paper', pytest.param('tpe', marks=pytest.mark.slow)])
+@pytest.mark.parametrize('kind', ['local_search', pytest.param('tpe', marks=pytest.mark.slow)])
 def test_a_whole_small_space(make_job, fake, kind):
     space = SearchSpace(branches=2, rates=(1,), grids=(1,))
     job = make_job(space.count_distinct, space=space, sampler=dict(type=kind))
@@ -138,11 +133,11 @@ def simulate(kind, seed, count, space=SPACE):
 
 def test_the_papers_mix_finds_better_cells():
     mean = {}
-    for kind in ('paper', 'random'):
+    for kind in ('local_search', 'random'):
         scores = [score(cell) for cell in simulate(kind, 0, 60, SearchSpace())]
         mean[kind] = sum(scores[:20]) / 20, sum(scores[-20:]) / 20
-    assert mean['paper'][1] > mean['paper'][0]
-    assert mean['paper'][1] > mean['random'][1]
+    assert mean['local_search'][1] > mean['local_search'][0]
+    assert mean['local_search'][1] > mean['random'][1]
 
 
 def test_draws_follow_the_number_of_the_trial():
@@ -151,11 +146,13 @@ def test_draws_follow_the_number_of_the_trial():
 
     assert draw(0) == draw(0) != draw(1)
     assert len({cell.hash for cell in draw(0)}) == 30
-    assert draw(0, 'paper')[:10] == draw(0)[:10]  # uniform until there is something to be near
+    assert (
+        draw(0, 'local_search')[:10] == draw(0)[:10]
+    )  # uniform until there is something to be near
 
 
 def test_mixing_share():
-    sampler = build_sampler(dict(type='paper', explore=0.25, startup=1), SearchSpace(), 0)
+    sampler = build_sampler(dict(type='local_search', explore=0.25, startup=1), SearchSpace(), 0)
     study = optuna.create_study(sampler=sampler, direction='maximize')
     first = study.ask(
         {
@@ -174,33 +171,33 @@ def test_mixing_share():
     assert 0.65 < near / 200 < 0.85
 
 
-@pytest.mark.parametrize('kind', ['paper', 'nsga2'])
+@pytest.mark.parametrize('kind', ['local_search', 'nsga2'])
 def test_constraints(make_job, fake, kind, tmp_path):
     bound = 300
-    job = make_job(8, sampler=dict(type=kind), constraints=dict(params=bound))
+    job = make_job(8, sampler=dict(type=kind), constraints=dict(parameters=bound))
     # What NSGA-II draws repeats with one worker only.
-    study = work(job, 2 if kind == 'paper' else 1)
-    if kind == 'paper':  # not even tried
-        assert all(t.user_attrs['params'] <= bound for t in finished_trials(study))
+    study = work(job, 2 if kind == 'local_search' else 1)
+    if kind == 'local_search':  # not even tried
+        assert all(t.user_attrs['parameters'] <= bound for t in finished_trials(study))
     result = write_report(study, job.settings, tmp_path / 'report')
-    assert cost_of(job.task, result['best']).params <= bound
+    assert cost_of(job.task, result['best']).parameters <= bound
     with open(tmp_path / 'report' / 'results.csv') as file:
         rows = list(csv.DictReader(file))
     for row in rows:
-        assert (row['feasible'] == 'True') == (int(row['params']) <= bound)
-    assert (tmp_path / 'report' / 'pareto_params.svg').exists()
+        assert (row['feasible'] == 'True') == (int(row['parameters']) <= bound)
+    assert (tmp_path / 'report' / 'pareto_parameters.svg').exists()
 
 
 def test_a_failing_cell_does_not_end_the_search(make_job, fake, monkeypatch):
-    good, calls = search_module.train_cell, collections.Counter()
+    good, calls = worker_module.train_cell, collections.Counter()
 
-    def sometimes(task, cell, work_dir):
+    def sometimes(task, cell, work_dir, report):
         calls['n'] += 1
         if calls['n'] in (2, 5):
             raise RuntimeError('out of memory')
-        return good(task, cell, work_dir)
+        return good(task, cell, work_dir, report)
 
-    monkeypatch.setattr(search_module, 'train_cell', sometimes)
+    monkeypatch.setattr(worker_module, 'train_cell', sometimes)
     study = work(make_job(4), 1)
     assert len(finished_trials(study)) == 4
     errors = [t.user_attrs['error'] for t in study.trials if t.state == TrialState.FAIL]
@@ -208,10 +205,10 @@ def test_a_failing_cell_does_not_end_the_search(make_job, fake, monkeypatch):
 
 
 def test_an_error_that_stays_is_raised(make_job, fake, monkeypatch):
-    def never(task, cell, work_dir):
+    def never(task, cell, work_dir, report):
         raise RuntimeError('no such device')
 
-    monkeypatch.setattr(search_module, 'train_cell', never)
+    monkeypatch.setattr(worker_module, 'train_cell', never)
     job = make_job(6)
     with pytest.raises(RuntimeError, match='no such device'):
         run_worker(job)
@@ -234,7 +231,7 @@ def test_report(make_job, fake, tmp_path):
     assert names == {
         'results.csv',
         'history.svg',
-        'pareto_params.svg',
+        'pareto_parameters.svg',
         'cell.json',
         'cell.svg',
         'retrain.py',
@@ -255,20 +252,22 @@ def test_report(make_job, fake, tmp_path):
 
 def test_pareto_front_by_exhaustion(make_job, fake):
     trials = finished_trials(work(make_job(12), 1))
-    front = {t.number for t in pareto_front(trials, 'params')}
+    front = {t.number for t in pareto_front(trials, 'parameters')}
 
     def beats(a, b):
         ahead = a.user_attrs['miou'] >= b.user_attrs['miou']
-        cheaper = a.user_attrs['params'] <= b.user_attrs['params']
+        cheaper = a.user_attrs['parameters'] <= b.user_attrs['parameters']
         strictly = (
             a.user_attrs['miou'] > b.user_attrs['miou']
-            or a.user_attrs['params'] < b.user_attrs['params']
+            or a.user_attrs['parameters'] < b.user_attrs['parameters']
         )
         return ahead and cheaper and strictly
 
-    points = {(t.user_attrs['miou'], t.user_attrs['params']): t.number for t in reversed(trials)}
+    points = {
+        (t.user_attrs['miou'], t.user_attrs['parameters']): t.number for t in reversed(trials)
+    }
     kept = {
-        points[(t.user_attrs['miou'], t.user_attrs['params'])]
+        points[(t.user_attrs['miou'], t.user_attrs['parameters'])]
         for t in trials
         if not any(beats(other, t) for other in trials)
     }
@@ -282,7 +281,7 @@ def test_studies_that_do_not_compare(make_job, fake):
     with pytest.raises(ValueError, match='was started with space='):
         study_of(other)
     storage = open_storage(job.storage, 1, 3)
-    changed = {**identity(job.settings, job.task), 'caches': {'train': 'x', 'val': 'y'}}
+    changed = {**search_fingerprint(job.settings, job.task), 'caches': {'train': 'x', 'val': 'y'}}
     with pytest.raises(ValueError, match='caches=.*backbone checkpoint'):
         open_study(storage, job.study, job.settings.directions, changed)
 

@@ -16,7 +16,8 @@ import pytest
 from optuna.trial import TrialState
 from reference.tiny import free_port
 
-from mmseg_sparsemask.dpc.study import finished_trials, is_finished, open_storage
+from mmseg_sparsemask.dpc.storage import open_storage
+from mmseg_sparsemask.dpc.study import finished_trials, is_finished
 
 ROOT = Path(__file__).parents[2]
 ENV = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}

@@ -2,12 +2,15 @@
 
 import json
 import re
+import subprocess
+import sys
 from xml.etree import ElementTree
 
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
+from mmseg.apis import init_model
 from reference import tiny
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -17,12 +20,17 @@ from mmseg_sparsemask.engine.hooks.prune_hook import PruneHook
 from mmseg_sparsemask.engine.pruning import (
     HISTORY_KEY,
     find_supernet,
-    load_search,
+    prune_supernet,
+    write_configs,
     write_results,
 )
+from mmseg_sparsemask.engine.saved_search import SEARCH_KEY, load_search
+from mmseg_sparsemask.engine.validation import validate
 
 STAGES = {'D5': ['E5', 'G'], 'D1': ['E1', 'E3', 'D5']}
-RESULTS = {'connectivity.json', 'connectivity.svg', 'connection_weights.svg', 'retrain.py'}
+FIGURES = {'connectivity.json', 'connectivity.svg', 'connection_weights.svg'}
+CONFIGS = {'retrain.py', 'finetune.py'}
+RESULTS = {*FIGURES, *CONFIGS, 'pruned.pth'}
 
 #: Weights stay where a test puts them, but for the small steps of the optimiser.
 STILL = {
@@ -94,7 +102,7 @@ def test_log(searched):
         assert float(dropped) < 1e-3 and float(kept) == 0.75
     # The toolbox's own line of the iteration shows them too.
     (line,) = re.findall(r'Iter\(train\) \[3/7\].*', text)
-    assert 'connections: 5' in line and f'decoder_params: {cost.parameters}' in line
+    assert 'connections: 5' in line and f'decoder_parameters: {cost.parameters}' in line
 
 
 def test_summary_table(searched):
@@ -103,7 +111,12 @@ def test_summary_table(searched):
     assert re.search(r'\| D5 +\| 32 +\| E5 \(0\.75\) G \(0\.75\)', table)
     assert re.search(r'\| D1 +\| 2 +\| E1 \(0\.75\) E3 \(0\.75\) D5 \(0\.75\)', table)
     assert '5 of 30 connections, 1,384 decoder parameters (supernet: 7,512)' in table
-    assert f'retrain with: python tools/train.py {searched[0]}/retrain.py' in table
+    assert (
+        f'as it is: python tools/test.py {searched[0]}/finetune.py {searched[0]}/pruned.pth'
+        in table
+    )
+    assert f'train further: python tools/train.py {searched[0]}/finetune.py' in table
+    assert f'or from scratch: python tools/train.py {searched[0]}/retrain.py' in table
 
 
 def test_message_hub(searched):
@@ -111,7 +124,7 @@ def test_message_hub(searched):
     assert hub.get_scalar('train/connections').data[0].tolist() == [5, 5]
     assert hub.get_scalar('train/smallest_kept').current() == pytest.approx(0.75, abs=1e-3)
     assert hub.get_scalar('train/largest_dropped').current() < 1e-3
-    assert hub.get_scalar('train/decoder_params').current() == 1384
+    assert hub.get_scalar('train/decoder_parameters').current() == 1384
     history = hub.get_info(HISTORY_KEY)
     assert history['steps'] == [0, 3, 6, 7]
     assert [len(record) for record in history['weights']] == [30] * 4
@@ -144,7 +157,9 @@ def test_heat_map_reaches_every_backend(searched):
     (image,) = board.Images('connection_weights')
     assert image.step == 6 and image.width > 100 and image.height > 50
     assert [(e.step, e.value) for e in board.Scalars('connections')][:2] == [(3, 5.0), (4, 5.0)]
-    assert {'largest_dropped', 'smallest_kept', 'decoder_params'} <= set(board.Tags()['scalars'])
+    assert {'largest_dropped', 'smallest_kept', 'decoder_parameters'} <= set(
+        board.Tags()['scalars']
+    )
 
 
 def test_retrain_config_trains(searched):
@@ -170,9 +185,9 @@ def test_retrain_config_moves_with_its_project(searched, tmp_path, monkeypatch):
     (project / 'work').mkdir()
     tiny.write_configs(project / 'configs')
     monkeypatch.chdir(project)
-    write_results(
-        find_supernet(searched[1].model), 'work', 1e-3, retrain_config='configs/sparse.py'
-    )
+    head = find_supernet(searched[1].model)
+    files = write_configs(prune_supernet(head, 1e-3, False), 'work', 'configs/sparse.py')
+    assert [str(path) for path in files] == ['work/retrain.py', 'work/finetune.py']
     assert "_base_ = ['../configs/sparse.py']" in (project / 'work/retrain.py').read_text()
     project.rename(tmp_path / 'elsewhere')
     cfg = Config.fromfile(tmp_path / 'elsewhere/work/retrain.py')
@@ -182,13 +197,131 @@ def test_retrain_config_moves_with_its_project(searched, tmp_path, monkeypatch):
 
 def test_the_same_later_from_the_checkpoint(searched, tmp_path):
     search = load_search(searched[0] / 'iter_7.pth')
-    assert search.hook['interval'] == 3 and search.iteration == 7
+    assert search.hook['threshold'] == 1e-3 and search.meta['iter'] == 7
     hub = searched[1].message_hub
     assert search.history.steps == [0, 3, 6, 7][: len(search.history.steps)]
     assert search.history.weights == hub.get_info(HISTORY_KEY)['weights'][:3]
-    later = write_results(search.head, tmp_path, 1e-3, history=search.history)
+    later = prune_supernet(search.head, 1e-3, False)
     assert later == load(searched[0] / 'connectivity.json')
-    assert files_of(tmp_path) == RESULTS - {'retrain.py'}
+    write_results(search.head, later, tmp_path, search.history)
+    assert files_of(tmp_path) == FIGURES
+
+
+def test_pruned_network_is_saved_whole(searched):
+    work_dir, runner = searched
+    saved = torch.load(work_dir / 'pruned.pth', weights_only=True)
+    assert (
+        saved['meta']['dataset_meta']['classes']
+        == runner.train_dataloader.dataset.metainfo['classes']
+    )
+    assert saved['meta']['iteration'] == 7 and saved['meta']['largest_difference'] < 1e-5
+    pruned = init_model(work_dir / 'finetune.py', str(work_dir / 'pruned.pth'), device='cpu')
+    model = runner.model.eval()
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        expected = model.decode_head(model.extract_feat(images))
+        found = pruned.decode_head(pruned.extract_feat(images))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    assert set(saved['state_dict']) == set(pruned.state_dict())
+
+
+def test_the_tool_writes_the_same_network(searched, tmp_path):
+    """Without data, from a checkpoint of the same iteration."""
+    command = [sys.executable, tiny.ROOT / 'tools/prune.py', searched[0] / 'iter_7.pth']
+    done = subprocess.run(
+        [*map(str, command), '--out-dir', str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env=tiny.environment(),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert files_of(tmp_path) == RESULTS
+    one, other = (torch.load(f / 'pruned.pth', weights_only=True) for f in (searched[0], tmp_path))
+    assert one['meta']['dataset_meta'] == other['meta']['dataset_meta']
+    assert one['state_dict'].keys() == other['state_dict'].keys()
+    for name, value in one['state_dict'].items():
+        assert torch.equal(value, other['state_dict'][name]), name
+    assert re.search(r'\| supernet .*\| +30 \|', done.stdout)
+    assert 'differ by at most' in done.stdout and 'not equal' not in done.stdout
+
+
+def validated_runner(folder, iterations, **options):
+    folder.mkdir(exist_ok=True)
+    config = tiny.write_configs(folder, iterations)
+    still = {key: value for key, value in STILL.items() if not key.startswith('val_')}
+    options = {f'custom_hooks.0.{k}': v for k, v in options.items()}
+    runner = Runner.from_cfg(tiny.load(config, folder / 'w', **still, **options))
+    put_weights(runner, STAGES, 0.0)
+    return runner
+
+
+@pytest.mark.parametrize(
+    ('begin', 'titles'),
+    [
+        (1, ['validating the pruned network']),
+        (100, ['validating the supernet', 'validating the pruned network']),
+    ],
+    ids=['just validated', 'never validated'],
+)
+def test_scores_side_by_side(tmp_path, monkeypatch, begin, titles):
+    ran = []
+
+    def counted(runner, model, title):
+        ran.append(title)
+        return validate(runner, model, title)
+
+    monkeypatch.setattr(prune_hook, 'validate', counted)
+    runner = validated_runner(tmp_path, 5)
+    runner.train_loop.val_begin = begin
+    runner.train()
+    assert ran == titles
+    text = log_of(tmp_path / 'w')
+    table = text[text.index('pruned\n') :]
+    rows = {
+        name: re.search(rf'\| {name} +\| +(\d+) \| +([\d,]+) \|(.*)\|', table).groups()
+        for name in ('supernet', 'pruned')
+    }
+    assert [row[:2] for row in rows.values()] == [('30', '7,512'), ('5', '1,384')]
+    # Nothing but zeros was dropped: to the two digits shown they are equal.
+    assert rows['supernet'][2] == rows['pruned'][2]
+    assert 'mIoU' in table
+    head = runner.model.decode_head
+    assert type(head).__name__ == 'FDNHead'
+
+
+def test_a_pruned_network_that_differs_says_so(tmp_path):
+    runner = validated_runner(tmp_path, 5, threshold=0.8)
+    with torch.no_grad():
+        find_supernet(runner.model).connections.raw['D1'][0] = 1.9
+    runner.train()
+    text = log_of(tmp_path / 'w')
+    assert 'weights above 0 were dropped or stages merged, so the decoders are not equal' in text
+
+
+def test_validation_can_be_switched_off(tmp_path):
+    validated_runner(tmp_path, 3, validate=False).train()
+    text = log_of(tmp_path / 'w')
+    assert 'mIoU' not in text[text.index('pruned\n') :]
+    assert files_of(tmp_path / 'w') == RESULTS
+
+
+def test_averaged_weights_are_what_is_pruned(tmp_path):
+    """With an EMAHook, the hook and the tool see the same weights: the averaged ones."""
+    folder = tmp_path
+    config = tiny.write_configs(folder, 6)
+    cfg = tiny.load(config, folder / 'w', **STILL)
+    cfg.custom_hooks.append(dict(type='EMAHook', momentum=0.5))
+    runner = Runner.from_cfg(cfg)
+    put_weights(runner, STAGES, 0.0)
+    runner.train()
+    head = find_supernet(runner.model)
+    found = load(folder / 'w/connectivity.json')
+    search = load_search(folder / 'w/iter_6.pth')
+    assert prune_supernet(search.head, 1e-3, False) == found
+    saved = torch.load(folder / 'w/pruned.pth', weights_only=True)['state_dict']
+    averaged = search.state['decode_head.conv_seg.weight']
+    assert torch.equal(saved['decode_head.conv_seg.weight'], averaged)
+    assert not torch.equal(averaged, head.conv_seg.weight)
 
 
 def test_resume_keeps_the_history(searched, tmp_path):
@@ -208,10 +341,10 @@ def test_stops_when_converged(tmp_path):
     runner.train()
     assert runner.iter == 9
     assert 'converged: 5 connections for 2 checks; stopping here' in log_of(tmp_path / 'w')
-    assert files_of(tmp_path / 'w') == RESULTS - {'retrain.py'}
+    assert files_of(tmp_path / 'w') == RESULTS - CONFIGS
     # What was found can be pruned again from a checkpoint of the same iteration.
     assert (tmp_path / 'w/last_checkpoint').read_text().endswith('iter_9.pth')
-    assert load_search(tmp_path / 'w/iter_9.pth').iteration == 9
+    assert load_search(tmp_path / 'w/iter_9.pth').meta['iter'] == 9
 
 
 def test_a_resumed_search_stops_where_it_would_have(tmp_path):
@@ -221,6 +354,63 @@ def test_a_resumed_search_stops_where_it_would_have(tmp_path):
     runner._resume, runner._load_from = True, str(tmp_path / 'w/iter_8.pth')
     runner.train()
     assert runner.iter == 9
+
+
+def test_a_stopped_search_stays_stopped(tmp_path):
+    make_runner(tmp_path, iterations=20, stop_after=2).train()
+    found = load(tmp_path / 'w/connectivity.json')
+    for _ in range(2):
+        runner = make_runner(tmp_path, iterations=20, stop_after=2)
+        runner._resume, runner._load_from = True, str(tmp_path / 'w/iter_9.pth')
+        runner.train()
+        assert runner.iter == 9
+        assert not (tmp_path / 'w/iter_12.pth').exists()
+        assert load(tmp_path / 'w/connectivity.json') == found
+    assert 'converged before: 5 connections' in log_of(tmp_path / 'w')
+    assert not (tmp_path / 'w/earlier').exists()
+
+
+def test_results_of_an_earlier_search_are_kept(searched, tmp_path):
+    make_runner(tmp_path, 3).train()
+    before = {name: (tmp_path / 'w' / name).read_bytes() for name in RESULTS}
+    make_runner(tmp_path, 4, {'D1': ['E1', 'E2']}).train()
+    kept = tmp_path / 'w/earlier/1'
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
+    assert files_of(tmp_path / 'w') == RESULTS
+    assert 'the results of an earlier search were moved to' in log_of(tmp_path / 'w')
+
+
+def test_infinite_weights_are_reported(tmp_path):
+    runner = make_runner(tmp_path, 3)
+    head = find_supernet(runner.model)
+    with torch.no_grad():
+        head.connections.raw['D1'][0] = float('inf')
+    with pytest.raises(ValueError, match=r'expected finite numbers, got .*inf.* in raw\.D1'):
+        head.connection_weights()
+
+
+def test_a_checkpoint_runs_nothing(searched, tmp_path):
+    """Neither its config nor the names in its description of the search."""
+    made = tmp_path / 'made'
+    whole = torch.load(searched[0] / 'iter_7.pth', weights_only=False)
+    whole['meta']['cfg'] = f'open({str(made)!r}, "w")\n'
+    path = tmp_path / 'a.pth'
+    torch.save(whole, path)
+    assert prune_supernet(load_search(path).head, 1e-3, False) == load(
+        searched[0] / 'connectivity.json'
+    )
+    whole['meta'][SEARCH_KEY]['head']['connections'] = dict(
+        type='subprocess.run', args=['touch', str(made)]
+    )
+    torch.save(whole, path)
+    with pytest.raises(ValueError, match="'subprocess.run' is not the name of a registered"):
+        load_search(path)
+    del whole['meta'][SEARCH_KEY]
+    torch.save(whole, path)
+    with pytest.raises(ValueError, match=r'does not describe its search; .*--config'):
+        load_search(path)
+    assert load_search(path, str(searched[0] / '../search.py')).hook['interval'] == 3
+    assert not made.exists()
 
 
 def test_stops_after_the_epoch(tmp_path):
@@ -239,7 +429,7 @@ def test_stops_after_the_epoch(tmp_path):
     assert (runner.epoch, runner.iter) == (2, 12)
     text = log_of(tmp_path / 'w')
     assert text.count('checks; stopping after this epoch') == 1
-    assert load_search(tmp_path / 'w/epoch_2.pth').iteration == 12
+    assert load_search(tmp_path / 'w/epoch_2.pth').meta['iter'] == 12
     assert files_of(tmp_path / 'w') == RESULTS
 
 
@@ -269,7 +459,7 @@ def test_everything_pruned_leaves_no_file(tmp_path):
     assert files_of(tmp_path / 'w') == set()
     assert 'if pruned now: 0 of 30 connections' in log_of(tmp_path / 'w')
     # The search itself is not lost.
-    assert load_search(tmp_path / 'w/iter_4.pth').iteration == 4
+    assert load_search(tmp_path / 'w/iter_4.pth').meta['iter'] == 4
 
 
 def test_other_processes_write_nothing(tmp_path, monkeypatch):
@@ -296,7 +486,7 @@ def test_merging(tmp_path):
 def test_pictures_can_be_switched_off_without_a_visualiser_backend(tmp_path):
     runner = make_runner(tmp_path, 3, image_interval=0, retrain_config=None)
     runner.train()
-    assert files_of(tmp_path / 'w') == RESULTS - {'retrain.py'}
+    assert files_of(tmp_path / 'w') == RESULTS - CONFIGS
 
 
 @pytest.mark.parametrize(

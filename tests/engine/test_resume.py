@@ -4,10 +4,11 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
-from reference import tiny
+from reference import kill_and_resume, tiny
 
 import mmseg_sparsemask  # noqa: F401
 from mmseg_sparsemask.connectivity import load
@@ -63,18 +64,6 @@ def checkpoint(path):
     return torch.load(path, map_location='cpu', weights_only=True)
 
 
-def tensors(value, prefix=''):
-    """Every tensor and number below a nested value, by path."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from tensors(inner, f'{prefix}.{key}')
-    elif isinstance(value, (list, tuple)):
-        for place, inner in enumerate(value):
-            yield from tensors(inner, f'{prefix}.{place}')
-    elif isinstance(value, (torch.Tensor, int, float)):
-        yield prefix, value
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='needs kill -9')
 def test_killed_and_resumed_equals_straight(tmp_path):
@@ -100,7 +89,7 @@ def test_killed_and_resumed_equals_straight(tmp_path):
     ours = checkpoint(work_dir / 'iter_12.pth')
     theirs = checkpoint(tmp_path / 'straight/iter_12.pth')
     for part in ('state_dict', 'optimizer', 'param_schedulers'):
-        mine, other = dict(tensors(ours[part])), dict(tensors(theirs[part]))
+        mine, other = (dict(kill_and_resume.tensors(c[part])) for c in (ours, theirs))
         assert mine.keys() == other.keys() and mine
         for name, value in mine.items():
             same = (
@@ -126,3 +115,35 @@ def test_killed_and_resumed_equals_straight(tmp_path):
 
 def without_dates(text):
     return re.sub(r'<dc:date>.*?</dc:date>', '', text)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='needs kill -9')
+@pytest.mark.parametrize('job', ['search', 'search, workers', 'search, workers, passes'])
+def test_as_shipped(tmp_path, job):
+    """With random flips; killed before and after the second pass over the data begins."""
+    reference = kill_and_resume.straight(job, tmp_path)
+    for after in (4, 8):
+        work_dir = tmp_path / f'killed_{after}'
+        status = kill_and_resume.killed_and_resumed(job, tmp_path, work_dir, after, 0.05)
+        assert status == 0, Path(f'{work_dir}.log').read_text()[-3000:]
+        compared, differ = kill_and_resume.differences(work_dir, reference.work_dir)
+        assert compared > 500 and not differ
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='needs kill -9')
+def test_fine_tuning(tmp_path):
+    """Killed before its first checkpoint it starts again from pruned.pth, later it goes on."""
+    kill_and_resume.straight('search', tmp_path)
+    job = 'fine-tuning, workers'
+    reference = kill_and_resume.straight(job, tmp_path)
+    for after, words in ((1, 'no last_checkpoint to resume from; starting'), (5, 'iter: 3')):
+        work_dir = tmp_path / f'killed_{after}'
+        status = kill_and_resume.killed_and_resumed(job, tmp_path, work_dir, after, 0.05)
+        log = Path(f'{work_dir}.log').read_text()
+        assert status == 0, log[-3000:]
+        resumed = log[log.rindex('Distributed launcher') :] if after == 5 else log
+        assert words in resumed
+        compared, differ = kill_and_resume.differences(work_dir, reference.work_dir)
+        assert compared > 500 and not differ

@@ -12,9 +12,9 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import METRICS
 
 import mmseg_sparsemask  # noqa: F401
-from mmseg_sparsemask.evaluation import saliency
-from mmseg_sparsemask.evaluation.edge_scores import default_thresholds, evaluate_image, summarise
-from mmseg_sparsemask.evaluation.workers import WorkerPool, gather
+from mmseg_sparsemask.edges.scores import default_thresholds, evaluate_image, summarise
+from mmseg_sparsemask.edges.workers import WorkerPool, gather
+from mmseg_sparsemask.saliency import scores as saliency
 
 N = 5
 

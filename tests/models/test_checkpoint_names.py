@@ -67,5 +67,5 @@ def test_names_and_shapes(kind, names):
     head = MODELS.build(config)
     assert {name: tuple(value.shape) for name, value in head.state_dict().items()} == names
     if kind == 'FDNHead':
-        assert head.connectivity.consumers('E2') == ('D2', 'D1')
+        assert head.connectivity.users('E2') == ('D2', 'D1')
         assert head.connections.step.dtype == torch.int64

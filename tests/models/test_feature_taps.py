@@ -119,10 +119,22 @@ def test_features_before_the_activation_are_not_overwritten(training):
     deep_before.sum().backward()  # and autograd still has what it needs
 
 
-def test_activations_stay_in_place_where_nothing_is_lost():
-    """In-place activations save memory; they are only given up when a tap would change."""
-    inplace = [m for m in build(TINY, MBV2).modules() if getattr(m, 'inplace', False)]
-    assert inplace
+@pytest.mark.parametrize('features', [MBV2, ['conv1.bn', 'conv1', 'conv2.bn']])
+def test_activations_stay_in_place(features):
+    """They save memory; only the tap that one of them overwrites is copied."""
+
+    def in_place(module):
+        return sum(getattr(m, 'inplace', False) is True for m in module.modules())
+
+    taps = build(TINY, features)
+    assert in_place(taps) == in_place(MODELS.build(TINY)) > 0
+    copied = [
+        name
+        for name, module in taps.backbone.named_modules()
+        for hook in module._forward_hooks.values()
+        if hook.overwritten
+    ]
+    assert copied == [name for name in features if name.endswith('.bn')]
 
 
 def test_reused_activation_gives_its_last_output():

@@ -10,10 +10,10 @@ from mmseg.registry import MODELS
 from scipy import stats
 
 from mmseg_sparsemask.connectivity import preset
+from mmseg_sparsemask.models.connections.counter_noise import counter_noise
 from mmseg_sparsemask.models.connections.relaxed_connections import (
     RelaxedConnections,
     clamp_inclusive,
-    counter_noise,
 )
 
 CONNECTIVITY = preset('fdn', (2, 4, 8))

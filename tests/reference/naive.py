@@ -103,7 +103,7 @@ def naive_copy(head):
 
 def connection_statistics(head, source, stage):
     """Running mean and variance (K,) that a supernet keeps for one connection."""
-    place = head.connectivity.consumers(source).index(stage)
+    place = head.connectivity.users(source).index(stage)
     rows = slice(place * head.channels, (place + 1) * head.channels)
     norm = head.connection_norms[source]
     return norm.running_mean[rows], norm.running_var[rows]

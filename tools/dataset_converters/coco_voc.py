@@ -2,8 +2,6 @@
 
 import argparse
 
-from mmseg_sparsemask.datasets.coco_voc import convert_coco
-
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
@@ -18,6 +16,8 @@ def parse_args(argv=None):
 
 def main(argv=None):
     args = parse_args(argv)
+    from mmseg_sparsemask.datasets.coco_voc import convert_coco
+
     try:
         count = convert_coco(args.annotations, args.out_dir, args.split, args.min_pixels)
     except (OSError, ValueError) as error:

@@ -2,8 +2,6 @@
 
 import argparse
 
-from mmseg_sparsemask.datasets.saliency_converters import convert_msra_b
-
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
@@ -17,6 +15,8 @@ def parse_args():
 
 def main():
     args = parse_args()
+    from mmseg_sparsemask.saliency.converters import convert_msra_b
+
     lists = dict(train=args.train, val=args.val, test=args.test)
     try:
         counts = convert_msra_b(args.source, lists, args.out_dir)

@@ -2,8 +2,6 @@
 
 import argparse
 
-from mmseg_sparsemask.datasets.pascal_person_part import convert_pascal_part
-
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
@@ -16,6 +14,8 @@ def parse_args():
 
 def main():
     args = parse_args()
+    from mmseg_sparsemask.datasets.pascal_person_part import convert_pascal_part
+
     try:
         counts = convert_pascal_part(args.voc, args.annotations, args.out_dir, args.lists)
     except (OSError, ValueError) as error:

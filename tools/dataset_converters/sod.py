@@ -2,8 +2,6 @@
 
 import argparse
 
-from mmseg_sparsemask.datasets.saliency_converters import join_sod
-
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
@@ -15,6 +13,8 @@ def parse_args():
 
 def main():
     args = parse_args()
+    from mmseg_sparsemask.saliency.converters import join_sod
+
     try:
         counts = join_sod(args.bsds, args.masks, args.out_dir)
     except (OSError, ValueError) as error:

@@ -7,6 +7,7 @@ import torch
 from mmengine.config import DictAction
 
 import mmseg_sparsemask  # noqa: F401
+from mmseg_sparsemask.deployment.deployed import deployed_segmentor
 from mmseg_sparsemask.deployment.export import (
     SUFFIXES,
     TOLERANCE,
@@ -17,13 +18,12 @@ from mmseg_sparsemask.deployment.export import (
     smallest_image,
     trace,
 )
-from mmseg_sparsemask.deployment.plain import plain_segmentor
+from mmseg_sparsemask.deployment.onnx_predictor import read_image
 from mmseg_sparsemask.deployment.predictor import (
     images_of_test_set,
     load_model,
     metadata_of,
     network_input,
-    read_image,
 )
 
 #: Images taken from the test data set when none are given.
@@ -34,6 +34,11 @@ def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file path')
     parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='read a checkpoint that may run code while it is read',
+    )
     parser.add_argument(
         '--format', nargs='+', choices=list(SUFFIXES), default=['onnx'], help='what to write'
     )
@@ -91,12 +96,12 @@ def run(args):
     if args.out is None and '://' in args.checkpoint:
         raise ValueError('the checkpoint is no local file: say with --out where to write')
     out = args.out or Path(args.checkpoint)
-    model = load_model(args.config, args.checkpoint, args.cfg_options)
+    model = load_model(args.config, args.checkpoint, args.cfg_options, args.trust_checkpoint)
     size = args.shape or model.cfg.model.get('data_preprocessor', {}).get('size') or (512, 512)
     size = (int(size[0]), int(size[-1]))
     print(f'reading images, folding and tracing with {size[0]}x{size[1]} ...', flush=True)
     real = real_inputs(model, args.images)
-    segmentor = plain_segmentor(model, size)
+    segmentor = deployed_segmentor(model, size)
     smallest = smallest_image(segmentor)
     for name, image in real.items():
         if min(image.shape[-2:]) < smallest:

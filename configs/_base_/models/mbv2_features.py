@@ -1,10 +1,11 @@
-# MobileNet-V2 with its nine features, finest first, from scratch. A config adds the decode head and
-# the size of its crops: model = dict(data_preprocessor=dict(size=...), decode_head=...).
-_base_ = './segmentor.py'
+# MobileNet-V2 with its nine features, finest first, from its ImageNet weights. A config adds the
+# decode head and the size of its crops: model = dict(data_preprocessor=dict(size=...),
+# decode_head=...). To train from scratch: backbone=dict(backbone=dict(init_cfg=None)).
+_base_ = ['./segmentor.py', './mbv2_imagenet.py']
 model = dict(
     backbone=dict(
         type='FeatureTaps',
-        backbone=dict(type='mmpretrain.MobileNetV2'),
+        backbone=dict(type='mmpretrain.MobileNetV2', init_cfg={{_base_.mbv2_imagenet}}),
         features=[
             'conv1',
             'layer1',

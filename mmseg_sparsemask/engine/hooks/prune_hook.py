@@ -3,26 +3,44 @@
 from __future__ import annotations
 
 import os.path as osp
+from pathlib import Path
 from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop
 from mmseg.registry import HOOKS
+from torch import nn
 
 from mmseg_sparsemask.connectivity.draw import draw_weights
+from mmseg_sparsemask.engine.budget import (
+    budget_table,
+    check_budgets,
+    log_budgets,
+    write_budget_figures,
+)
+from mmseg_sparsemask.engine.inheritance import largest_difference, write_pruned
 from mmseg_sparsemask.engine.pruning import (
     HISTORY_KEY,
+    RESULTS,
     PruneStatus,
     WeightHistory,
     find_supernet,
+    inheritance_table,
     next_steps,
     prune_status,
+    prune_supernet,
+    searched_model,
     summary_table,
+    write_configs,
     write_results,
 )
+from mmseg_sparsemask.engine.saved_search import HOOK_SETTINGS, SEARCH_KEY, describe_search
+from mmseg_sparsemask.engine.validation import evaluating, validate
+from mmseg_sparsemask.models.inheritance import pruned_head
 from mmseg_sparsemask.utils.figures import figure_to_array
 from mmseg_sparsemask.utils.files import check_work_dir
+from mmseg_sparsemask.utils.work_dir import keep_earlier
 
 
 @HOOKS.register_module()
@@ -34,13 +52,25 @@ class PruneHook(Hook):
     log and the visualiser; every `image_interval`, the heat map of the weights.
 
     After training, in the work directory: ``connectivity.json``, ``connectivity.svg`` (the graph),
-    ``connection_weights.svg`` (the weights over time), ``retrain.py``, and a table in the log.
+    ``connection_weights.svg`` (the weights over time), ``pruned.pth`` (the network with the pruned
+    decoder and the supernet's weights), ``finetune.py`` to train that further, ``retrain.py`` to
+    train the decoder from scratch; and tables in the log. With an `EMAHook` all of it is about the
+    averaged weights, which are validated and saved, too. The files of an earlier search that is not
+    resumed go to a folder ``earlier/`` before training starts.
+
+    If a loss of the supernet asks for a budget (`BudgetLoss`), the decoder is cut to it, and the
+    log, the visualiser and ``budget.svg`` show what pruning would have cost over the search.
 
     Args:
         threshold: Sigma: connections of smaller weight are dropped. In (0, 1).
         merge: Also merge stages with equal inputs and drop subsumed ones.
         retrain_config: Config that retrain.py inherits, in a config
             ``'{{ fileDirname }}/sparsemask_mbv2_voc.py'``; None writes no retrain.py.
+        finetune_config: Config that finetune.py inherits with its schedule as it is. None takes
+            the retrain config and a part of its iterations and learning rate.
+        validate: At the end, run the validation on the pruned network, and on the supernet unless
+            that was just done, and show the scores side by side. Without a validation loop there
+            is nothing to run.
         interval: Iterations between checks.
         image_interval: Iterations between heat maps in the visualiser; 0 for none.
         stop_after: Stop training once this many checks in a row found the weights separated and
@@ -49,17 +79,22 @@ class PruneHook(Hook):
             the largest dropped.
 
     Raises:
-        ValueError: An argument out of its range; the model has no FDNHead; the retrain config
-            does not exist; the work directory cannot be written. All before training starts.
+        ValueError: An argument out of its range; the model has no FDNHead; a config does not
+            exist; the work directory cannot be written; a budget that counts with another
+            threshold. All before training starts.
     """
 
-    priority = 'NORMAL'
+    # After the EMAHook (NORMAL), whose average it reads; before the LoggerHook (BELOW_NORMAL),
+    # which shows its numbers.
+    priority = 55
 
     def __init__(
         self,
         threshold: float = 1e-3,
         merge: bool = False,
         retrain_config: str | None = None,
+        finetune_config: str | None = None,
+        validate: bool = True,
         interval: int = 100,
         image_interval: int = 500,
         stop_after: int | None = None,
@@ -80,23 +115,33 @@ class PruneHook(Hook):
         self.threshold = threshold
         self.merge = merge
         self.retrain_config = retrain_config
+        self.finetune_config = finetune_config
+        self.validate = validate
         self.interval = interval
         self.image_interval = image_interval
         self.stop_after = stop_after
         self.separation = separation
         self._history = WeightHistory()
+        self._validated: tuple[int, dict[str, float]] | None = None
         self._last_live = -1
         self._steady_checks = 0
 
     def before_train(self, runner: Any) -> None:
         """Check what the end will need, and take up the history of a resumed run."""
-        head = find_supernet(runner.model)
+        head = find_supernet(searched_model(runner))
+        check_budgets(head, self.threshold)
         check_work_dir(runner.work_dir)
-        if self.retrain_config is not None and not osp.isfile(self.retrain_config):
-            raise ValueError(
-                f'retrain_config: {self.retrain_config} does not exist; name a config file, in a '
-                "config as '{{ fileDirname }}/NAME.py'"
-            )
+        for name in ('retrain_config', 'finetune_config'):
+            config = getattr(self, name)
+            if config is not None and not osp.isfile(config):
+                raise ValueError(
+                    f'{name}: {config} does not exist; name a config file, in a config as '
+                    "'{{ fileDirname }}/NAME.py'"
+                )
+        if runner.iter == 0 and is_main_process():
+            kept = keep_earlier(runner.work_dir, RESULTS)
+            if kept is not None:
+                runner.logger.info(f'the results of an earlier search were moved to {kept}')
         saved = runner.message_hub.runtime_info.get(HISTORY_KEY, {'steps': [], 'weights': []})
         self._history = WeightHistory(list(saved['steps']), list(saved['weights']))
         if not self._history.steps:
@@ -107,6 +152,23 @@ class PruneHook(Hook):
             if step and step % self.interval == 0:
                 weights = dict(zip(connections, record))
                 self._count_check(prune_status(head, self.threshold, self.merge, weights))
+                if self._converged():
+                    self._stay_stopped(runner)
+                    break
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        """Describe the search as plain data, for tools/prune.py."""
+        head = find_supernet(searched_model(runner))
+        settings = {name: getattr(self, name) for name in HOOK_SETTINGS}
+        try:
+            description = describe_search(head, runner.cfg.model.decode_head, settings)
+        except TypeError as error:
+            runner.logger.warning(
+                f'PruneHook: the config of the head holds more than plain values ({error}); '
+                'tools/prune.py will need it with --config'
+            )
+        else:
+            checkpoint['meta'][SEARCH_KEY] = description
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -115,37 +177,65 @@ class PruneHook(Hook):
         step = runner.iter + 1
         if step % self.interval == 0:
             self._record(runner, step)
-            status = prune_status(find_supernet(runner.model), self.threshold, self.merge)
+            head = find_supernet(searched_model(runner))
+            status = prune_status(head, self.threshold, self.merge)
             self._log(runner, status)
+            log_budgets(runner, head, self.threshold)
             self._stop_if_converged(runner, status)
         if self.image_interval and step % self.image_interval == 0 and is_main_process():
-            weights = find_supernet(runner.model).connection_weights()
+            weights = find_supernet(searched_model(runner)).connection_weights()
             image = figure_to_array(draw_weights(weights, f'iteration {step}'))
             runner.visualizer.add_image('connection_weights', image, step)
 
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """Remember what the supernet was worth, so that the end need not validate it again."""
+        self._validated = (runner.iter, dict(metrics or {}))
+
     def after_train(self, runner: Any) -> None:
-        """Prune and write."""
-        head = find_supernet(runner.model)
+        """Prune, compare and write."""
+        model = searched_model(runner)
+        head = find_supernet(model)
         self._record(runner, runner.iter)
+        meta = {'experiment': runner.experiment_name, 'iteration': runner.iter}
+        connectivity = prune_supernet(head, self.threshold, self.merge, meta)
+        with evaluating(model):
+            pruned = pruned_head(head, connectivity)
+            difference = largest_difference(head, pruned)
+            scores = self._scores(runner, model, pruned) if self.validate else ()
         if not is_main_process():
             return
-        connectivity = write_results(
-            head,
-            runner.work_dir,
-            self.threshold,
-            self.merge,
-            self._history,
-            self.retrain_config,
-            {'experiment': runner.experiment_name, 'iteration': runner.iter},
-        )
-        files = ['connectivity.json', 'connectivity.svg', 'connection_weights.svg']
-        files += ['retrain.py'] if self.retrain_config is not None else []
+        work_dir = runner.work_dir
+        files = write_results(head, connectivity, work_dir, self._history)
+        files += write_budget_figures(head, work_dir, self.threshold, self._history)
+        files += write_configs(connectivity, work_dir, self.retrain_config, self.finetune_config)
+        files.append(Path(work_dir) / 'pruned.pth')
+        dataset_meta = getattr(runner.train_dataloader.dataset, 'metainfo', None)
+        meta = {**meta, 'dataset_meta': dataset_meta, 'largest_difference': difference}
+        write_pruned(files[-1], model.state_dict(), head, connectivity, meta)
         runner.logger.info(
-            f'pruned\n{summary_table(head, connectivity)}\n{next_steps(runner.work_dir, files)}'
+            f'pruned\n{summary_table(head, connectivity)}\n'
+            f'{inheritance_table(head, connectivity, difference, scores)}\n'
+            f'{budget_table(head, connectivity)}'
+            f'{next_steps(work_dir, files)}'
         )
 
+    def _scores(self, runner: Any, model: nn.Module, pruned: nn.Module) -> list[dict[str, float]]:
+        """Validation scores of the supernet and of the pruned network; none without validation."""
+        if runner.val_loop is None:
+            return []
+        if self._validated is not None and self._validated[0] == runner.iter:
+            before = self._validated[1]
+        else:
+            before = validate(runner, model, 'validating the supernet')
+        supernet, model.decode_head = model.decode_head, pruned
+        try:
+            after = validate(runner, model, 'validating the pruned network')
+        finally:
+            model.decode_head = supernet
+        return [{name: before[name] for name in after if name in before}, after]
+
     def _record(self, runner: Any, step: int = 0) -> None:
-        self._history.add(step, find_supernet(runner.model).connection_weights())
+        self._history.add(step, find_supernet(searched_model(runner)).connection_weights())
         saved = {'steps': self._history.steps, 'weights': self._history.weights}
         runner.message_hub.update_info(HISTORY_KEY, saved)
 
@@ -155,7 +245,7 @@ class PruneHook(Hook):
         hub.update_scalar('train/largest_dropped', status.largest_dropped)
         if status.live:
             hub.update_scalar('train/smallest_kept', status.smallest_kept)
-        hub.update_scalar('train/decoder_params', status.parameters)
+        hub.update_scalar('train/decoder_parameters', status.parameters)
         runner.logger.info(
             f'if pruned now: {status.live} of {status.total} connections, largest dropped weight '
             f'{status.largest_dropped:.2g}, smallest kept {status.smallest_kept:.2g}, '
@@ -167,21 +257,34 @@ class PruneHook(Hook):
         self._steady_checks = self._steady_checks + 1 if steady else 0
         self._last_live = status.live
 
+    def _converged(self) -> bool:
+        return self.stop_after is not None and self._steady_checks >= self.stop_after
+
+    def _stay_stopped(self, runner: Any) -> None:
+        """End a resumed search that had stopped before it trains any further."""
+        _end_at(runner.train_loop, runner.epoch, runner.iter)
+        runner.logger.info(
+            f'converged before: {self._last_live} connections for {self._steady_checks} checks; '
+            'nothing is trained'
+        )
+
     def _stop_if_converged(self, runner: Any, status: PruneStatus) -> None:
         self._count_check(status)
         loop = runner.train_loop
-        if self.stop_after is None or self._steady_checks < self.stop_after or loop.stop_training:
+        if not self._converged() or loop.stop_training:
             return
-        loop.stop_training = True
-        # The loop also ends here by its own count: that is when the last checkpoint and the last
-        # validation come.
-        if isinstance(loop, EpochBasedTrainLoop):
-            loop._max_epochs = runner.epoch + 1
-            when = 'after this epoch'
-        else:
-            loop._max_iters = runner.iter + 1
-            when = 'here'
+        _end_at(loop, runner.epoch + 1, runner.iter + 1)
+        when = 'after this epoch' if isinstance(loop, EpochBasedTrainLoop) else 'here'
         runner.logger.info(
             f'converged: {status.live} connections for {self._steady_checks} checks; '
             f'stopping {when}'
         )
+
+
+def _end_at(loop: Any, epoch: int, iteration: int) -> None:
+    """Let a training loop end by its own count: then come last checkpoint and last validation."""
+    loop.stop_training = True
+    if isinstance(loop, EpochBasedTrainLoop):
+        loop._max_epochs = epoch
+    else:
+        loop._max_iters = iteration

@@ -50,9 +50,11 @@ class FeatureTaps(BaseModule):
         self.features = _check_names(self.backbone, features)
         self._taps: dict[str, Tensor] = {}
         modules = dict(self.backbone.named_modules())
+        overwritten = _overwritten_taps(self.backbone, self.features, tuple(image_size))
         for name in self.features:
-            modules[name].register_forward_hook(_Tap(self._taps, name))
-        self.feature_info = self._probe(tuple(image_size))
+            modules[name].register_forward_hook(_Tap(self._taps, name, name in overwritten))
+        shapes = probe_shapes(self, tuple(image_size))
+        self.feature_info = describe(shapes, tuple(image_size), self.features)
 
     @property
     def channels(self) -> list[int]:
@@ -77,22 +79,20 @@ class FeatureTaps(BaseModule):
         finally:
             self._taps.clear()
 
-    def _probe(self, image_size: tuple[int, int]) -> tuple[Feature, ...]:
-        shapes = probe_shapes(self, image_size)
-        if _taps_are_overwritten(self, image_size):
-            # An in-place activation behind a tapped module would change the feature.
-            for module in self.backbone.modules():
-                if getattr(module, 'inplace', False) is True:
-                    module.inplace = False
-        return describe(shapes, image_size, self.features)
-
 
 class _Tap:
-    """Forward hook that keeps a module's output. A class, so that models can be copied."""
+    """Forward hook that keeps a module's output. A class, so that models can be copied.
 
-    def __init__(self, taps: dict[str, Tensor], name: str) -> None:
+    Args:
+        taps: Where to keep it.
+        name: Of the module.
+        overwritten: A later module works in place on the output, which needs a copy then.
+    """
+
+    def __init__(self, taps: dict[str, Tensor], name: str, overwritten: bool) -> None:
         self.taps = taps
         self.name = name
+        self.overwritten = overwritten
 
     def __call__(self, module: nn.Module, inputs: Any, output: Any) -> None:
         if not isinstance(output, Tensor) or output.dim() != 4:
@@ -101,7 +101,7 @@ class _Tap:
                 f'features: module {self.name!r} gives {kind}, expected a map (N, C, h, w); '
                 'tap another module'
             )
-        self.taps[self.name] = output
+        self.taps[self.name] = output.clone() if self.overwritten else output
 
 
 def probe_shapes(backbone: nn.Module, image_size: tuple[int, int]) -> list[tuple[int, ...]]:
@@ -150,18 +150,26 @@ def _run(backbone: nn.Module, image_size: tuple[int, int], device: Any) -> Any:
             module.training = training[name]
 
 
-def _taps_are_overwritten(taps: FeatureTaps, image_size: tuple[int, int]) -> bool:
-    probe = _on_meta(taps)
-    versions: dict[str, int] = {}
-    modules = dict(probe.backbone.named_modules())
-    for name in probe.features:
+def _overwritten_taps(
+    backbone: nn.Module, features: Sequence[str], image_size: tuple[int, int]
+) -> frozenset[str]:
+    """Features whose values a later module replaces in place, such as an activation."""
+    probe = _on_meta(backbone)
+    outputs: dict[str, tuple[Any, int]] = {}
+    modules = dict(probe.named_modules())
+    for name in features:
         modules[name].register_forward_hook(
-            lambda module, inputs, output, name=name: versions.update({name: output._version})
+            lambda module, inputs, output, name=name: outputs.update(
+                {name: (output, getattr(output, '_version', 0))}
+            )
         )
-    outputs = _run(probe, image_size, 'meta')
-    if outputs is None:
-        return True  # cannot tell; the safe answer
-    return any(out._version != versions[name] for name, out in zip(probe.features, outputs))
+    if _run(probe, image_size, 'meta') is None:
+        return frozenset(features)  # It cannot be told: the safe answer.
+    return frozenset(
+        name
+        for name, (output, version) in outputs.items()
+        if getattr(output, '_version', 0) != version
+    )
 
 
 def _check_names(backbone: nn.Module, features: Sequence[str]) -> tuple[str, ...]:

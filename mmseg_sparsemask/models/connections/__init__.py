@@ -1,4 +1,5 @@
+from mmseg_sparsemask.models.connections.connection_rule import ConnectionRule
 from mmseg_sparsemask.models.connections.relaxed_connections import RelaxedConnections
 from mmseg_sparsemask.models.connections.topk_connections import TopKConnections
 
-__all__ = ['RelaxedConnections', 'TopKConnections']
+__all__ = ['ConnectionRule', 'RelaxedConnections', 'TopKConnections']

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections.abc import Mapping
 
 import torch
 from mmengine.logging import print_log
 from mmseg.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmseg_sparsemask.connectivity import Connectivity
-from mmseg_sparsemask.models.connections.relaxed_connections import counter_noise
+from mmseg_sparsemask.models.connections.connection_rule import ConnectionRule
 
 START = 0.5
 
@@ -20,7 +20,7 @@ _NOTHING = 1e-30
 
 
 @MODELS.register_module()
-class TopKConnections(nn.Module):
+class TopKConnections(ConnectionRule):
     """k binary connections a stage (Ahmed and Torresani, "MaskConnect", ECCV 2018).
 
     Each connection has a real weight in [0, 1]. A training pass draws min(k, n) of a stage's n
@@ -39,7 +39,6 @@ class TopKConnections(nn.Module):
     """
 
     def __init__(self, connectivity: Connectivity, k: int, seed: int = 0) -> None:
-        super().__init__()
         if isinstance(k, bool) or not isinstance(k, int) or k < 1:
             raise ValueError(f'k: expected a whole number of inputs of at least 1, got {k!r}')
         few = [stage for stage, sources in connectivity.stages.items() if len(sources) < k]
@@ -49,32 +48,19 @@ class TopKConnections(nn.Module):
                 'these stages keep all of them',
                 logger='current',
             )
+        super().__init__(connectivity, START, seed=seed)
         self.k = k
-        self.seed = seed
-        # As in RelaxedConnections: finest stage first, sources in the order of Connectivity.stages.
-        self.raw = nn.ParameterDict(
-            OrderedDict(
-                (stage, nn.Parameter(torch.full((len(sources),), START)))
-                for stage, sources in reversed(connectivity.stages.items())
-            )
-        )
-        self.register_buffer('step', torch.zeros((), dtype=torch.int64))
 
-    def forward(self) -> dict[str, Tensor]:
-        """Binary weights of this pass by stage: (n_l,), min(k, n_l) of them 1.
+    def weights_in_pass(self, noise: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
+        """Binary weights, min(k, n_l) of a stage's n_l are 1; in evaluation those of `weights`.
 
         Their gradient goes to the real weights as it is.
         """
-        if not self.training:
+        if noise is None:
             return self.weights()
-        self._project()
-        counts = [len(raw) for raw in self.raw.values()]
-        noise = counter_noise(sum(counts), self.seed, self.step).split(counts)
-        # In place: assigning a buffer anew would break a compiled graph.
-        self.step.add_(1)
         return {
-            stage: _straight_through(_largest(_draw_keys(raw.detach(), part), self.k), raw)
-            for (stage, raw), part in zip(self.raw.items(), noise)
+            stage: _straight_through(_largest(_draw_keys(raw.detach(), noise[stage]), self.k), raw)
+            for stage, raw in self.raw.items()
         }
 
     def weights(self) -> dict[str, Tensor]:
@@ -86,11 +72,6 @@ class TopKConnections(nn.Module):
             stage: _straight_through(_largest(raw.detach(), self.k), raw)
             for stage, raw in self.raw.items()
         }
-
-    @torch.no_grad()
-    def _project(self) -> None:
-        for raw in self.raw.values():
-            raw.clamp_(0, 1)
 
     def extra_repr(self) -> str:
         """Arguments, for printing."""

@@ -23,6 +23,7 @@ from mmseg_sparsemask.models.decode_heads.fusion import (
     statistics_of,
 )
 from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
+from mmseg_sparsemask.models.losses.build import build_connectivity_losses
 
 _NORMS = ('BN', 'BN2d', 'SyncBN', 'MMSyncBN')
 
@@ -39,9 +40,10 @@ class FDNHead(FusionHead):
         in_channels: Channels of ``E1`` .. ``EL``.
         in_index: Their places in the tuple that the backbone gives.
         strides: Their strides, for the result: connectivity.json names them.
-        connections: Config of the module with the connection weights: ``RelaxedConnections``
-            (SparseMask) or ``TopKConnections`` (MaskConnect).
-        loss_connectivity: Config of the loss on the connection weights; None for none.
+        connections: Config of the rule for the connection weights: ``RelaxedConnections``
+            (SparseMask), ``TopKConnections`` (MaskConnect), or another `ConnectionRule`.
+        loss_connectivity: Config of the loss on the connection weights, or a list of several, as
+            with `loss_decode`; None for none.
         connectivity: The search space; the full network by default.
         **kwargs: See `FusionHead`.
 
@@ -56,7 +58,7 @@ class FDNHead(FusionHead):
         strides: Sequence[int],
         *,
         connections: dict[str, Any] | None = None,
-        loss_connectivity: dict[str, Any] | None = None,
+        loss_connectivity: dict[str, Any] | Sequence[dict[str, Any]] | None = None,
         connectivity: ConnectivityLike = 'fdn',
         **kwargs: Any,
     ) -> None:
@@ -79,18 +81,33 @@ class FDNHead(FusionHead):
         self.connections = MODELS.build(
             {'type': 'RelaxedConnections', **(connections or {}), 'connectivity': self.connectivity}
         )
-        self.loss_connectivity = (
-            MODELS.build(loss_connectivity) if loss_connectivity is not None else None
+        self.loss_connectivity = build_connectivity_losses(
+            loss_connectivity,
+            self.connectivity,
+            self.in_channels,
+            self.channels,
+            self.out_channels,
         )
 
     def connection_weights(self) -> dict[Connection, float]:
-        """Weight in [0, 1] of every connection, as pruning sees it; finest stage first."""
+        """Weight in [0, 1] of every connection, as pruning sees it; finest stage first.
+
+        Raises:
+            ValueError: A raw weight is not a finite number. Clamped, an infinite one would pass
+                for 0 or 1.
+        """
+        for name, raw in self.connections.named_parameters():
+            if not raw.isfinite().all():
+                raise ValueError(
+                    f'connection weights: expected finite numbers, got {raw.tolist()} in {name}; '
+                    'the search has diverged: resume an earlier checkpoint with a lower learning '
+                    'rate'
+                )
+        by_stage = self.connections.weights()
         return {
             Connection(source, stage): weight
-            for stage, weights in self.connections.weights().items()
-            for source, weight in zip(
-                self.connectivity.stages[stage], weights.detach().double().tolist()
-            )
+            for stage, sources in reversed(self.stages.items())
+            for source, weight in zip(sources, by_stage[stage].detach().double().tolist())
         }
 
     def decode(self, features: Sequence[Tensor]) -> Tensor:
@@ -104,7 +121,7 @@ class FDNHead(FusionHead):
                 )
         return super().decode(features)
 
-    def connection_scales(self) -> dict[str, Tensor]:
+    def weights_by_source(self) -> dict[str, Tensor]:
         """Connection weights of this pass, drawn anew: see the base class."""
         drawn = self.connections()
         by_source: dict[str, list[Tensor]] = {}
@@ -119,11 +136,20 @@ class FDNHead(FusionHead):
     def loss_by_feat(
         self, seg_logits: Tensor, batch_data_samples: list[BaseDataElement]
     ) -> dict[str, Tensor]:
-        """Losses of the task, and ``loss_connectivity`` on the connection weights."""
+        """Losses of the task, and those on the connection weights.
+
+        A single one is ``loss_connectivity``; those of a list have the names they give themselves.
+        """
         losses = super().loss_by_feat(seg_logits, batch_data_samples)
-        if self.loss_connectivity is not None:
-            with torch.autocast(seg_logits.device.type, enabled=False):
-                losses['loss_connectivity'] = self.loss_connectivity(self.connections.weights())
+        if self.loss_connectivity is None:
+            return losses
+        with torch.autocast(seg_logits.device.type, enabled=False):
+            weights = self.connections.weights()
+            if not isinstance(self.loss_connectivity, nn.ModuleList):
+                losses['loss_connectivity'] = self.loss_connectivity(weights)
+                return losses
+            for loss in self.loss_connectivity:
+                losses[loss.loss_name] = losses.get(loss.loss_name, 0) + loss(weights)
         return losses
 
     def sources_alone(self, features: Sequence[Tensor]) -> frozenset[str]:
@@ -147,7 +173,7 @@ class FDNHead(FusionHead):
         }
 
     def folded_weight(
-        self, source: str, rows: Tensor | None, scale: Tensor
+        self, source: str, rows: Tensor | None, connection_weight: Tensor
     ) -> tuple[Tensor, Tensor]:
         """``w * bn(conv(.))`` as one weight (n K, C) and bias (n K,)."""
         weight = self.stacked_weight(source)
@@ -157,10 +183,10 @@ class FDNHead(FusionHead):
             self._update(norm, mean, variance, len(rows))
         else:
             mean, variance = norm.running_mean, norm.running_var
-        factor, shift = fold_norm(mean, variance, norm.eps, scale)
+        factor, shift = fold_norm(mean, variance, norm.eps, connection_weight)
         return weight.to(factor.dtype) * factor[:, None], shift
 
-    def weighted_product(self, source: str, rows: Tensor, scale: Tensor) -> Tensor:
+    def weighted_product(self, source: str, rows: Tensor, connection_weight: Tensor) -> Tensor:
         """``w * bn(conv(source))`` (P, n K); w is the scale that ``bn`` itself lacks."""
         norm = self.connection_norms[source]
         product = F.linear(rows, self.stacked_weight(source))
@@ -171,21 +197,27 @@ class FDNHead(FusionHead):
                 product,
                 norm.running_mean,
                 norm.running_var,
-                weight=scale,
+                weight=connection_weight,
                 training=norm.training,
                 momentum=self._rate(norm),
                 eps=norm.eps,
             )
         mean, variance = statistics_of(product, sync=True)
         self._update(norm, mean, variance, len(rows))
-        scale, shift = fold_norm(mean, variance, norm.eps, scale)
+        scale, shift = fold_norm(mean, variance, norm.eps, connection_weight)
         return product * scale.to(product.dtype) + shift.to(product.dtype)
 
     def _outputs(self, source: str) -> int:
         return self.channels * len(self.users[source])
 
     def _syncs(self) -> bool:
-        return self.sync_statistics and dist.is_available() and dist.is_initialized()
+        if not (dist.is_available() and dist.is_initialized()):
+            return False
+        # A config's ``sync_bn`` converts the norms once the head is made.
+        converted = any(
+            not isinstance(norm, nn.BatchNorm1d) for norm in self.connection_norms.values()
+        )
+        return self.sync_statistics or converted
 
     @torch.no_grad()
     def _update(self, norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor, count: int) -> None:

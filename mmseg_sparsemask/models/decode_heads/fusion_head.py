@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,25 +10,14 @@ import torch.nn.functional as F
 from mmcv.cnn import build_activation_layer, build_norm_layer
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.checkpoint import checkpoint
+from torch.nn.utils import skip_init
 
 from mmseg_sparsemask.connectivity import GLOBAL, Connectivity
 from mmseg_sparsemask.connectivity.cost import source_channels
 from mmseg_sparsemask.connectivity.graph import level_of
 from mmseg_sparsemask.models.decode_heads.activations import in_place
-from mmseg_sparsemask.models.decode_heads.fusion import (
-    Block,
-    plan_blocks,
-)
-from mmseg_sparsemask.models.decode_heads.upsampling import (
-    Product,
-    as_map,
-    as_rows,
-    classify_strips,
-    strips_pay,
-    upsample_sum,
-)
+from mmseg_sparsemask.models.decode_heads.fusion import Block, plan_blocks
+from mmseg_sparsemask.models.decode_heads.upsampling import as_map, as_rows, upsample_sum
 
 
 class FusionHead(BaseDecodeHead):
@@ -37,10 +25,12 @@ class FusionHead(BaseDecodeHead):
 
     A stage is ``BN(sum of its sources' 1x1 convolutions, resized)``; the activation is applied
     to each source, and to ``D1`` before the classifier. A subclass says with which weights
-    (`connection_scales`, `folded_weight`, `weighted_product`).
+    (`weights_by_source`, `folded_weight`, `weighted_product`).
 
     Parameters are named by stage and source: ``convs.D1.E3`` is the convolution of the connection
     ``E3 -> D1``, shape (channels, C, 1, 1); ``norms.D1`` is the normalisation of the stage.
+    A forward hook on ``convs.D1`` sees the sum of the stage, one on ``norms.D1`` the stage, one on
+    ``conv_seg`` the logits. A single connection has no map of its own to look at.
 
     Args:
         connectivity: The decoder's graph.
@@ -51,8 +41,6 @@ class FusionHead(BaseDecodeHead):
         act_cfg: Activation.
         align_corners: Of the upsampling inside the decoder, and of the logits to the label.
         dropout_ratio: Before the classifier.
-        with_cp: Keep only the features for the backward pass and compute the decoder again there.
-            Rarely worth its time: little is kept without it (docs/performance.md).
         **kwargs: As of any mmseg decode head: num_classes, loss_decode, ignore_index, ...
 
     Raises:
@@ -70,9 +58,13 @@ class FusionHead(BaseDecodeHead):
         act_cfg: dict[str, Any] | None = None,
         align_corners: bool = True,
         dropout_ratio: float = 0.0,
-        with_cp: bool = False,
         **kwargs: Any,
     ) -> None:
+        if 'with_cp' in kwargs:
+            raise ValueError(
+                'with_cp: this option is gone, since the decoder keeps so little for its backward '
+                'pass that computing it again saved no memory; remove it from the config'
+            )
         in_channels, in_index = _check_inputs(in_channels, in_index, connectivity)
         norm_cfg = dict(norm_cfg or {'type': 'BN'})
         act_cfg = dict(act_cfg or {'type': 'ReLU6'})
@@ -90,22 +82,23 @@ class FusionHead(BaseDecodeHead):
         self.connectivity = connectivity
         # Plain copies for a pass: a compiler does not follow Connectivity's read-only view.
         self.stages = dict(connectivity.stages)
-        self.users = {source: connectivity.consumers(source) for source in connectivity.sources()}
-        self.with_cp = with_cp
+        self.users = {source: connectivity.users(source) for source in connectivity.sources()}
         self.convs = nn.ModuleDict(
             {
-                stage: nn.ParameterDict(
-                    {source: self._new_weight(source) for source in connectivity.stages[stage]}
-                )
-                for stage in connectivity.stages
+                stage: StageConvs({source: self._new_weight(source) for source in sources})
+                for stage, sources in connectivity.stages.items()
             }
         )
         self.norms = nn.ModuleDict(
             {stage: build_norm_layer(norm_cfg, channels)[1] for stage in connectivity.stages}
         )
         self.act = build_activation_layer({**act_cfg, 'inplace': False})
-        # A stage's output is only ever used activated, so its activation may overwrite it.
+        # A stage is only ever used activated, so its activation may overwrite it.
         self.act_in_place = in_place(self.act)
+        # With the weights that were just drawn, so that no random number is drawn twice.
+        classifier = skip_init(RowConv, channels, self.out_channels, 1)
+        classifier.load_state_dict(self.conv_seg.state_dict())
+        self.conv_seg = classifier
 
     def _new_weight(self, source: str) -> nn.Parameter:
         inputs = source_channels(source, self.in_channels, self.channels)
@@ -136,57 +129,28 @@ class FusionHead(BaseDecodeHead):
 
     def decode(self, features: Sequence[Tensor]) -> Tensor:
         """Logits (N, num_classes, H/s_1, W/s_1) from ``E1`` .. ``EL``, in channels_last."""
-        # Drawn here, so that a pass computed again for its gradients uses the same.
-        scales = self.connection_scales()
-        if self.with_cp and self.training and torch.is_grad_enabled():
-            return checkpoint(
-                self._pass,
-                scales,
-                *features,
-                use_reentrant=False,
-                context_fn=lambda: (nullcontext(), self._buffers_kept()),
-            )
-        return self._pass(scales, *features)
-
-    def _pass(self, scales: dict[str, Tensor], *features: Tensor) -> Tensor:
-        return _Pass(self, features, scales).run()
-
-    @contextmanager
-    def _buffers_kept(self) -> Iterator[None]:
-        """Computing a pass again must not count its statistics twice."""
-        before = [buffer.clone() for buffer in self.buffers()]
-        try:
-            yield
-        finally:
-            with torch.no_grad():
-                for buffer, value in zip(self.buffers(), before):
-                    buffer.copy_(value)
-
-    def cls_seg(self, feat: Tensor) -> Tensor:
-        """Logits from activated ``D1``; the classifier as a product of rows."""
-        if self.dropout is not None:
-            feat = self.dropout(feat)
-        rows = F.linear(as_rows(feat), self.conv_seg.weight.flatten(1), self.conv_seg.bias)
-        return as_map(rows, feat)
+        return _Pass(self, features).run()
 
     def sources_alone(self, features: Sequence[Tensor]) -> frozenset[str]:
         """Sources that are multiplied on their own (`weighted_product`), not in a block."""
         return frozenset({GLOBAL})
 
-    def connection_scales(self) -> dict[str, Tensor]:
+    def weights_by_source(self) -> dict[str, Tensor]:
         """Connection weights of this pass by source, for each output of `stacked_weight`: (n K,).
 
         A source that is not there has weight 1.
         """
         return {}
 
-    def weighted_product(self, source: str, rows: Tensor, scale: Tensor | None) -> Tensor:
+    def weighted_product(
+        self, source: str, rows: Tensor, connection_weight: Tensor | None
+    ) -> Tensor:
         """What the users of a source that stands alone get from it.
 
         Args:
             source: Its name.
             rows: (P, C), its activated positions; for ``G`` one row an image.
-            scale: Its connection weights, from `connection_scales`.
+            connection_weight: Of its connections, from `weights_by_source`.
 
         Returns:
             (P, n K), stacked over the n users from coarse to fine.
@@ -194,14 +158,14 @@ class FusionHead(BaseDecodeHead):
         return F.linear(rows, self.stacked_weight(source))
 
     def folded_weight(
-        self, source: str, rows: Tensor | None, scale: Tensor | None
+        self, source: str, rows: Tensor | None, connection_weight: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
         """Weight (n K, C) and bias (n K,) or None that the users of a source apply to it.
 
         Args:
             source: Its name.
             rows: (P, C), its activated positions. In evaluation they do not matter: None will do.
-            scale: Its connection weights, from `connection_scales`.
+            connection_weight: Of its connections, from `weights_by_source`.
         """
         return self.stacked_weight(source), None
 
@@ -238,128 +202,100 @@ class FusionHead(BaseDecodeHead):
                 )
 
 
+class StageConvs(nn.ParameterDict):
+    """The 1x1 convolutions into one stage, by source; called, it adds up what they give."""
+
+    # A ParameterDict refuses to be called, and so would run no hooks.
+    __call__ = nn.Module.__call__
+
+    def forward(
+        self, rows: Tensor | None, maps: Sequence[Tensor], like: Tensor, align_corners: bool
+    ) -> Tensor:
+        """Sum of a stage before its normalisation: see `upsample_sum`."""
+        return upsample_sum(rows, maps, like, align_corners)
+
+
+class RowConv(nn.Conv2d):
+    """1x1 convolution as a product of rows, which is what channels_last makes of it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, h, w) to (N, K, h, w)."""
+        return as_map(F.linear(as_rows(x), self.weight.flatten(1), self.bias), x)
+
+
 class _Pass:
     """One forward pass of a FusionHead: what is shared between its stages.
 
+    A source is taken once (`_take`); then each stage multiplies the blocks that begin with it
+    (`_multiply`), adds up what it has got (`_sum`), and is normalised, activated and taken itself.
+    The last one is classified.
+
     Maps are kept as rows (N h w, C), which is what channels_last is in memory.
+
+    Attributes:
+        rows: Of each source taken so far, activated: (N h w, C); of ``G`` (N, C).
+        weights: Of each source that belongs to blocks: (n, K, C), stacked over its n users.
+        maps: For each stage not yet summed, by stride, what it has got: (N h w, K).
+        vectors: For each stage not yet summed, what is the same everywhere: (N or 1, K).
     """
 
-    def __init__(
-        self, head: FusionHead, features: Sequence[Tensor], scales: dict[str, Tensor]
-    ) -> None:
+    def __init__(self, head: FusionHead, features: Sequence[Tensor]) -> None:
         self.head = head
-        self.connectivity = head.connectivity
+        self.strides = head.connectivity.strides
         self.features = features
         self.alone = head.sources_alone(features)
-        self.scales = scales
-        self.blocks = plan_blocks(head.stages, self.connectivity.strides, self.alone)
+        self.connection_weights = head.weights_by_source()
+        self.blocks = plan_blocks(head.stages, self.strides, self.alone)
         self.rows: dict[str, Tensor] = {}
         self.weights: dict[str, Tensor] = {}
         self.maps: dict[str, dict[int, Tensor]] = {stage: {} for stage in head.stages}
         self.vectors: dict[str, list[Tensor]] = {stage: [] for stage in head.stages}
-        self.prepared: set[str] = set()
 
     def run(self) -> Tensor:
         """Logits."""
-        activated = None
         for stage, sources in self.head.stages.items():
-            blocks = [block for block in self.blocks if block.stages[0] == stage]
-            if stage == 'D1' and self._one_pass_pays():
-                return self._classify_in_one_pass(blocks)
             for source in sources:
-                self._prepare(source)
-            for block in blocks:
-                self._multiply(block)
-            activated = self.head.act_in_place(self.head.norms[stage](self._sum(stage)))
-            self.rows[stage] = as_rows(activated)
+                if source not in self.rows:
+                    self._take(source, self.head.act(self._feature(source)))
+            for block in self.blocks:
+                if block.stages[0] == stage:
+                    self._multiply(block)
+            activated = self._activate(self.head.norms[stage], self._sum(stage))
+            if stage in self.head.users:
+                self._take(stage, activated)
         return self.head.cls_seg(activated)
 
-    def _one_pass_pays(self) -> bool:
-        norm = self.head.norms['D1']
-        return (
-            not torch.is_grad_enabled()
-            and not self.head.training
-            and isinstance(norm, _BatchNorm)
-            and norm.affine
-            and norm.track_running_stats
-            and not norm.training
-            and self.features[0].dtype == norm.running_mean.dtype
-            and not torch.is_autocast_enabled(self.features[0].device.type)
-            and strips_pay(self.features[0])
-        )
+    def _feature(self, source: str) -> Tensor:
+        if source == GLOBAL:
+            return self.features[-1].mean((2, 3), keepdim=True)
+        return self.features[level_of(source) - 1]
 
-    def _classify_in_one_pass(self, blocks: Sequence[Block]) -> Tensor:
-        """Logits without ``D1`` as a whole: its normalisation folds into what it sums."""
-        norm = self.head.norms['D1']
-        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-        size = self.features[0].shape[-2:]
-        here = [
-            block
-            for block in blocks
-            if block.stages == ('D1',) and self._like(block.stride).shape[-2:] == size
-        ]
-        late = {source for block in here for source in block.sources} - set(self.rows)
-        for source in self.head.stages['D1']:
-            self._prepare(source, activate=source not in late)
-        own = []
-        for source in (source for block in here for source in block.sources):
-            weight = self._weight_for(source, ('D1',)) * scale[:, None]
-            if source in late:
-                rows = as_rows(self.features[level_of(source) - 1])
-                own.append(Product(rows, weight, self.head.act))
-            else:
-                own.append(Product(self.rows[source], weight, nn.Identity()))
-        for block in blocks:
-            if block not in here:
-                self._multiply(block)
-        maps = [
-            as_map(rows * scale, self._like(stride)) for stride, rows in self.maps['D1'].items()
-        ]
-        vectors = self.vectors['D1']
-        vector = sum(vectors) if vectors else 0
-        bias: Tensor = (vector - norm.running_mean) * scale + norm.bias
-        return classify_strips(
-            own,
-            maps,
-            bias.view(-1, self.head.channels).expand(len(self.features[0]), -1),
-            self.head.act_in_place,
-            self.head.conv_seg,
-            size,
-            self.head.align_corners,
-        )
+    def _activate(self, norm: nn.Module, total: Tensor) -> Tensor:
+        stage = norm(total)
+        # Who watches the normalisation may keep what it gives.
+        return (self.head.act if norm._forward_hooks else self.head.act_in_place)(stage)
 
-    def _prepare(self, source: str, activate: bool = True) -> None:
-        """Activate a source and get its weights or its product, once.
-
-        In evaluation the weights do not need the activated source: it may be left for later.
-        """
-        if source in self.prepared:
-            return
-        self.prepared.add(source)
-        if not activate:
-            pass
-        elif source == GLOBAL:
-            self.rows[source] = self.head.act(self.features[-1].mean((2, 3)))
-        elif source not in self.rows:
-            self.rows[source] = as_rows(self.head.act(self.features[level_of(source) - 1]))
-        rows = self.rows.get(source)
+    def _take(self, source: str, activated: Tensor) -> None:
+        """Get the weights of a source for its blocks or, if it stands alone, its products."""
+        rows = self.rows[source] = as_rows(activated)
         users = self.head.users[source]
+        given = self.connection_weights.get(source)
         if source in self.alone:
-            product = self.head.weighted_product(source, rows, self.scales.get(source))
+            product = self.head.weighted_product(source, rows, given)
             for stage, part in zip(users, _parts(product, len(users))):
                 if source == GLOBAL:
                     self.vectors[stage].append(part)
                 else:
-                    self._add_map(stage, self.connectivity.stride_of(source), part)
+                    self._add_map(stage, self.strides[level_of(source) - 1], part)
             return
-        weight, bias = self.head.folded_weight(source, rows, self.scales.get(source))
-        self.weights[source] = weight
+        weight, bias = self.head.folded_weight(source, rows, given)
+        self.weights[source] = weight.view(len(users), self.head.channels, -1)
         if bias is not None:
             for stage, part in zip(users, bias.view(1, len(users), -1).unbind(1)):
                 self.vectors[stage].append(part)
 
     def _multiply(self, block: Block) -> None:
-        """Sum of a block's products. Accumulated in place: nothing is concatenated or kept."""
+        """Give a block's stages the sum of its products, accumulated in place."""
         product = None
         for source in block.sources:
             rows = self.rows[source]
@@ -372,40 +308,39 @@ class _Pass:
             self._add_map(stage, block.stride, part)
 
     def _weight_for(self, source: str, stages: Sequence[str]) -> Tensor:
-        """Rows of a source's stacked weight that belong to some of its users."""
+        """Weights of a source for some of its users, stacked: (n K, C)."""
         users = self.head.users[source]
-        parts = self.weights[source].view(len(users), self.head.channels, -1)
         first = users.index(stages[0])
         if users[first : first + len(stages)] == tuple(stages):
-            return parts[first : first + len(stages)].flatten(0, 1)
-        return torch.cat([parts[users.index(stage)] for stage in stages])
+            return self.weights[source][first : first + len(stages)].flatten(0, 1)
+        return torch.cat([self.weights[source][users.index(stage)] for stage in stages])
 
     def _sum(self, stage: str) -> Tensor:
-        """A stage before its normalisation."""
+        """A stage before its normalisation: (N, K, h, w)."""
         like = self.features[level_of(stage) - 1]
         maps, vectors = self.maps.pop(stage), self.vectors.pop(stage)
-        vector = sum(vectors[1:], vectors[0]) if vectors else None
-        if not maps:
-            return vector[:, :, None, None].expand(-1, -1, *like.shape[-2:])
-        if vector is not None:
-            # Bilinear weights sum to one, so the vector may join where that is cheapest.
-            coarsest = max(maps)
-            maps[coarsest] = self._add_vector(maps[coarsest], vector)
         own, others = None, []
+        if vectors:
+            vector = sum(vectors[1:], vectors[0])[:, None]
+            if maps:
+                # Bilinear weights sum to one, so the vector may join where that is cheapest.
+                coarsest = max(maps)
+                maps[coarsest] = self._add_vector(maps[coarsest], vector)
+            else:
+                positions = like.shape[-2] * like.shape[-1]
+                own = vector.expand(len(like), positions, -1).flatten(0, 1)
         for stride, rows in maps.items():
-            if self._like(stride).shape[-2:] == like.shape[-2:]:
+            source = self.features[self.strides.index(stride)]
+            if source.shape[-2:] == like.shape[-2:]:
                 own = rows if own is None else own + rows
             else:
-                others.append(as_map(rows, self._like(stride)))
-        return upsample_sum(own, others, like, self.head.align_corners)
+                others.append(as_map(rows, source))
+        return self.head.convs[stage](own, others, like, self.head.align_corners)
 
     def _add_vector(self, rows: Tensor, vector: Tensor) -> Tensor:
-        """Rows (N h w, K) plus a vector (N or 1, K) for each image."""
+        """Rows (N h w, K) plus a vector for each image or for all: (N or 1, 1, K)."""
         per_image = rows.view(len(self.features[0]), -1, rows.shape[1])
-        return (per_image + vector[:, None].to(rows.dtype)).flatten(0, 1)
-
-    def _like(self, stride: int) -> Tensor:
-        return self.features[self.connectivity.strides.index(stride)]
+        return (per_image + vector.to(rows.dtype)).flatten(0, 1)
 
     def _add_map(self, stage: str, stride: int, part: Tensor) -> None:
         maps = self.maps[stage]

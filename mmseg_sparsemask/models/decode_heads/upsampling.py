@@ -10,17 +10,15 @@ place.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 #: Output rows of one strip; measured to be best on CPUs (docs/performance.md).
 STRIP = 8
-#: The classes of a strip are computed as a multiple of this, which fills a register.
-LANES = 8
 
 
 def upsample(feature: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:
@@ -79,81 +77,6 @@ def strips_pay(feature: Tensor) -> bool:
     )
 
 
-class Product(NamedTuple):
-    """A source of the stage's own size and what is done to it.
-
-    Attributes:
-        rows: (N H W, C).
-        weight: (K, C).
-        act: Applied to the rows first.
-    """
-
-    rows: Tensor
-    weight: Tensor
-    act: nn.Module
-
-
-def classify_strips(
-    own: Sequence[Product],
-    maps: Sequence[Tensor],
-    bias: Tensor,
-    act: nn.Module,
-    classifier: nn.Conv2d,
-    size: Sequence[int],
-    align_corners: bool,
-) -> Tensor:
-    """Logits of the last stage in one pass over the output; inference only.
-
-    ``classifier(act(sum of products + sum of resized maps + bias))``, strip by strip, so that the
-    stage itself is never written as a whole.
-
-    Args:
-        own: Sources of the stage's own size.
-        maps: Maps (N, K, h, w) of other sizes.
-        bias: (N, K).
-        act: Activation; may work in place.
-        classifier: 1x1 convolution.
-        size: (H, W).
-        align_corners: Of the resizing.
-
-    Returns:
-        (N, classes, H, W).
-    """
-    height, width = size
-    batch, channels = bias.shape
-    classes = classifier.out_channels
-    wide = [_image_rows(_widen(feature, width, align_corners)) for feature in maps]
-    heights = [feature.shape[-2] for feature in maps]
-    pieces = list(_pieces(heights, height, align_corners, bias.dtype))
-    sources = [(p.rows.view(batch, height, -1), p.weight.t(), p.act) for p in own]
-    logits = bias.new_empty(batch, height, width, classes)
-    # Two buffers for all strips: they stay in the cache.
-    area = min(STRIP, height) * width
-    stage = bias.new_empty(area, channels)
-    padding = -classes % LANES
-    weight = F.pad(classifier.weight.flatten(1), (0, 0, 0, padding)).t().contiguous()
-    scores = bias.new_empty(area, classes + padding)
-    for first, last, parts in pieces:
-        strip = stage[: (last - first) * width]
-        tall = strip.view(last - first, width * channels)
-        for image in range(batch):
-            start = bias[image]
-            for rows, source_weight, source_act in sources:
-                part = source_act(rows[image, first:last].view(-1, source_weight.shape[0]))
-                start = torch.addmm(start, part, source_weight, out=strip)
-            if not sources:
-                strip.copy_(start)
-            for (interpolation, low, high), rows in zip(parts, wide):
-                tall.addmm_(interpolation, rows[image, low:high])
-            found = torch.mm(act(strip), weight, out=scores[: len(strip)])[:, :classes]
-            out = logits[image, first:last].view(-1, classes)
-            if classifier.bias is None:
-                out.copy_(found)
-            else:
-                torch.add(found, classifier.bias, out=out)
-    return logits.permute(0, 3, 1, 2)
-
-
 class _StripSum(torch.autograd.Function):
     """Adds maps (N, K, h, w), resized to (H, W), to rows (N H W, K) in place."""
 
@@ -193,21 +116,12 @@ def _strips(
         The strip (R, W K), a view, and for each map (N, K, h, W) the interpolation weights (R, k)
         and the source rows (k, W K), a view.
     """
-    heights = [feature.shape[-2] for feature in wide]
+    height = large.shape[1]
     map_rows = [_image_rows(feature) for feature in wide]
-    for first, last, parts in _pieces(heights, large.shape[1], align_corners, large.dtype):
-        for image in range(len(large)):
-            yield (
-                large[image, first:last],
-                [(w, rows[image, low:high]) for (w, low, high), rows in zip(parts, map_rows)],
-            )
-
-
-def _pieces(
-    heights: Sequence[int], height: int, align_corners: bool, dtype: torch.dtype
-) -> Iterator[tuple[int, int, list[tuple[Tensor, int, int]]]]:
-    """First and last row of each strip, and for each map (weights (R, k), first, last row)."""
-    matrices = [interpolation_matrix(inputs, height, align_corners, dtype) for inputs in heights]
+    matrices = [
+        interpolation_matrix(feature.shape[-2], height, align_corners, large.dtype)
+        for feature in wide
+    ]
     used = [(matrix != 0).numpy() for matrix in matrices]
     for first in range(0, height, STRIP):
         last = min(first + STRIP, height)
@@ -216,7 +130,11 @@ def _pieces(
             columns = nonzero[first:last].any(0).nonzero()[0]
             low, high = int(columns[0]), int(columns[-1]) + 1
             parts.append((matrix[first:last, low:high], low, high))
-        yield first, last, parts
+        for image in range(len(large)):
+            yield (
+                large[image, first:last],
+                [(w, rows[image, low:high]) for (w, low, high), rows in zip(parts, map_rows)],
+            )
 
 
 def _widen(feature: Tensor, width: int, align_corners: bool) -> Tensor:
@@ -234,10 +152,7 @@ def _image_rows(feature: Tensor) -> Tensor:
 def interpolation_matrix(
     inputs: int, outputs: int, align_corners: bool, dtype: torch.dtype
 ) -> Tensor:
-    """Matrix (outputs, inputs) of bilinear resizing along one axis."""
-    identity = torch.eye(inputs)[None, None]
-    size = (outputs, inputs)
-    matrix = F.interpolate(
-        identity.double(), size=size, mode='bilinear', align_corners=align_corners
-    )
-    return matrix[0, 0].to(dtype)
+    """Matrix (outputs, inputs) of linear resizing along one axis."""
+    identity = torch.eye(inputs, dtype=torch.float64)[None]
+    matrix = F.interpolate(identity, size=outputs, mode='linear', align_corners=align_corners)
+    return matrix[0].t().to(dtype)

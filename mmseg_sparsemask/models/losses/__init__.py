@@ -1,5 +1,6 @@
 from mmseg_sparsemask.models.losses.balanced_bce_loss import BalancedBCELoss
+from mmseg_sparsemask.models.losses.budget_loss import BudgetLoss
 from mmseg_sparsemask.models.losses.l1_connectivity_loss import L1ConnectivityLoss
 from mmseg_sparsemask.models.losses.sparse_connectivity_loss import SparseConnectivityLoss
 
-__all__ = ['BalancedBCELoss', 'L1ConnectivityLoss', 'SparseConnectivityLoss']
+__all__ = ['BalancedBCELoss', 'BudgetLoss', 'L1ConnectivityLoss', 'SparseConnectivityLoss']

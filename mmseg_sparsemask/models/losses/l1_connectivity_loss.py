@@ -18,16 +18,18 @@ class L1ConnectivityLoss(nn.Module):
 
     Args:
         loss_weight: Factor.
+        loss_name: In the logs, where the head has several losses; starts with ``loss_``.
 
     Raises:
         ValueError: loss_weight negative.
     """
 
-    def __init__(self, loss_weight: float = 0.01) -> None:
+    def __init__(self, loss_weight: float = 0.01, loss_name: str = 'loss_l1_connectivity') -> None:
         super().__init__()
         if not loss_weight >= 0:
             raise ValueError(f'loss_weight: expected a number of at least 0, got {loss_weight}')
         self.loss_weight = loss_weight
+        self.loss_name = loss_name
 
     def forward(self, weights: Mapping[str, Tensor]) -> Tensor:
         """Scalar, in float32 or better.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
+
+from mmseg_sparsemask.models.losses.ramp import check_ramp, ramp_factor
 
 
 def cross_entropy(p: Tensor | float, q: Tensor) -> Tensor:
@@ -27,6 +29,10 @@ class SparseConnectivityLoss(nn.Module):
         max_share: Upper bound of alpha (0.5).
         eps: Weights nearer than this to 0 or 1 have the loss and gradient of that distance, which
             are finite.
+        ramp: Iterations (first, last): the loss is 0 up to the first and grows to its full weight
+            at the last, so that deep stages have learned something before connections go. None is
+            the paper: the full weight from the start.
+        loss_name: In the logs, where the head has several losses; starts with ``loss_``.
 
     Raises:
         ValueError: An argument out of its range.
@@ -38,6 +44,8 @@ class SparseConnectivityLoss(nn.Module):
         expected: float = 2.0,
         max_share: float = 0.5,
         eps: float = 1e-6,
+        ramp: Sequence[int] | None = None,
+        loss_name: str = 'loss_sparse_connectivity',
     ) -> None:
         super().__init__()
         if not loss_weight >= 0:
@@ -52,6 +60,11 @@ class SparseConnectivityLoss(nn.Module):
         self.expected = expected
         self.max_share = max_share
         self.eps = eps
+        self.loss_name = loss_name
+        self.ramp = None if ramp is None else check_ramp(ramp)
+        if self.ramp is not None:
+            # In checkpoints, so that a resumed search goes on where it was.
+            self.register_buffer('step', torch.zeros((), dtype=torch.int64))
 
     def forward(self, weights: Mapping[str, Tensor]) -> Tensor:
         """Scalar, in float32 or better.
@@ -66,4 +79,13 @@ class SparseConnectivityLoss(nn.Module):
             w = w + (w.clamp(self.eps, 1 - self.eps) - w).detach()
             alpha = min(self.expected / len(w), self.max_share)
             terms.append(cross_entropy(w, w).mean() + cross_entropy(alpha, w.mean()))
-        return self.loss_weight * torch.stack(terms).sum()
+        return self.loss_weight * self._factor() * torch.stack(terms).sum()
+
+    def _factor(self) -> float:
+        """Share of the full weight at this iteration; in training, one iteration passes."""
+        if self.ramp is None:
+            return 1.0
+        factor = ramp_factor(int(self.step), self.ramp)
+        if self.training:
+            self.step.add_(1)
+        return factor

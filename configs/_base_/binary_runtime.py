@@ -1,0 +1,3 @@
+# default_runtime.py for tasks with one output channel: boundaries, salient objects.
+_base_ = './default_runtime.py'
+tta_model = dict(type='BinaryTTAModel')

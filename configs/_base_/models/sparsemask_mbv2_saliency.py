@@ -1,0 +1,12 @@
+# sparsemask_mbv2.py with one output channel, for salient objects.
+_base_ = './sparsemask_mbv2.py'
+model = dict(
+    decode_head=dict(
+        num_classes=2,
+        out_channels=1,
+        threshold=0.5,
+        loss_decode=dict(
+            _delete_=True, type='CrossEntropyLoss', use_sigmoid=True, avg_non_ignore=True
+        ),
+    ),
+)

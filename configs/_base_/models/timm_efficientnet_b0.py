@@ -1,8 +1,0 @@
-# A model of timm through the toolbox's wrapper: strides 2, 4, 8, 16, 32. timm downloads its weights
-# while the model is built; --cfg-options model.backbone.pretrained=True asks for that.
-_base_ = './segmentor.py'
-model = dict(
-    backbone=dict(
-        type='TIMMBackbone', model_name='efficientnet_b0', features_only=True, pretrained=False
-    ),
-)

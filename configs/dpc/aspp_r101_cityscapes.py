@@ -1,3 +1,0 @@
-# ASPP in the place of the published cell: the baseline.
-_base_ = './dpc_r101_cityscapes.py'
-model = dict(decode_head=dict(cell='aspp'))

@@ -1,0 +1,17 @@
+# Search on the embedded data set for a decoder of at most so many parameters: minutes on a CPU.
+# Another budget: --cfg-options model.decode_head.loss_connectivity.budget.parameters=150000
+_base_ = ['./fdn_mbv2_shapes.py']
+model = dict(
+    decode_head=dict(
+        loss_connectivity=dict(
+            _delete_=True,
+            type='BudgetLoss',
+            budget=dict(parameters=300000),
+            # The target comes down over a fifth of the search, once it has begun to learn.
+            ramp=(30, 90),
+            controller=dict(eta=0.03),
+        ),
+    ),
+)
+# What is over the budget has to reach 0 before the learning rate does.
+optim_wrapper = dict(paramwise_cfg=dict(connections_lr=0.024))

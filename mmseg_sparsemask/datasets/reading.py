@@ -1,0 +1,131 @@
+"""Which images a folder or a list holds, and reading one."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import BinaryIO
+
+import cv2
+import mmengine.fileio as fileio
+import numpy as np
+from PIL import Image
+
+#: The largest image that is read, in pixels: 8192 x 8192. What a damaged header says is refused
+#: before it takes memory.
+MAX_PIXELS = 2**26
+
+
+def visible(folder: Path) -> list[Path]:
+    """What a folder holds, sorted, without names that begin with a dot.
+
+    Those are files that a killed program has left half written, and what systems keep for
+    themselves.
+    """
+    return sorted(path for path in folder.iterdir() if not path.name.startswith('.'))
+
+
+def list_stems(folder: Path, suffix: str) -> list[str]:
+    """Sorted names without suffix of the files of one kind in a folder.
+
+    Raises:
+        FileNotFoundError: If the folder is missing or holds none.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f'{folder} is not a folder; link or convert the data set first')
+    stems = [path.stem for path in visible(folder) if path.suffix == suffix]
+    if not stems:
+        raise FileNotFoundError(f'no {suffix} files in {folder}')
+    return stems
+
+
+def read_list(path: Path) -> list[str]:
+    """Names in a list, one a line, without suffix.
+
+    Raises:
+        FileNotFoundError: If the list is missing.
+        ValueError: If it is empty or names an image twice.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f'list {path} is missing; run the converter of the data set')
+    # Only known suffixes are cut: a dot can be part of a name.
+    names = []
+    for line in path.read_text().splitlines():
+        name = line.strip()
+        if name:
+            names.append(name[:-4] if name.lower().endswith(('.jpg', '.png', '.bmp')) else name)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f'{path} lists {len(twice)} images twice, for example {twice[0]}')
+    if not names:
+        raise ValueError(f'{path} is empty')
+    return names
+
+
+def read_image(path: str, backend_args: dict | None) -> np.ndarray:
+    """An image as its file holds it: (H, W) or (H, W, C), the channels as OpenCV orders them.
+
+    Raises:
+        ValueError: It is damaged, no image, or has more than `MAX_PIXELS`.
+    """
+    return decode_image(bytes(fileio.get(path, backend_args=backend_args)), path)
+
+
+def decode_image(data: bytes, name: str) -> np.ndarray:
+    """As `read_image`, from the content of a file.
+
+    Raises:
+        ValueError: It is damaged, no image, or has more than `MAX_PIXELS`.
+    """
+    _check_size(data, name)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise ValueError(f'{name} is damaged ({error.err}); get it again') from None
+    if image is None:
+        raise ValueError(f'{name} is not an image that can be read; get it again')
+    return image
+
+
+def read_indices(path: Path) -> np.ndarray:
+    """The values of a file of labels, (H, W); a palette stays what it is, indices.
+
+    Raises:
+        ValueError: It is damaged, no image, in colour, or has more than `MAX_PIXELS`.
+    """
+    data = path.read_bytes()
+    _check_size(data, str(path))
+    try:
+        with Image.open(io.BytesIO(data)) as opened:
+            values = np.array(opened)
+    except Exception as error:  # each of Pillow's decoders has its own
+        raise ValueError(f'{path} is damaged ({error}); get it again') from None
+    if values.ndim != 2:
+        raise ValueError(f'{path} is a colour image; expected labels, one value a pixel')
+    return values
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Height and width that the header of an image says.
+
+    Raises:
+        ValueError: It is no image or has more than `MAX_PIXELS`.
+    """
+    with path.open('rb') as file:
+        return _check_size(file, str(path))
+
+
+def _check_size(data: bytes | BinaryIO, name: str) -> tuple[int, int]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as opened:
+                width, height = opened.size
+    except Exception:  # each of Pillow's formats has its own
+        raise ValueError(f'{name} is not an image that can be read; get it again') from None
+    if width * height > MAX_PIXELS:
+        raise ValueError(
+            f'{name} says that it is {width}x{height}; expected {MAX_PIXELS} pixels at most'
+        )
+    return height, width

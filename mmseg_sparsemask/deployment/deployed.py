@@ -1,0 +1,373 @@
+"""The deployed form: 1x1 convolutions, resizes and activations, and nothing else.
+
+A trained decoder is linear between its activations, so what the equations write as normalisations
+and connection weights is folded into weights once and for all::
+
+    D_l = sum_r up( conv_l^r( cat( act(t) for sources t of resolution r ) ) )
+
+with one convolution for each (stage, resolution). ``G``, which has one position an image, is a
+resolution of its own; it is added to the coarsest map and never resized.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn import build_activation_layer
+from mmengine.model import revert_sync_batchnorm
+from mmseg.models.segmentors import EncoderDecoder
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from mmseg_sparsemask.connectivity import GLOBAL, Connectivity
+from mmseg_sparsemask.connectivity.cost import source_channels
+from mmseg_sparsemask.connectivity.graph import level_of
+from mmseg_sparsemask.deployment.resizing import PRODUCT_RATIO, resize, resized_sum
+from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
+
+
+def resolution_groups(connectivity: Connectivity, stage: str) -> dict[str, tuple[str, ...]]:
+    """Sources of a stage by resolution: ``{'s2': ('E1', 'E2'), 's32': ('E9', 'D8'), 'G': ('G',)}``.
+
+    One convolution each in the deployed decoder, under this name: ``convs.D1.s32``.
+    """
+    groups: dict[str, list[str]] = {}
+    for source in connectivity.stages[stage]:
+        stride = connectivity.stride_of(source)
+        groups.setdefault(GLOBAL if stride is None else f's{stride}', []).append(source)
+    return {name: tuple(sources) for name, sources in groups.items()}
+
+
+def expected_convs(connectivity: Connectivity) -> list[tuple[str, str]]:
+    """(stage, resolution) of every convolution of a deployed decoder, but for the classifier."""
+    return [
+        (stage, name)
+        for stage in connectivity.stages
+        for name in resolution_groups(connectivity, stage)
+    ]
+
+
+class Pointwise(nn.Linear):
+    """A 1x1 convolution as one matrix product: weight (K, C), maps (N, C, h, w) to (N, K, h, w).
+
+    ONNX Runtime brings maps into a layout of its own for convolutions and back for all else; at
+    full size those copies cost as much as the convolutions. Products need none.
+    """
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """See the class."""
+        exporting = torch.compiler.is_compiling()
+        if not exporting and maps.is_contiguous(memory_format=torch.channels_last):
+            return super().forward(maps.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        product = torch.matmul(self.weight, maps.flatten(2))
+        if self.bias is not None:
+            product = product + self.bias[:, None]
+        return product.unflatten(2, maps.shape[2:])
+
+
+class DeployedDecoder(nn.Module):
+    """A decoder of 1x1 convolutions, activations and resizes.
+
+    `deployed_decoder` makes one of a trained head. Its modules are ``convs.<stage>.<resolution>``,
+    ``classifier`` and the activation.
+
+    Args:
+        connectivity: The decoder's graph.
+        in_channels: Channels of ``E1`` .. ``EL``.
+        in_index: Their places in the tuple that the backbone gives.
+        channels: Channels of every stage.
+        classes: Channels of the logits.
+        act: Activation.
+        align_corners: Of the resizing.
+    """
+
+    def __init__(
+        self,
+        connectivity: Connectivity,
+        in_channels: Sequence[int],
+        in_index: Sequence[int],
+        channels: int,
+        classes: int,
+        act: nn.Module,
+        align_corners: bool,
+    ) -> None:
+        super().__init__()
+        self.connectivity = connectivity
+        self.in_index = tuple(in_index)
+        self.align_corners = align_corners
+        self.groups = {
+            stage: resolution_groups(connectivity, stage) for stage in connectivity.stages
+        }
+        self.convs = nn.ModuleDict(
+            {
+                stage: nn.ModuleDict(
+                    {
+                        name: Pointwise(
+                            sum(source_channels(s, in_channels, channels) for s in sources),
+                            channels,
+                            # Constants pass the resizing, so one bias serves the whole stage; it
+                            # costs least where the map is smallest.
+                            bias=name == max(groups, key=_stride),
+                        )
+                        for name, sources in groups.items()
+                    }
+                )
+                for stage, groups in self.groups.items()
+            }
+        )
+        self.classifier = Pointwise(channels, classes)
+        self.act = act
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Logits (N, classes, H/s_1, W/s_1).
+
+        Args:
+            inputs: What the backbone gives; ``in_index`` picks ``E1`` .. ``EL`` from it. Item i is
+                (N, C_i, H/s_i, W/s_i), any size.
+        """
+        features = [inputs[index] for index in self.in_index]
+        active: dict[str, Tensor] = {}
+        for stage, groups in self.groups.items():
+            for sources in groups.values():
+                for source in sources:
+                    if source not in active:
+                        active[source] = self.act(_encoder_feature(source, features))
+            active[stage] = self.act(self._stage(stage, active, features))
+        return self.classifier(active['D1'])
+
+    def _stage(self, stage: str, active: dict[str, Tensor], features: list[Tensor]) -> Tensor:
+        size = features[level_of(stage) - 1].shape[-2:]
+        stride = self.connectivity.stride_of(stage)
+        products = {
+            name: self.convs[stage][name](_joined([active[source] for source in sources]))
+            for name, sources in self.groups[stage].items()
+        }
+        constant = products.pop(GLOBAL, None)
+        if not products:
+            return constant.expand(-1, -1, *size)
+        if constant is not None:
+            coarsest = max(products, key=_stride)
+            products[coarsest] = products[coarsest] + constant
+        coarse = [
+            product for name, product in products.items() if _stride(name) >= PRODUCT_RATIO * stride
+        ]
+        terms = [
+            product if _stride(name) == stride else resize(product, size, self.align_corners)
+            for name, product in products.items()
+            if _stride(name) < PRODUCT_RATIO * stride
+        ]
+        if coarse:
+            terms.append(resized_sum(coarse, size, self.align_corners))
+        return sum(terms[1:], terms[0])
+
+
+class DeployedSegmentor(nn.Module):
+    """Backbone, decoder, and logits at the size of the image; `deployed_segmentor` makes one.
+
+    Args:
+        backbone: Gives the features of images (N, 3, H, W).
+        decoder: Gives logits of any size from them.
+        align_corners: Of the logits' resizing.
+    """
+
+    def __init__(self, backbone: nn.Module, decoder: nn.Module, align_corners: bool) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.decoder = decoder
+        self.align_corners = align_corners
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits (N, classes, H, W) of normalised images (N, 3, H, W)."""
+        logits = self.decoder(self.backbone(image))
+        return F.interpolate(
+            logits, size=image.shape[-2:], mode='bilinear', align_corners=self.align_corners
+        )
+
+
+@torch.no_grad()
+def deployed_decoder(head: FusionHead) -> DeployedDecoder:
+    """The deployed form of a `SparseMaskHead`, or of an `FDNHead` with the weights it has now.
+
+    Args:
+        head: Its running statistics count, whatever mode it is in; it is not changed.
+
+    Raises:
+        ValueError: A stage's normalisation has no running statistics, or another head was given.
+    """
+    if not isinstance(head, FusionHead):
+        raise ValueError(
+            f'expected a SparseMaskHead or an FDNHead, got {type(head).__name__}, which has no '
+            'connectivity to make a plain decoder of'
+        )
+    head = copy.deepcopy(head).eval()
+    act = build_activation_layer({**head.act_cfg, 'inplace': False})
+    decoder = DeployedDecoder(
+        head.connectivity,
+        head.in_channels,
+        head.in_index,
+        head.channels,
+        head.out_channels,
+        act,
+        head.align_corners,
+    ).to(head.conv_seg.weight)
+    weights = _connection_weights(head)
+    for stage, groups in decoder.groups.items():
+        scale, shift = _fold_stage(stage, head.norms[stage])
+        biases = [weights[source, stage][1] for source in head.connectivity.stages[stage]]
+        bias = shift + scale * sum(biases)
+        for name, sources in groups.items():
+            conv = decoder.convs[stage][name]
+            weight = torch.cat([weights[source, stage][0] for source in sources], 1)
+            conv.weight.copy_(scale[:, None] * weight)
+            if conv.bias is not None:
+                conv.bias.copy_(bias)
+    decoder.classifier.weight.copy_(head.conv_seg.weight.flatten(1))
+    if head.conv_seg.bias is not None:
+        decoder.classifier.bias.copy_(head.conv_seg.bias)
+    else:
+        decoder.classifier.bias.zero_()
+    return decoder.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def deployed_segmentor(
+    model: EncoderDecoder, image_size: tuple[int, int] = (64, 64)
+) -> DeployedSegmentor:
+    """The deployed form of a whole segmentor: normalised images in, logits at their size out.
+
+    The backbone's and the neck's normalisations fold into the convolutions before them. A decode
+    head of another kind is taken as it is, with its normalisations folded.
+
+    Args:
+        model: A toolbox model; it is not changed. Its running statistics count, whatever its mode.
+        image_size: (height, width) of the image that is run through it once, to see which
+            normalisation follows which convolution.
+
+    Raises:
+        ValueError: Not an `EncoderDecoder`, or a head whose output is no map of logits.
+    """
+    if not isinstance(model, EncoderDecoder) or isinstance(model.decode_head, nn.ModuleList):
+        raise ValueError(
+            'expected a toolbox EncoderDecoder with one decode_head, got '
+            f'{type(model).__name__}; other segmentors are not exported'
+        )
+    model = revert_sync_batchnorm(copy.deepcopy(model)).eval().requires_grad_(False)
+    features = nn.Sequential(model.backbone, *([model.neck] if model.with_neck else []))
+    head = model.decode_head
+    decoder = deployed_decoder(head) if isinstance(head, FusionHead) else head
+    segmentor = DeployedSegmentor(features, decoder, model.align_corners).eval()
+    some = next(segmentor.parameters())
+    fold_norms(segmentor, torch.zeros(1, 3, *image_size, dtype=some.dtype, device=some.device))
+    return segmentor.requires_grad_(False)
+
+
+@torch.no_grad()
+def fold_norms(module: nn.Module, example: Tensor) -> int:
+    """Fold normalisations into the convolutions whose output they take, in place.
+
+    Which belong together is seen from a pass, not guessed from names: the normalisation's input is
+    the convolution's output itself, and nobody taps that. Each has to run exactly once.
+
+    Args:
+        module: In evaluation mode.
+        example: What to run it on.
+
+    Returns:
+        How many were folded.
+    """
+    outputs: dict[int, tuple[nn.Conv2d, Tensor]] = {}
+    calls: dict[nn.Module, int] = {}
+    pairs: dict[nn.Module, nn.Conv2d] = {}
+
+    def after_conv(conv: nn.Conv2d, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        calls[conv] = calls.get(conv, 0) + 1
+        outputs[id(output)] = conv, output  # kept, so that no other tensor gets its id
+
+    def before_norm(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        calls[norm] = calls.get(norm, 0) + 1
+        if id(inputs[0]) in outputs:
+            pairs[norm] = outputs[id(inputs[0])][0]
+
+    names = {child: name for name, child in module.named_modules()}
+    convs = [m for m in names if type(m) is nn.Conv2d and not m._forward_hooks]
+    norms = [m for m in names if _only_normalises(m) and m.track_running_stats]
+    handles = [conv.register_forward_hook(after_conv) for conv in convs]
+    handles += [norm.register_forward_pre_hook(before_norm) for norm in norms]
+    try:
+        module(example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    folded = 0
+    for norm, conv in pairs.items():
+        if calls[norm] == calls[conv] == 1:
+            fused = fuse_conv_bn_eval(conv, norm)
+            conv.weight, conv.bias = fused.weight, fused.bias
+            _skip(module, names[norm])
+            folded += 1
+    return folded
+
+
+def _only_normalises(module: nn.Module) -> bool:
+    # A subclass with a forward pass of its own may do more (an activation, say): it stays.
+    known = _BatchNorm.forward, nn.SyncBatchNorm.forward
+    return isinstance(module, _BatchNorm) and type(module).forward in known
+
+
+def _skip(module: nn.Module, name: str) -> None:
+    """Put an identity in a module's place; who taps its output taps the identity's."""
+    parent, _, last = name.rpartition('.')
+    owner = module.get_submodule(parent)
+    identity = nn.Identity()
+    for hook in getattr(owner, last)._forward_hooks.values():
+        identity.register_forward_hook(hook)
+    setattr(owner, last, identity)
+
+
+def _connection_weights(head: FusionHead) -> dict[tuple[str, str], tuple[Tensor, Tensor]]:
+    """Weight (K, C) and bias (K,) of each connection (source, stage) of a head in evaluation."""
+    scales = head.weights_by_source()
+    weights = {}
+    for source in head.connectivity.sources():
+        users = head.connectivity.users(source)
+        weight, bias = head.folded_weight(source, None, scales.get(source))
+        if bias is None:
+            bias = weight.new_zeros(len(weight))
+        for place, stage in enumerate(users):
+            rows = slice(place * head.channels, (place + 1) * head.channels)
+            weights[source, stage] = weight[rows], bias[rows]
+    return weights
+
+
+def _fold_stage(stage: str, norm: nn.Module) -> tuple[Tensor, Tensor]:
+    """Scale and shift (K,) of a stage's normalisation in evaluation."""
+    if not isinstance(norm, _BatchNorm) or norm.running_var is None:
+        raise ValueError(
+            f'{stage} is normalised by {type(norm).__name__}, which depends on its input and '
+            'cannot be folded; deployed decoders need a norm_cfg of type BN or SyncBN'
+        )
+    scale = torch.rsqrt(norm.running_var + norm.eps)
+    if norm.weight is not None:
+        scale = scale * norm.weight
+    shift = -norm.running_mean * scale
+    return scale, shift if norm.bias is None else shift + norm.bias
+
+
+def _encoder_feature(source: str, features: Sequence[Tensor]) -> Tensor:
+    if source == GLOBAL:
+        return features[-1].mean((2, 3), keepdim=True)
+    return features[level_of(source) - 1]
+
+
+def _joined(maps: list[Tensor]) -> Tensor:
+    return maps[0] if len(maps) == 1 else torch.cat(maps, 1)
+
+
+def _stride(name: str) -> float:
+    """Stride of a resolution's name; that of ``G`` is beyond all others."""
+    return math.inf if name == GLOBAL else int(name[1:])

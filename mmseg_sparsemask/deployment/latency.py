@@ -1,0 +1,190 @@
+"""Times of decoders in the form that is deployed, and the table that is fitted to them."""
+
+from __future__ import annotations
+
+import platform
+import random
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from mmseg_sparsemask.connectivity import Connection, Connectivity
+from mmseg_sparsemask.connectivity.cost import feature_size
+from mmseg_sparsemask.connectivity.latency import LatencyTable, fit_costs, relative_errors
+from mmseg_sparsemask.connectivity.prune import drop_unreachable
+from mmseg_sparsemask.deployment.deployed import DeployedDecoder
+from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
+
+
+def random_decoder(space: Connectivity, rng: random.Random) -> Connectivity:
+    """A decoder of random size from a search space.
+
+    Each connection is there with a probability that is itself drawn, so that small and large
+    decoders are about equally frequent.
+
+    Args:
+        space: The search space.
+        rng: Where the numbers come from.
+    """
+    while True:
+        share = rng.uniform(0.05, 1.0)
+        kept = drop_unreachable(c for c in space if rng.random() < share)
+        if kept:
+            return Connectivity.from_connections(space.strides, map(Connection._make, kept))
+
+
+def time_decoder(
+    connectivity: Connectivity,
+    in_channels: Sequence[int],
+    channels: int,
+    num_classes: int,
+    image_size: tuple[int, int],
+    device: str = 'cpu',
+    repeats: int = 15,
+) -> float:
+    """Milliseconds of one image through a deployed decoder: the quickest of several passes.
+
+    What else a machine does makes a pass longer, never shorter. Time does not depend on the values
+    of the weights: they are random.
+
+    Args:
+        connectivity: The decoder.
+        in_channels: Channels of ``E1`` .. ``EL``.
+        channels: Channels of every stage.
+        num_classes: Outputs of the classifier.
+        image_size: (height, width) of the image in pixels.
+        device: As torch names it.
+        repeats: How many passes count.
+    """
+    levels = range(len(in_channels))
+    decoder = DeployedDecoder(
+        connectivity, in_channels, levels, channels, num_classes, nn.ReLU6(), align_corners=True
+    )
+    decoder = decoder.to(device, memory_format=torch.channels_last).eval()
+    features = [
+        torch.rand(1, count, *feature_size(image_size, stride), device=device).contiguous(
+            memory_format=torch.channels_last
+        )
+        for count, stride in zip(in_channels, connectivity.strides)
+    ]
+    times = []
+    with torch.inference_mode():
+        for number in range(repeats + 2):
+            start = time.perf_counter()
+            decoder(features)
+            if torch.device(device).type == 'cuda':
+                torch.cuda.synchronize(device)
+            if number >= 2:
+                times.append(time.perf_counter() - start)
+    return 1000 * min(times)
+
+
+def measure_table(
+    head: FusionHead,
+    image_size: tuple[int, int],
+    device: str = 'cpu',
+    threads: int = 1,
+    decoders: int = 200,
+    left_out: int = 30,
+    seed: int = 0,
+) -> LatencyTable:
+    """Time random decoders of a search space, and fit times of connections and stages to them.
+
+    Args:
+        head: The supernet, for its connectivity, channels and classes.
+        image_size: (height, width) of the image in pixels.
+        device: As torch names it.
+        threads: Of the CPU.
+        decoders: How many the fit sees.
+        left_out: How many more tell its error.
+        seed: Of the random decoders.
+
+    Raises:
+        ValueError: An argument out of its range.
+    """
+    if min(decoders, left_out, threads, *image_size) < 1:
+        raise ValueError(
+            'decoders, left_out, threads and image_size: expected at least 1, got '
+            f'{decoders}, {left_out}, {threads}, {image_size}'
+        )
+    rng = random.Random(seed)
+    space = head.connectivity
+    drawn = [random_decoder(space, rng) for _ in range(decoders + left_out)]
+    shape = head.in_channels, head.channels, head.out_channels, image_size, device
+    with _threads(threads):
+        times = [time_decoder(decoder, *shape) for decoder in tqdm(drawn, desc='decoders')]
+    costs = fit_costs(space, drawn[:decoders], times[:decoders])
+    errors = np.abs(relative_errors(costs, drawn[decoders:], times[decoders:]))
+    meta = {
+        'processor': processor(device),
+        'precision': 'float32',
+        'torch': torch.__version__,
+        'python': platform.python_version(),
+        'decoders': decoders,
+        'left_out': left_out,
+        'mean_error': round(float(errors.mean()), 4),
+        'largest_error': round(float(errors.max()), 4),
+        'seed': seed,
+    }
+    return LatencyTable(
+        costs,
+        space.strides,
+        tuple(head.in_channels),
+        head.channels,
+        head.out_channels,
+        image_size,
+        device,
+        threads,
+        meta,
+    )
+
+
+def time_again(table: LatencyTable, connectivity: Connectivity) -> str:
+    """Time a decoder as a table's decoders were timed, and say it in words.
+
+    Args:
+        table: Its device, threads and image size are used.
+        connectivity: The decoder.
+    """
+    if torch.device(table.device).type == 'cuda' and not torch.cuda.is_available():
+        return f'not measured: no {table.device} here'
+    with _threads(table.threads):
+        measured = time_decoder(
+            connectivity,
+            table.in_channels,
+            table.channels,
+            table.num_classes,
+            table.image_size,
+            table.device,
+        )
+    error = table.costs.total(connectivity) / measured - 1
+    words = f'{measured:.2f} ms measured (prediction {error:+.1%})'
+    here, there = processor(table.device), table.meta.get('processor')
+    return words if here == there else f'{words}; on {here}, the table is of {there}'
+
+
+def processor(device: str) -> str:
+    """Name of the GPU, or of the CPU where the system tells it."""
+    if torch.device(device).type == 'cuda':
+        return torch.cuda.get_device_name(device)
+    try:
+        with open('/proc/cpuinfo') as lines:
+            names = [line.split(':')[1].strip() for line in lines if line.startswith('model name')]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

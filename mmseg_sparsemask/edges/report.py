@@ -1,0 +1,89 @@
+"""Tables and the precision-recall plot of a boundary evaluation."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from mmseg_sparsemask.edges.scores import EdgeScores, f_measure
+from mmseg_sparsemask.utils.figures import new_figure, save_figure
+from mmseg_sparsemask.utils.files import write_atomically, write_json
+
+
+def score_dict(scores: EdgeScores) -> dict[str, float]:
+    """The summary numbers under their usual names: ODS, OIS, AP, R50 and the ODS threshold."""
+    return {
+        'ODS': scores.ods,
+        'OIS': scores.ois,
+        'AP': scores.ap,
+        'R50': scores.r50,
+        'ODS_threshold': scores.ods_threshold,
+    }
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(header)
+    writer.writerows([f'{v:.6f}' if isinstance(v, float) else v for v in row] for row in rows)
+    return text.getvalue()
+
+
+def draw_curves(curves: dict[str, EdgeScores]) -> Figure:
+    """Precision over recall on lines of equal F, one curve per name.
+
+    Args:
+        curves: Name for the legend -> scores.
+    """
+    figure = new_figure(5.5, 5)
+    axes = figure.add_subplot()
+    recall = np.linspace(0.01, 1, 200)
+    for f in np.arange(1, 10) / 10:
+        # F = 2PR / (P + R) solved for P.
+        reachable = recall > f / 2 + 1e-3
+        precision = f * recall[reachable] / (2 * recall[reachable] - f)
+        inside = precision <= 1
+        x, y = recall[reachable][inside], precision[inside]
+        axes.plot(x, y, color='0.8', lw=0.8)
+        if len(x):
+            axes.annotate(f'F={f:.1f}', (x[-1], y[-1]), color='0.5', fontsize=7, ha='right')
+    for name, scores in curves.items():
+        shown = scores.precision + scores.recall > 0
+        # Between two dollar signs matplotlib would read mathematics.
+        shown_name = name.replace('$', r'\$')
+        label = f'{shown_name} (ODS {scores.ods:.3f}, OIS {scores.ois:.3f}, AP {scores.ap:.3f})'
+        line = axes.plot(scores.recall[shown], scores.precision[shown], label=label)[0]
+        axes.plot(scores.ods_recall, scores.ods_precision, 'o', color=line.get_color())
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel='Recall', ylabel='Precision', aspect='equal')
+    axes.legend(loc='lower left', fontsize=8)
+    return figure
+
+
+def write_report(
+    scores: EdgeScores, names: Sequence[str], folder: str | Path, title: str = 'prediction'
+) -> None:
+    """Write ``scores.json``, ``thresholds.csv``, ``images.csv`` and ``precision_recall.svg``.
+
+    Args:
+        scores: Of the data set.
+        names: Of the images, in the order of ``scores.images``.
+        folder: Made if missing.
+        title: Of the curve.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / 'scores.json', score_dict(scores))
+    f = f_measure(scores.precision, scores.recall)
+    columns = (scores.thresholds, scores.recall, scores.precision, f)
+    rows = [[float(v) for v in row] for row in zip(*columns)]
+    table = _table(['threshold', 'recall', 'precision', 'f'], rows)
+    write_atomically(folder / 'thresholds.csv', table)
+    images = [[name, *(float(v) for v in row)] for name, row in zip(names, scores.images)]
+    table = _table(['image', 'threshold', 'recall', 'precision', 'f'], images)
+    write_atomically(folder / 'images.csv', table)
+    save_figure(draw_curves({title: scores}), folder / 'precision_recall.svg')

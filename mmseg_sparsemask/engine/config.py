@@ -1,0 +1,48 @@
+"""Reading a config, and what every training through the tools adds to it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mmengine.config import Config
+
+
+def load_config(
+    path: str,
+    work_dir: str | None = None,
+    cfg_options: dict | None = None,
+    launcher: str = 'none',
+) -> Config:
+    """Read a config as the toolbox's own tools do.
+
+    Args:
+        path: The config file.
+        work_dir: Where logs and checkpoints go; None takes the config's, and if it has none,
+            ``work_dirs/<name of the config file>``.
+        cfg_options: Values to override, with dotted keys.
+        launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
+
+    Returns:
+        The config, with ``work_dir`` and ``launcher`` set.
+    """
+    cfg = Config.fromfile(path)
+    cfg.launcher = launcher
+    if cfg_options is not None:
+        cfg.merge_from_dict(cfg_options)
+    if work_dir is not None:
+        cfg.work_dir = work_dir
+    elif cfg.get('work_dir', None) is None:
+        cfg.work_dir = os.path.join('./work_dirs', Path(path).stem)
+    return cfg
+
+
+def draw_by_iteration(cfg: Config) -> None:
+    """Let a run draw its random numbers by `SeedHook`, so that it can be resumed bit for bit.
+
+    A hook of another kind in the place ``default_hooks.sampler_seed`` stays.
+    """
+    hooks = cfg.get('default_hooks') or {}
+    current = hooks.get('sampler_seed') or {}
+    if current.get('type', 'DistSamplerSeedHook') == 'DistSamplerSeedHook':
+        cfg.default_hooks = dict(hooks, sampler_seed=dict(type='SeedHook'))

@@ -1,0 +1,48 @@
+"""A learning rate of their own for connection weights."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from mmengine.optim import DefaultOptimWrapperConstructor
+from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class ConnectionsOptimWrapperConstructor(DefaultOptimWrapperConstructor):
+    """The toolbox's constructor, with an absolute learning rate for the connection weights.
+
+    How fast connections come and go must not hang on the learning rate of the network: a pretrained
+    encoder wants a small one, and at that the weights would not cross their range within a search.
+    Connection weights have no weight decay. Schedulers scale both rates alike. ::
+
+        optim_wrapper = dict(
+            constructor='ConnectionsOptimWrapperConstructor',
+            paramwise_cfg=dict(connections_lr=0.024),
+        )
+
+    Args:
+        optim_wrapper_cfg: As of the toolbox's constructor; the optimiser needs its ``lr``.
+        paramwise_cfg: As there, and with ``connections_lr``.
+
+    Raises:
+        ValueError: No positive ``connections_lr``, or an optimiser without ``lr``.
+    """
+
+    def __init__(
+        self, optim_wrapper_cfg: dict[str, Any], paramwise_cfg: dict[str, Any] | None = None
+    ) -> None:
+        paramwise_cfg = copy.deepcopy(dict(paramwise_cfg or {}))
+        rate = paramwise_cfg.pop('connections_lr', None)
+        base = optim_wrapper_cfg.get('optimizer', {}).get('lr')
+        if not isinstance(rate, (int, float)) or not rate > 0:
+            raise ValueError(
+                'paramwise_cfg: expected connections_lr, a positive learning rate of the '
+                f'connection weights, got {rate!r}'
+            )
+        if not base:
+            raise ValueError(f'optimizer: expected a learning rate lr, got {base!r}')
+        keys = paramwise_cfg.setdefault('custom_keys', {})
+        keys['decode_head.connections'] = dict(lr_mult=rate / base, decay_mult=0.0)
+        super().__init__(optim_wrapper_cfg, paramwise_cfg)

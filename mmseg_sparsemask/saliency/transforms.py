@@ -1,0 +1,49 @@
+"""Loading of saliency masks."""
+
+from __future__ import annotations
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmseg.registry import TRANSFORMS
+
+from mmseg_sparsemask.datasets.reading import read_image
+
+
+@TRANSFORMS.register_module()
+class LoadSaliencyMask(BaseTransform):
+    """Load ``seg_map_path``, the mask of the salient objects, as labels 0 and 1.
+
+    Understands masks of 0 and 1, of 0 and 255, and grey ones with antialiased or compressed
+    outlines, which are cut above 128 as the field does.
+
+    Args:
+        backend_args: Of the file backend.
+    """
+
+    def __init__(self, backend_args: dict | None = None) -> None:
+        self.backend_args = dict(backend_args) if backend_args else None
+
+    def transform(self, results: dict) -> dict:
+        """Load one mask.
+
+        Raises:
+            ValueError: If the mask is in colour or its values fit none of the three kinds.
+        """
+        path = results['seg_map_path']
+        mask = read_image(path, self.backend_args)
+        if mask.ndim == 3:
+            if (mask[..., :3] != mask[..., :1]).any():
+                raise ValueError(f'{path} is a colour image; expected a mask in grey')
+            mask = mask[..., 0]
+        highest = mask.max(initial=0)
+        if mask.dtype != np.uint8 or 1 < highest <= 128:
+            raise ValueError(
+                f'{path} has values up to {highest} ({mask.dtype}); expected 0 and 1, 0 and 255, '
+                'or 8-bit grey that reaches above 128; is it a map of labels?'
+            )
+        results['gt_seg_map'] = (mask > (128 if highest > 1 else 0)).astype(np.uint8)
+        results['seg_fields'].append('gt_seg_map')
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}()'

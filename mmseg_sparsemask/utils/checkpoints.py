@@ -1,0 +1,112 @@
+"""Checkpoints as data: nothing in a file is run unless its reader says that it may be trusted."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+from mmseg_sparsemask.utils.toolbox import allow_checkpoint_types
+
+#: The file in which MMSegmentation names the checkpoint that it wrote last.
+LAST_CHECKPOINT = 'last_checkpoint'
+
+
+def load_checkpoint(path: str | os.PathLike[str], trust: bool = False) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU.
+
+    A pickle can run any program while it is read. So only tensors and plain data are accepted,
+    unless the caller trusts whoever made the file.
+
+    Args:
+        path: A file, or an ``http(s)://`` address; trusted, whatever MMSegmentation reads.
+        trust: Read it as MMSegmentation does, pickled objects included.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is damaged, is no checkpoint, or holds more than data.
+    """
+    import torch
+
+    name = os.fspath(path)
+    if trust:
+        from mmengine.runner.checkpoint import _load_checkpoint
+
+        return dict(_load_checkpoint(name, map_location='cpu'))
+    # Once MMSegmentation has loaded a checkpoint, it takes back the types it allowed for that.
+    allow_checkpoint_types()
+    options: dict[str, Any] = {'map_location': 'cpu', 'weights_only': True}
+    try:
+        if name.startswith(('http://', 'https://')):
+            content = torch.hub.load_state_dict_from_url(name, progress=False, **options)
+        elif '://' in name:
+            raise ValueError(
+                f'{name}: expected a file or an http(s) address; if you trust what it leads to, '
+                'say so with --trust-checkpoint'
+            )
+        else:
+            content = torch.load(name, **options)
+    except FileNotFoundError:
+        raise FileNotFoundError(f'{name}: does not exist; expected a checkpoint (*.pth)') from None
+    except pickle.UnpicklingError as error:
+        # Torch's advice around it is to read the file whatever is in it.
+        found = re.search(r'WeightsUnpickler error:\s*(.*)', str(error))
+        reason = found[1] if found else str(error).splitlines()[0]
+        raise ValueError(
+            f'{name}: expected tensors and plain data, got something that would run code while it '
+            'is read, or a damaged file; if you trust whoever made it, say so with '
+            f'--trust-checkpoint ({reason[:300]})'
+        ) from None
+    except ValueError:
+        raise
+    except Exception as error:
+        raise ValueError(
+            f'{name}: cannot be read as a checkpoint; it is damaged or of another kind ({error})'
+        ) from None
+    if not isinstance(content, dict):
+        raise ValueError(f'{name}: expected a checkpoint, got a {type(content).__name__}')
+    return content
+
+
+def checkpoint_to_resume(work_dir: str | os.PathLike[str]) -> tuple[Path | None, list[str]]:
+    """The checkpoint with which a run goes on that was stopped at any moment.
+
+    Args:
+        work_dir: Of the run. The checkpoint named in ``last_checkpoint`` is looked for there too,
+            since the path inside is that of the time of writing.
+
+    Returns:
+        The newest that can be read, and why others were passed over. None when the run has not
+        yet written any.
+
+    Raises:
+        ValueError: The run wrote checkpoints, and none can be read.
+    """
+    folder = Path(work_dir)
+    pointer = folder / LAST_CHECKPOINT
+    if not pointer.is_file():
+        return None, []
+    named = Path(pointer.read_text(errors='replace').strip())
+    others = sorted(folder.glob('*.pth'), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    # The best ones hold no optimiser.
+    others = [path for path in others if not path.name.startswith('best_')]
+    first = [path for path in (folder / named.name, named) if path.is_file()]
+    reasons = [] if first else [f'{named} in {pointer} does not exist']
+    for path in dict.fromkeys([*first[:1], *others]):
+        try:
+            content = load_checkpoint(path)
+            missing = {'meta', 'state_dict', 'message_hub', 'optimizer'} - set(content)
+            if missing:
+                raise ValueError(f'{path}: holds no {", ".join(sorted(missing))}')
+            if 'config' in content['meta']:
+                raise ValueError(f'{path}: holds a config that resuming would run')
+        except (OSError, ValueError) as error:
+            reasons.append(str(error))
+        else:
+            return path, reasons
+    raise ValueError(
+        f'{folder}: no checkpoint can be resumed from; start anew without --resume, or name a '
+        'checkpoint with --cfg-options resume=True load_from=FILE\n  ' + '\n  '.join(reasons)
+    )

@@ -1,0 +1,171 @@
+"""Every config under ``configs/`` loads and builds its model, and none is forgotten."""
+
+import ast
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS
+
+import mmseg_sparsemask  # noqa: F401
+
+ROOT = Path(__file__).parents[2] / 'configs'
+CONFIGS = sorted(p for p in ROOT.rglob('*.py') if '_base_' not in p.relative_to(ROOT).parts)
+BASES = sorted((ROOT / '_base_').rglob('*.py'))
+
+
+def name_of(path):
+    return str(path.relative_to(ROOT).with_suffix(''))
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    init_default_scope('mmseg')
+
+
+def without_downloads(node):
+    """A config's model without what would fetch weights."""
+    if isinstance(node, dict):
+        return {
+            key: without_downloads(value)
+            for key, value in node.items()
+            if not (key == 'init_cfg' and is_pretrained(value))
+            and not (key == 'pretrained' and value)
+        }
+    if isinstance(node, (list, tuple)):
+        return type(node)(map(without_downloads, node))
+    return node
+
+
+def is_pretrained(init_cfg):
+    return isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained'
+
+
+def parts(folder):
+    """(method, backbone, data) of every config of a folder, from its name."""
+    return {tuple(path.stem.split('_', 2)) for path in CONFIGS if path.parent.name == folder}
+
+
+def test_every_search_has_what_trains_its_result():
+    found = parts('sparsemask')
+    searches = {(backbone, data) for method, backbone, data in found if method == 'fdn'}
+    trainings = {(backbone, data) for method, backbone, data in found if method == 'sparsemask'}
+    assert searches and searches <= trainings
+
+
+def test_the_methods_of_table_1_are_complete():
+    """A new baseline of Table 1 is a preset, a config for each data set, and a name here."""
+    methods = ['fcn', 'deeplabv3', 'unet', 'sparseacn', 'full', 'l1', 'maskconnect', 'fdn']
+    found = parts('sparsemask')
+    for data in ('voc', 'camvid', 'camvid-96x128', 'shapes'):
+        missing = [method for method in methods if (method, 'mbv2', data) not in found]
+        assert not missing, f'{data}: no config of {missing}'
+    known = {*methods, 'sparsemask', 'fdn-budget'}
+    assert {method for method, *_ in found} == known, 'name the new method here'
+
+
+def test_every_cell_has_its_baseline_and_its_search():
+    cells = {pair[1:] for pair in parts('dpc') if pair[0] == 'dpc'}
+    assert cells == {pair[1:] for pair in parts('dpc') if pair[0] == 'aspp'}
+    searches = {pair[1:] for pair in parts('dpc') if pair[0] == 'search'}
+    assert searches == {pair for pair in cells if pair[0] == 'mbv2'}
+
+
+@pytest.mark.parametrize('folder', ['edge', 'saliency'])
+def test_every_data_set_of_a_task_has_the_found_decoder_and_a_baseline(folder):
+    by_data = {}
+    for method, backbone, data in parts(folder):
+        by_data.setdefault((backbone, data), set()).add(method)
+    assert by_data and all(
+        'sparsemask' in methods and len(methods) > 1 for methods in by_data.values()
+    )
+
+
+def test_names_are_unique():
+    """Work directories are named after configs."""
+    twice = [name for name, n in Counter(path.stem for path in CONFIGS).items() if n > 1]
+    assert not twice
+
+
+def test_one_base_loads_the_plugin_and_nothing_else_does():
+    importing = [
+        name_of(path)
+        for path in [*CONFIGS, *BASES]
+        if any(
+            isinstance(node, ast.Assign)
+            and any(isinstance(t, ast.Name) and t.id == 'custom_imports' for t in node.targets)
+            for node in ast.walk(ast.parse(path.read_text()))
+        )
+    ]
+    assert importing == ['_base_/default_runtime']
+
+
+def test_no_base_is_left_over():
+    """Every file in ``_base_`` is inherited by some config, or the docs show how to."""
+    used = set()
+
+    def follow(path):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], 'id', '') == '_base_':
+                value = ast.literal_eval(node.value)
+                for base in [value] if isinstance(value, str) else value:
+                    base = (path.parent / base).resolve()
+                    assert base.is_file(), f'{name_of(path)} inherits {base}, which does not exist'
+                    if base not in used:
+                        used.add(base)
+                        follow(base)
+
+    for path in CONFIGS:
+        follow(path)
+    docs = ''.join(path.read_text() for path in sorted((ROOT.parent / 'docs').glob('*.md')))
+    unused = {f'{name_of(path)}.py' for path in BASES if path.resolve() not in used}
+    assert not [name for name in unused if name not in docs]
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=name_of)
+def test_builds(path):
+    cfg = Config.fromfile(path)
+    assert cfg.custom_imports == dict(imports=['mmseg_sparsemask'])
+    assert cfg.default_scope == 'mmseg'
+    model = build(without_downloads(cfg.model.to_dict()))
+    assert sum(p.numel() for p in model.parameters()) > 10_000
+    # Every name in it is registered, and the parts fit together; no data set is opened.
+    assert cfg.train_dataloader and cfg.test_dataloader
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        for dataset in datasets((cfg.get(loader) or dict(dataset={}))['dataset']):
+            assert DATASETS.get(dataset['type']) is not None, dataset['type']
+            for transform in dataset.get('pipeline') or []:
+                assert TRANSFORMS.get(transform['type']) is not None, transform['type']
+    for hook in cfg.get('custom_hooks', []):
+        built = HOOKS.build(hook)
+        retrain = getattr(built, 'retrain_config', None)
+        if retrain is not None:
+            assert Path(retrain).resolve() in CONFIGS, f'{retrain} is none of the configs'
+    evaluators = cfg.test_evaluator
+    for evaluator in evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]:
+        assert METRICS.get(evaluator['type']) is not None
+    loop = cfg.train_cfg
+    length = loop.get('max_iters') or loop.get('max_epochs')
+    ends = [s['end'] for s in cfg.param_scheduler if 'end' in s]
+    assert length and (not ends or max(ends) == length), 'the schedule ends elsewhere than training'
+
+
+def build(model):
+    try:
+        with torch.device('meta'):
+            return MODELS.build(model)
+    except RuntimeError as error:  # transformers compute their drop path rates with tensors
+        assert 'meta tensors' in str(error)
+        return MODELS.build(model)
+
+
+def datasets(node):
+    """A data set and those inside it."""
+    if node:
+        yield node
+    for inner in [node.get('dataset'), *(node.get('datasets') or [])]:
+        if isinstance(inner, dict):
+            yield from datasets(inner)

@@ -1,0 +1,93 @@
+"""Latency tables: the fit against known times, and their files."""
+
+import json
+import random
+
+import pytest
+
+from mmseg_sparsemask.connectivity import Connectivity, preset
+from mmseg_sparsemask.connectivity.cost import PartCosts
+from mmseg_sparsemask.connectivity.latency import LatencyTable, fit_costs, relative_errors
+from mmseg_sparsemask.connectivity.prune import drop_unreachable
+
+SPACE = preset('fdn', (2, 4, 8))
+
+
+def some_decoders(count, seed=0):
+    rng = random.Random(seed)
+    found = []
+    while len(found) < count:
+        kept = drop_unreachable(c for c in SPACE if rng.random() < 0.6)
+        if kept:
+            found.append(Connectivity.from_connections(SPACE.strides, kept))
+    return found
+
+
+def true_costs(seed=1):
+    rng = random.Random(seed)
+    return PartCosts(
+        {c: rng.uniform(0, 3) for c in SPACE}, {s: rng.uniform(0, 2) for s in SPACE.stages}, 1.5
+    )
+
+
+def test_times_that_are_sums_are_found_again():
+    costs = true_costs()
+    seen, unseen = some_decoders(150), some_decoders(40, seed=7)
+    found = fit_costs(SPACE, seen, [costs.total(d) for d in seen])
+    errors = relative_errors(found, unseen, [costs.total(d) for d in unseen])
+    assert max(map(abs, errors)) < 1e-6
+    assert found.connections.keys() == set(SPACE) and found.stages.keys() == set(SPACE.stages)
+
+
+def test_no_part_has_a_negative_time():
+    seen = some_decoders(30)
+    rng = random.Random(3)
+    found = fit_costs(SPACE, seen, [rng.uniform(1, 2) for _ in seen])
+    assert min(*found.connections.values(), *found.stages.values(), found.fixed) >= 0
+
+
+def test_relative_errors_by_hand():
+    decoder = Connectivity([2], {'D1': ['E1']})
+    costs = PartCosts({('E1', 'D1'): 2.0}, {'D1': 1.0}, 1.0)
+    assert relative_errors(costs, [decoder, decoder], [5.0, 2.0]) == pytest.approx([-0.2, 1.0])
+
+
+@pytest.mark.parametrize('times', [[], [1.0]])
+def test_wrong_number_of_times(times):
+    decoders = some_decoders(2 if times else 0)
+    with pytest.raises(ValueError, match='expected as many times as decoders, and some; got'):
+        fit_costs(SPACE, decoders, times)
+
+
+def some_table():
+    return LatencyTable(
+        true_costs(), SPACE.strides, (3, 5, 7), 4, 2, (32, 48), 'cpu', 1, {'processor': 'P'}
+    )
+
+
+def test_file_and_back(tmp_path):
+    some_table().save(tmp_path / 't.json')
+    assert LatencyTable.load(tmp_path / 't.json') == some_table()
+
+
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        (dict(format='other'), 'no latency table of version 1; expected a file that tools/lat'),
+        (dict(version=2), 'no latency table of version 1'),
+        (dict(milliseconds={}), r"incomplete \(KeyError\('connections'\)\)"),
+        (dict(milliseconds=dict(connections={'E1': 1}, stages={}, fixed=0)), 'incomplete'),
+    ],
+)
+def test_bad_files(tmp_path, change, words):
+    path = tmp_path / 't.json'
+    some_table().save(path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(ValueError, match=words):
+        LatencyTable.load(path)
+
+
+def test_no_json(tmp_path):
+    (tmp_path / 't.json').write_text('ms: 3')
+    with pytest.raises(ValueError, match=r't\.json: cannot be read .*; expected a file that'):
+        LatencyTable.load(tmp_path / 't.json')

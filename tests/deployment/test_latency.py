@@ -1,0 +1,87 @@
+"""Times of decoders on this machine: the order of sizes, the table, the tool."""
+
+import random
+import subprocess
+import sys
+
+import pytest
+from mmseg.registry import MODELS
+from reference import tiny
+
+import mmseg_sparsemask  # noqa: F401
+from mmseg_sparsemask.connectivity import preset
+from mmseg_sparsemask.connectivity.latency import LatencyTable
+from mmseg_sparsemask.deployment.latency import (
+    measure_table,
+    random_decoder,
+    time_again,
+    time_decoder,
+)
+
+STRIDES = [2, 4, 8]
+
+
+def make_head():
+    return MODELS.build(
+        dict(
+            type='FDNHead',
+            in_channels=[8, 16, 32],
+            in_index=[0, 1, 2],
+            strides=STRIDES,
+            channels=8,
+            num_classes=2,
+            loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
+        )
+    )
+
+
+def test_more_work_takes_longer():
+    small = preset('unet', STRIDES)
+    arguments = dict(in_channels=[64, 64, 64], channels=64, num_classes=2)
+    little = time_decoder(small, image_size=(32, 32), **arguments)
+    much = time_decoder(small, image_size=(256, 256), **arguments)
+    assert 0 < little < much
+
+
+def test_random_decoders_are_of_all_sizes_and_repeatable():
+    space = preset('fdn', STRIDES)
+    rng = random.Random(0)
+    sizes = [len(random_decoder(space, rng)) for _ in range(60)]
+    assert min(sizes) <= 2 and max(sizes) == len(space)
+    assert random_decoder(space, random.Random(5)) == random_decoder(space, random.Random(5))
+
+
+def test_table_says_how_it_was_measured():
+    table = measure_table(make_head(), (32, 48), decoders=12, left_out=3)
+    assert table.in_channels == (8, 16, 32) and table.strides == tuple(STRIDES)
+    assert (table.channels, table.num_classes) == (8, 2)
+    assert (table.image_size, table.device, table.threads) == ((32, 48), 'cpu', 1)
+    assert {'processor', 'precision', 'torch', 'mean_error', 'decoders'} <= set(table.meta)
+    table.check(STRIDES, [8, 16, 32], 8, 2, (32, 48), 'cpu')
+    words = time_again(table, preset('unet', STRIDES))
+    assert 'ms measured (prediction' in words and 'the table is of' not in words
+
+
+@pytest.mark.parametrize('argument', ['decoders', 'left_out', 'threads'])
+def test_bad_numbers(argument):
+    with pytest.raises(ValueError, match='expected at least 1, got'):
+        measure_table(make_head(), (32, 48), **{argument: 0})
+
+
+@pytest.mark.slow
+def test_tool(tmp_path):
+    config = tiny.write_configs(tmp_path)
+    command = [sys.executable, tiny.ROOT / 'tools/latency_table.py', config, '--shape', '32', '48']
+    command += ['--decoders', '6', '--left-out', '2', '--out', 'table.json']
+    done = subprocess.run(
+        command, cwd=tmp_path, env=tiny.environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert 'written: table.json; error on 2 decoders that the fit has not seen' in done.stdout
+    assert LatencyTable.load(tmp_path / 'table.json').image_size == (32, 48)
+    command[2] = tmp_path / 'sparse.py'
+    done = subprocess.run(
+        command, cwd=tmp_path, env=tiny.environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "expected the config of a search, with a decode_head of type 'FDNHead'" in done.stderr

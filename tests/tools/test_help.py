@@ -1,0 +1,52 @@
+"""`--help` of the tools: there at once, since torch and the package are imported behind it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmseg_sparsemask.connectivity import ARCHITECTURES, PRESETS
+
+TOOLS = Path(__file__).parents[2] / 'tools'
+#: Tools that build and run a model whatever is asked of them, and import what they need at the top.
+RUNNING = {'deployment/export.py', 'inference.py', 'prune.py', 'test.py', 'train.py'}
+QUICK = sorted(
+    name
+    for path in TOOLS.rglob('*.py')
+    if (name := path.relative_to(TOOLS).as_posix()) not in RUNNING
+)
+#: Runs tools one after the other in a process that loads torch for none of them.
+SCRIPT = """
+import contextlib, io, json, runpy, sys
+texts, folder, names = {}, sys.argv[1], json.loads(sys.argv[2])
+for name in names:
+    sys.argv[:] = [name, '--help']
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):
+        runpy.run_path(f'{folder}/{name}', run_name='__main__')
+    assert 'torch' not in sys.modules, f'{name} --help imports torch'
+    texts[name] = out.getvalue()
+print(json.dumps(texts))
+"""
+
+
+@pytest.fixture(scope='module')
+def helps():
+    done = subprocess.run(
+        [sys.executable, '-c', SCRIPT, str(TOOLS), json.dumps(QUICK)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_no_tool_waits_for_torch_to_explain_itself(helps):
+    assert list(helps) == QUICK
+    assert all(text.startswith('usage: ') for text in helps.values())
+
+
+def test_transfer_names_every_preset(helps):
+    text = ' '.join(helps['transfer.py'].split())
+    assert f'a preset: {", ".join([*PRESETS, *ARCHITECTURES])}' in text

@@ -1,0 +1,108 @@
+"""Checkpoints are read as data, and a stopped run finds the one to go on with."""
+
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+import mmseg_sparsemask  # noqa: F401
+from mmseg_sparsemask.utils.checkpoints import checkpoint_to_resume, load_checkpoint
+
+WHOLE = dict(meta=dict(iter=4), state_dict=dict(w=torch.ones(2)), message_hub={}, optimizer={})
+
+
+class Hostile:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (Path(self.path),)
+
+
+def save(folder, name, content=None, age=0):
+    path = folder / name
+    torch.save(WHOLE if content is None else content, path)
+    os.utime(path, (1e9 - age, 1e9 - age))
+    return path
+
+
+def test_data_is_read(tmp_path):
+    content = load_checkpoint(save(tmp_path, 'a.pth'))
+    assert content['meta'] == {'iter': 4} and torch.equal(content['state_dict']['w'], torch.ones(2))
+
+
+@pytest.mark.parametrize('plain_pickle', [False, True])
+def test_a_hostile_file_is_refused_and_not_run(tmp_path, plain_pickle):
+    made = tmp_path / 'made'
+    path = save(tmp_path, 'a.pth', dict(WHOLE, meta=Hostile(made)))
+    if plain_pickle:
+        path.write_bytes(pickle.dumps(dict(WHOLE, meta=Hostile(made)), 2))
+    with pytest.raises(ValueError, match=r'a\.pth: .*--trust-checkpoint'):
+        load_checkpoint(path)
+    assert not made.exists()
+
+
+@pytest.mark.parametrize('content', [b'', b'PK\x03\x04', b'no checkpoint at all'])
+def test_a_damaged_file_is_named(tmp_path, content):
+    (tmp_path / 'a.pth').write_bytes(content)
+    with pytest.raises(ValueError, match=r'a\.pth'):
+        load_checkpoint(tmp_path / 'a.pth')
+
+
+def test_other_content_and_places(tmp_path):
+    with pytest.raises(ValueError, match='expected a checkpoint, got a list'):
+        load_checkpoint(save(tmp_path, 'a.pth', [1, 2]))
+    with pytest.raises(FileNotFoundError, match=r'b\.pth: does not exist'):
+        load_checkpoint(tmp_path / 'b.pth')
+    with pytest.raises(ValueError, match='expected a file or an http'):
+        load_checkpoint('open-mmlab://resnet50')
+
+
+def test_a_run_that_wrote_nothing_starts(tmp_path):
+    assert checkpoint_to_resume(tmp_path) == (None, [])
+
+
+def test_the_named_one_is_taken(tmp_path):
+    first = save(tmp_path, 'iter_4.pth', age=5)
+    save(tmp_path, 'iter_8.pth')
+    (tmp_path / 'last_checkpoint').write_text(str(first))
+    assert checkpoint_to_resume(tmp_path) == (first, [])
+
+
+def test_the_directory_was_moved(tmp_path):
+    first = save(tmp_path, 'iter_4.pth')
+    (tmp_path / 'last_checkpoint').write_text('/gone/iter_4.pth')
+    assert checkpoint_to_resume(tmp_path) == (first, [])
+
+
+@pytest.mark.parametrize('pointer', ['', 'iter_9.pth', 'iter_8.pth'])
+def test_the_newest_readable_one_else(tmp_path, pointer):
+    """A pointer cut off, to a file that was removed, or to one that was cut off."""
+    save(tmp_path, 'iter_2.pth', age=9)
+    wanted = save(tmp_path, 'iter_4.pth', age=5)
+    save(tmp_path, 'best_mIoU_iter_4.pth', age=4)
+    save(tmp_path, 'pruned.pth', dict(meta={}, state_dict={}), age=3)
+    cut = save(tmp_path, 'iter_8.pth')
+    cut.write_bytes(cut.read_bytes()[:-200])
+    (tmp_path / 'last_checkpoint').write_text(pointer)
+    found, reasons = checkpoint_to_resume(tmp_path)
+    assert found == wanted
+    assert any('iter_8.pth' in reason for reason in reasons)
+
+
+def test_none_can_be_read(tmp_path):
+    (tmp_path / 'last_checkpoint').write_text('iter_4.pth')
+    (tmp_path / 'iter_4.pth').write_bytes(b'PK')
+    with pytest.raises(ValueError, match='start anew without --resume'):
+        checkpoint_to_resume(tmp_path)
+
+
+def test_a_config_that_resuming_would_run_is_refused(tmp_path):
+    save(tmp_path, 'iter_4.pth', dict(WHOLE, meta=dict(config='import os')))
+    (tmp_path / 'last_checkpoint').write_text('iter_4.pth')
+    with pytest.raises(ValueError, match='holds a config'):
+        checkpoint_to_resume(tmp_path)

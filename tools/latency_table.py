@@ -1,0 +1,74 @@
+"""Time random decoders of a search on this machine, and write what each connection costs."""
+
+import argparse
+import os
+
+from mmengine.config import Config, DictAction
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config of a search')
+    parser.add_argument('--device', default='cpu', help='cpu, cuda or cuda:N (default: cpu)')
+    parser.add_argument('--threads', type=int, default=1, help='threads of the CPU (default: 1)')
+    parser.add_argument(
+        '--shape',
+        type=int,
+        nargs='+',
+        default=[512, 512],
+        help='image size in pixels, one number or height and width (default: 512 512)',
+    )
+    parser.add_argument('--out', default='latency.json', help='file to write')
+    parser.add_argument(
+        '--decoders', type=int, default=200, help='random decoders to time (default: 200)'
+    )
+    parser.add_argument(
+        '--left-out', type=int, default=30, help='more, for the error of the fit (default: 30)'
+    )
+    parser.add_argument('--seed', type=int, default=0, help='of the random decoders')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, help='override settings of the config'
+    )
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    from mmengine.registry import init_default_scope
+    from mmseg.registry import MODELS
+
+    import mmseg_sparsemask  # noqa: F401
+    from mmseg_sparsemask.deployment.latency import measure_table
+    from mmseg_sparsemask.models.decode_heads import FDNHead
+    from mmseg_sparsemask.utils.files import check_work_dir
+
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    settings = cfg.get('model', {}).get('decode_head', {})
+    try:
+        if settings.get('type') != 'FDNHead':
+            raise ValueError(
+                f"expected the config of a search, with a decode_head of type 'FDNHead', got "
+                f'{settings.get("type")!r}'
+            )
+        # A budget may name the table that is about to be written.
+        head = MODELS.build({**settings, 'loss_connectivity': None})
+        assert isinstance(head, FDNHead)
+        check_work_dir(os.path.dirname(os.path.abspath(args.out)))
+        shape = (args.shape[0], args.shape[-1])
+        table = measure_table(
+            head, shape, args.device, args.threads, args.decoders, args.left_out, args.seed
+        )
+        table.save(args.out)
+    except (ValueError, RuntimeError) as error:
+        raise SystemExit(f'error: {error}') from error
+    print(
+        f'written: {args.out}; error on {args.left_out} decoders that the fit has not seen: '
+        f'{table.meta["mean_error"]:.1%} on average, {table.meta["largest_error"]:.1%} at most'
+    )
+
+
+if __name__ == '__main__':
+    main()
