@@ -19,7 +19,8 @@ CHROMIUM = next(
 WATCH = """<script>
 window.problems = [];
 window.addEventListener('error', (event) => problems.push(String(event.message)));
-document.addEventListener('securitypolicyviolation', (event) => problems.push('refused: ' + event.blockedURI));
+document.addEventListener(
+  'securitypolicyviolation', (event) => problems.push('refused: ' + event.blockedURI));
 for (const level of ['error', 'warn']) console[level] = (...what) => problems.push(what.join(' '));
 </script>"""
 

@@ -25,6 +25,7 @@ def record(**changes):
     space = preset('fdn', STRIDES)
     rng = random.Random(1)
     rows = [[10 ** rng.uniform(-5, 0) for _ in space] for _ in range(6)]
+    rows[2][-1] = 0.001  # exactly one of the slider's thresholds
     values = dict(
         name='a search',
         connectivity=prune(dict(zip(space, rows[-1])), STRIDES, 0.02),
@@ -55,14 +56,16 @@ def test_sliders_change_graph_and_numbers_as_the_package_prunes(tmp_path):
     choices = threshold_choices(search.threshold)
     places = [(step, at) for step in (0, 2, 5) for at in (0, 15, 30, 44, 52, len(choices) - 1)]
     script = f"""
+        const all = (selector) => [...document.querySelectorAll(selector)];
         return {[list(place) for place in places]}.map(([step, at]) => {{
             move('step', step); move('threshold', at);
             return {{
-                kept: [...document.querySelectorAll('#graph .connection')].map((c) => c.dataset.connection),
-                nodes: [...document.querySelectorAll('#graph .node.on')].map((c) => c.dataset.node),
-                stages: [...document.querySelectorAll('#stages th')].map((c) => c.textContent),
+                kept: all('#graph .connection').map((c) => c.dataset.connection),
+                nodes: all('#graph .node.on').map((c) => c.dataset.node),
+                stages: all('#stages th').map((c) => c.textContent),
                 connections: read('connections'), parameters: read('parameters'),
-                multiply_adds: read('multiply-adds'), dropped: read('dropped'), kept_weight: read('kept'),
+                multiply_adds: read('multiply-adds'),
+                dropped: read('dropped'), kept_weight: read('kept'),
                 step: read('step-value'), threshold: read('threshold-value'), score: read('score'),
             }};
         }});
@@ -100,9 +103,11 @@ def test_page_starts_at_the_end_with_the_threshold_used_and_is_usable_by_keyboar
         const start = [read('step-value'), read('threshold-value'), read('connections')];
         const focused = [...document.querySelectorAll('input')].map((slider) => {
             slider.focus();
-            return [document.activeElement === slider, slider.type, slider.labels.length, slider.tabIndex];
+            const active = document.activeElement === slider;
+            return [active, slider.type, slider.labels.length, slider.tabIndex];
         });
-        return {start, focused, limits: document.querySelectorAll('#chart-parameters .limit').length,
+        return {start, focused,
+                limits: document.querySelectorAll('#chart-parameters .limit').length,
                 scores: document.querySelectorAll('#chart-scores circle').length,
                 rows: document.querySelectorAll('#history tr').length};
     """
@@ -116,7 +121,10 @@ def test_page_starts_at_the_end_with_the_threshold_used_and_is_usable_by_keyboar
 
 @needs_browser
 def test_text_from_configs_is_shown_and_not_run(tmp_path):
-    evil = '</script><script>document.title = "run"</script><img src=x onerror="document.title=\'run\'">'
+    evil = (
+        '</script><script>document.title = "run"</script>'
+        '<img src=x onerror="document.title=\'run\'">'
+    )
     page = search_page(
         record(
             name=evil,
