@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mmseg_sparsemask.connectivity import to_dict
 from mmseg_sparsemask.engine.pruning import HISTORY_KEY, WeightHistory, find_supernet
+from mmseg_sparsemask.engine.search_report import SCORES_KEY
 from mmseg_sparsemask.models.decode_heads import FDNHead
 from mmseg_sparsemask.utils.checkpoints import load_checkpoint
 
@@ -38,6 +39,7 @@ class SavedSearch:
         meta: Of the checkpoint: ``dataset_meta``, ``iter`` and so on.
         history: Weights up to the checkpoint; empty if PruneHook did not run.
         hook: Settings of the PruneHook of that search; empty if there was none.
+        scores: (iteration, name, value) of the validations up to the checkpoint.
     """
 
     head: FDNHead
@@ -45,6 +47,7 @@ class SavedSearch:
     meta: dict[str, Any]
     history: WeightHistory
     hook: dict[str, Any]
+    scores: list[tuple[int, str, float]]
 
 
 def describe_search(
@@ -115,6 +118,7 @@ def load_search(
         meta,
         WeightHistory(list(history.get('steps', [])), list(history.get('weights', []))),
         settings,
+        list(info.get(SCORES_KEY, [])),
     )
 
 
