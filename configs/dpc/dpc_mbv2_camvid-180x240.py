@@ -26,6 +26,7 @@ val_dataloader = dict(num_workers=1, dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(num_workers=1, dataset=dict(pipeline=test_pipeline))
 model = dict(
     data_preprocessor=dict(size=crop_size),
+    # From scratch.
     backbone=dict(init_cfg=None),
     decode_head=dict(num_classes=11),
 )

@@ -1,6 +1,7 @@
 """Every config under ``configs/`` loads and builds its model, and none is forgotten."""
 
 import ast
+import inspect
 from collections import Counter
 from pathlib import Path
 
@@ -103,23 +104,22 @@ def test_one_base_loads_the_plugin_and_nothing_else_does():
     assert importing == ['_base_/default_runtime']
 
 
+def bases_of(path):
+    """All files that a config inherits."""
+    found = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], 'id', '') == '_base_':
+            value = ast.literal_eval(node.value)
+            for name in [value] if isinstance(value, str) else value:
+                base = (path.parent / name).resolve()
+                assert base.is_file(), f'{name_of(path)} inherits {base}, which does not exist'
+                found |= {base, *bases_of(base)}
+    return found
+
+
 def test_no_base_is_left_over():
     """Every file in ``_base_`` is inherited by some config, or the docs show how to."""
-    used = set()
-
-    def follow(path):
-        for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.Assign) and getattr(node.targets[0], 'id', '') == '_base_':
-                value = ast.literal_eval(node.value)
-                for base in [value] if isinstance(value, str) else value:
-                    base = (path.parent / base).resolve()
-                    assert base.is_file(), f'{name_of(path)} inherits {base}, which does not exist'
-                    if base not in used:
-                        used.add(base)
-                        follow(base)
-
-    for path in CONFIGS:
-        follow(path)
+    used = set().union(*map(bases_of, CONFIGS))
     docs = ''.join(path.read_text() for path in sorted((ROOT.parent / 'docs').glob('*.md')))
     unused = {f'{name_of(path)}.py' for path in BASES if path.resolve() not in used}
     assert not [name for name in unused if name not in docs]
@@ -169,3 +169,24 @@ def datasets(node):
     for inner in [node.get('dataset'), *(node.get('datasets') or [])]:
         if isinstance(inner, dict):
             yield from datasets(inner)
+
+
+def test_from_scratch_means_the_backbones_own_initialisation():
+    """Without ImageNet weights, MobileNet-V2 starts as its class does when nothing is said.
+
+    An ``init_cfg`` of None would leave out what classes have there by default.
+    """
+    kinds = Counter()
+    for path in CONFIGS:
+        backbone = Config.fromfile(path).model.backbone
+        backbone = backbone.get('backbone', backbone)
+        if not backbone.type.endswith('MobileNetV2'):
+            continue
+        scratch = any(base.stem.endswith('_scratch') for base in bases_of(path))
+        kinds[scratch] += 1
+        if scratch:
+            default = inspect.signature(MODELS.get(backbone.type)).parameters['init_cfg'].default
+            assert backbone.get('init_cfg', default) == default, name_of(path)
+        else:
+            assert is_pretrained(backbone.init_cfg), name_of(path)
+    assert kinds[True] and kinds[False]
