@@ -1,20 +1,11 @@
 # 12,000 iterations from a pretrained encoder: the learning rates of sgd_50e.py on a smaller data
 # set.
+_base_ = './iterations.py'
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=0.005, momentum=0.9, weight_decay=4e-5),
     paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=10.0)}),
 )
 param_scheduler = [dict(type='PolyLR', eta_min=0.0, power=0.9, begin=0, end=12000, by_epoch=False)]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=12000, val_interval=1000)
+train_cfg = dict(max_iters=12000, val_interval=1000)
 val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
-default_hooks = dict(
-    timer=dict(type='IterTimerHook'),
-    logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
-    param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1000, max_keep_ckpts=3),
-    sampler_seed=dict(type='DistSamplerSeedHook'),
-    visualization=dict(type='SegVisualizationHook'),
-)
-log_processor = dict(by_epoch=False)
