@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,10 +24,12 @@ from mmseg_sparsemask.connectivity.graph import (
 from mmseg_sparsemask.connectivity.presets import ARCHITECTURES, PRESETS, preset
 from mmseg_sparsemask.connectivity.prune import drop_unreachable, is_allowed
 from mmseg_sparsemask.connectivity.transfer import transfer
-from mmseg_sparsemask.utils.files import write_atomically
+from mmseg_sparsemask.utils.files import MAX_DEPTH, is_deep, read_json, write_atomically
 
 FORMAT = 'sparsemask.connectivity'
 VERSION = 1
+#: The largest mask that is read; a mask of 64 levels has 8,192 bytes.
+MAX_NPY_BYTES = 2**20
 
 #: What stands for a connectivity in a config: see `resolve`.
 ConnectivityLike = str | Path | Mapping[str, Any] | Connectivity
@@ -57,14 +61,17 @@ def from_dict(data: Mapping[str, Any], where: str = 'connectivity') -> Connectiv
     if not isinstance(data, Mapping):
         raise ValueError(f'{where}: expected a JSON object, got {type(data).__name__}')
     expected = ('format', 'version', 'strides', 'stages', 'meta')
-    unknown = sorted(set(data) - set(expected))
+    unknown = sorted(map(str, set(data) - set(expected)))
     if unknown:
         raise ValueError(f'{where}: unknown keys {unknown}; expected {list(expected)}')
+    if is_deep(data):
+        raise ValueError(f'{where}: nested more than {MAX_DEPTH} deep')
     if data.get('format', FORMAT) != FORMAT:
         raise ValueError(f'{where}: expected format {FORMAT!r}, got {data["format"]!r}')
-    if data.get('version', VERSION) != VERSION:
+    version = data.get('version', VERSION)
+    if type(version) is not int or version != VERSION:  # True would equal 1
         raise ValueError(
-            f'{where}: expected version {VERSION}, got {data["version"]!r}; update '
+            f'{where}: expected version {VERSION}, got {version!r}; update '
             'mmseg-sparsemask to read files of later versions'
         )
     for key in ('strides', 'stages'):
@@ -91,6 +98,8 @@ def save(connectivity: Connectivity, path: str | os.PathLike[str]) -> None:
         ValueError: `meta` holds what JSON cannot, or the file cannot be written.
     """
     data = to_dict(connectivity)
+    if is_deep(data):
+        raise ValueError(f'meta: nested more than {MAX_DEPTH} deep')
     try:
         meta = json.dumps(data['meta'], allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -123,27 +132,13 @@ def load(path: str | os.PathLike[str]) -> Connectivity:
             'tools/import_mask.py, which writes a connectivity.json'
         )
     try:
-        data = json.loads(path.read_text(encoding='utf-8'), object_pairs_hook=_unique_keys)
+        data = read_json(path)
     except OSError as error:
         raise ValueError(
             f'{path}: cannot be read ({error.strerror}); expected a connectivity.json or the name '
             f'of a preset: {", ".join([*PRESETS, *ARCHITECTURES])}'
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f'{path}: not a JSON file ({error})') from None
-    except ValueError as error:
-        raise ValueError(f'{path}: {error}') from None
     return from_dict(data, str(path))
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # json keeps the last of two equal keys; a stage listed twice would lose its first half.
-    data = dict(pairs)
-    if len(data) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise ValueError(f'the keys {twice} stand there twice; join them into one')
-    return data
 
 
 def resolve(spec: ConnectivityLike, strides: Sequence[int] | None = None) -> Connectivity:
@@ -215,7 +210,10 @@ def from_npy(
         ValueError: Wrong shape or type, an entry that stands for no connection, or nothing left.
     """
     if isinstance(mask, (str, os.PathLike)):
-        return from_npy(_load_array(mask), strides)
+        try:
+            return from_npy(_load_array(mask), strides)
+        except ValueError as error:
+            raise ValueError(f'{mask}: {error}') from None
     strides = check_strides(strides)
     num_levels = len(strides)
     if mask.shape != (num_levels, num_levels, 2) or mask.dtype != np.bool_:
@@ -244,12 +242,25 @@ def from_npy(
 
 def _load_array(path: str | os.PathLike[str]) -> NDArray[Any]:
     try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ValueError(f'{path}: not a readable .npy file ({error})') from None
-    if not isinstance(array, np.ndarray):
-        raise ValueError(f'{path}: expected one array in an .npy file, got an .npz archive')
-    return array
+        if os.path.getsize(path) > MAX_NPY_BYTES:
+            raise ValueError(f'more than {MAX_NPY_BYTES} bytes')
+        data = Path(path).read_bytes()
+        if data[:4] == b'PK\x03\x04':
+            raise ValueError('expected one array, got an .npz archive')
+        file = io.BytesIO(data)
+        version = np.lib.format.read_magic(file)
+        if version != (1, 0):
+            raise ValueError(f'expected version 1.0 of the format, got {version}')
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+        # What the header says is compared with what is there before it takes memory.
+        size, left = math.prod(shape), len(data) - file.tell()
+        if dtype != np.bool_ or min(shape, default=0) < 0 or size != left:
+            raise ValueError(f'expected booleans, got {dtype} of shape {shape} in {left} bytes')
+        array = np.frombuffer(data, np.uint8, offset=file.tell())
+    except Exception as error:  # NumPy parses the header as Python and lets its errors pass
+        raise ValueError(f'not a readable .npy file ({error})') from None
+    mask: NDArray[Any] = (array != 0).reshape(shape, order='F' if fortran else 'C')
+    return mask
 
 
 def to_npy(connectivity: Connectivity) -> NDArray[np.bool_]:

@@ -14,6 +14,7 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 from PIL import Image
 
+from mmseg_sparsemask.datasets.reading import image_size, read_indices, visible
 from mmseg_sparsemask.utils.files import replacing
 
 CLASSES = (
@@ -192,7 +193,7 @@ def _tutorial_pairs(source: Path, split: str) -> list[tuple[Path, Path]]:
                 f'{folder} does not exist; expected the CamVid folder of the SegNet tutorial with '
                 'train/, trainannot/, val/, valannot/, test/ and testannot/'
             )
-    pairs = [(path, labels / path.name) for path in sorted(images.glob('*.png'))]
+    pairs = [(path, labels / path.name) for path in visible(images) if path.suffix == '.png']
     if not pairs:
         raise FileNotFoundError(f'no .png image in {images}')
     for image, label in pairs:
@@ -203,15 +204,8 @@ def _tutorial_pairs(source: Path, split: str) -> list[tuple[Path, Path]]:
 
 def _read_labels(image: Path, label: Path) -> np.ndarray:
     """Labels (H, W) uint8 with void as 255."""
-    with Image.open(image) as opened:
-        width, height = opened.size
-    with Image.open(label) as opened:
-        labels = np.array(opened)
-    if labels.ndim != 2:
-        raise ValueError(
-            f'{label} is a colour image; expected index labels 0 to {_TUTORIAL_VOID} '
-            'as in the SegNet tutorial (the original CamVid has colours instead)'
-        )
+    height, width = image_size(image)
+    labels = read_indices(label)
     if labels.shape != (height, width):
         raise ValueError(
             f'{label} is {labels.shape[1]}x{labels.shape[0]}, its image {width}x{height}'

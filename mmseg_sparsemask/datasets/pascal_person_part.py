@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmengine.utils import track_iter_progress
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 from PIL import Image
-from scipy.io import loadmat
 
+from mmseg_sparsemask.datasets.matlab import parse_mat
 from mmseg_sparsemask.utils.files import replacing, write_atomically
 
 CLASSES = (
@@ -106,31 +107,58 @@ def person_labels(path: str | os.PathLike) -> np.ndarray | None:
         (H, W) of uint8, or None if no person in it has a part.
 
     Raises:
-        ValueError: A part that is not known, or a file of another layout.
+        ValueError: A part that is not known, or a file that is damaged or of another layout.
     """
-    try:
-        objects = np.atleast_1d(
-            loadmat(path, struct_as_record=False, squeeze_me=True)['anno'].objects
-        )
-    except (KeyError, AttributeError) as error:
-        raise ValueError(
-            f'{path} is no annotation of PASCAL-Part: expected anno.objects ({error})'
-        ) from None
+    content = parse_mat(Path(path).read_bytes(), str(path))
     labels = None
-    for item in objects:
-        if getattr(item, 'class') != 'person':
-            continue
-        for part in np.atleast_1d(item.parts):
-            if part.part_name not in PARTS:
-                raise ValueError(
-                    f'{path}: a person has the unknown part {part.part_name!r}; known are '
-                    f'{sorted(PARTS)}'
-                )
-            mask = np.asarray(part.mask, dtype=bool)
-            if labels is None:
-                labels = np.zeros(mask.shape, np.uint8)
-            labels[mask] = PARTS[part.part_name]
+    for part in _person_parts(content.get('anno'), f'{path} is no annotation of PASCAL-Part'):
+        name, mask = part.get('part_name'), part.get('mask')
+        if not isinstance(name, str) or name not in PARTS:
+            raise ValueError(
+                f'{path}: a person has the unknown part {name!r}; known are {sorted(PARTS)}'
+            )
+        if not isinstance(mask, np.ndarray) or mask.dtype == object or mask.ndim != 2:
+            raise ValueError(f'{path}: the part {name!r} has no mask (H, W)')
+        if labels is None:
+            labels = np.zeros(mask.shape, np.uint8)
+        if mask.shape != labels.shape:
+            raise ValueError(f'{path}: masks of {labels.shape} and {mask.shape}; expected one size')
+        labels[mask != 0] = PARTS[name]
     return labels
+
+
+def _person_parts(anno: Any, problem: str) -> Iterator[dict[str, Any]]:
+    """The parts of all people, from ``anno.objects(i).parts(j)``."""
+    if not _structures(anno) or 'objects' not in anno.flat[0]:
+        raise ValueError(f'{problem}: expected anno.objects')
+    objects = anno.flat[0]['objects']
+    if isinstance(objects, np.ndarray) and not objects.size:
+        return
+    if not _structures(objects):
+        raise ValueError(f'{problem}: expected objects with class and parts')
+    for item in objects.flat:
+        kind = item.get('class')
+        if not isinstance(kind, str):
+            raise ValueError(f'{problem}: expected objects with class and parts')
+        if kind != 'person':
+            continue
+        parts = item.get('parts')
+        # Without parts MATLAB leaves an empty array of numbers.
+        if isinstance(parts, np.ndarray) and not parts.size:
+            continue
+        if not _structures(parts):
+            raise ValueError(f'{problem}: expected parts with part_name and mask')
+        yield from parts.flat
+
+
+def _structures(value: Any) -> bool:
+    """Whether a value of `parse_mat` is a structure array of one element or more."""
+    return (
+        isinstance(value, np.ndarray)
+        and value.dtype == object
+        and value.size > 0
+        and all(isinstance(item, dict) for item in value.flat)
+    )
 
 
 def convert_pascal_part(

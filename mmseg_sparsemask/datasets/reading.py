@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import io
+import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import mmengine.fileio as fileio
 import numpy as np
+from PIL import Image
+
+#: The largest image that is read, in pixels: 8192 x 8192. What a damaged header says is refused
+#: before it takes memory.
+MAX_PIXELS = 2**26
+
+
+def visible(folder: Path) -> list[Path]:
+    """What a folder holds, sorted, without names that begin with a dot.
+
+    Those are files that a killed program has left half written, and what systems keep for
+    themselves.
+    """
+    return sorted(path for path in folder.iterdir() if not path.name.startswith('.'))
 
 
 def list_stems(folder: Path, suffix: str) -> list[str]:
@@ -17,7 +34,7 @@ def list_stems(folder: Path, suffix: str) -> list[str]:
     """
     if not folder.is_dir():
         raise FileNotFoundError(f'{folder} is not a folder; link or convert the data set first')
-    stems = sorted(path.stem for path in folder.iterdir() if path.suffix == suffix)
+    stems = [path.stem for path in visible(folder) if path.suffix == suffix]
     if not stems:
         raise FileNotFoundError(f'no {suffix} files in {folder}')
     return stems
@@ -50,10 +67,65 @@ def read_image(path: str, backend_args: dict | None) -> np.ndarray:
     """An image as its file holds it: (H, W) or (H, W, C), the channels as OpenCV orders them.
 
     Raises:
-        ValueError: It is no image that OpenCV can read.
+        ValueError: It is damaged, no image, or has more than `MAX_PIXELS`.
     """
-    data = np.frombuffer(fileio.get(path, backend_args=backend_args), dtype=np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    return decode_image(bytes(fileio.get(path, backend_args=backend_args)), path)
+
+
+def decode_image(data: bytes, name: str) -> np.ndarray:
+    """As `read_image`, from the content of a file.
+
+    Raises:
+        ValueError: It is damaged, no image, or has more than `MAX_PIXELS`.
+    """
+    _check_size(data, name)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise ValueError(f'{name} is damaged ({error.err}); get it again') from None
     if image is None:
-        raise ValueError(f'{path} is not an image that OpenCV can read')
+        raise ValueError(f'{name} is not an image that can be read; get it again')
     return image
+
+
+def read_indices(path: Path) -> np.ndarray:
+    """The values of a file of labels, (H, W); a palette stays what it is, indices.
+
+    Raises:
+        ValueError: It is damaged, no image, in colour, or has more than `MAX_PIXELS`.
+    """
+    data = path.read_bytes()
+    _check_size(data, str(path))
+    try:
+        with Image.open(io.BytesIO(data)) as opened:
+            values = np.array(opened)
+    except Exception as error:  # each of Pillow's decoders has its own
+        raise ValueError(f'{path} is damaged ({error}); get it again') from None
+    if values.ndim != 2:
+        raise ValueError(f'{path} is a colour image; expected labels, one value a pixel')
+    return values
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Height and width that the header of an image says.
+
+    Raises:
+        ValueError: It is no image or has more than `MAX_PIXELS`.
+    """
+    with path.open('rb') as file:
+        return _check_size(file, str(path))
+
+
+def _check_size(data: bytes | BinaryIO, name: str) -> tuple[int, int]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as opened:
+                width, height = opened.size
+    except Exception:  # each of Pillow's formats has its own
+        raise ValueError(f'{name} is not an image that can be read; get it again') from None
+    if width * height > MAX_PIXELS:
+        raise ValueError(
+            f'{name} says that it is {width}x{height}; expected {MAX_PIXELS} pixels at most'
+        )
+    return height, width

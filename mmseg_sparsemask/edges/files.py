@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
+
+from mmseg_sparsemask.datasets.matlab import parse_mat
+from mmseg_sparsemask.datasets.reading import decode_image, visible
 
 PREDICTION_SUFFIXES = ('.png', '.mat')
 ANNOTATION_SUFFIXES = ('.mat', '.png')
-
-
-def _loadmat(data: bytes, name: str) -> dict[str, np.ndarray]:
-    try:
-        content = loadmat(io.BytesIO(data))
-    except (MatReadError, ValueError, NotImplementedError, TypeError) as error:
-        raise ValueError(
-            f'{name} is not a MATLAB file of version 7 or older ({error}); '
-            'save it with -v7 or use PNG'
-        ) from error
-    return {key: value for key, value in content.items() if not key.startswith('__')}
 
 
 def parse_bsds_mat(data: bytes, name: str) -> np.ndarray:
@@ -39,27 +28,36 @@ def parse_bsds_mat(data: bytes, name: str) -> np.ndarray:
     Raises:
         ValueError: If the content is no such file.
     """
-    content = _loadmat(data, name)
-    if 'groundTruth' not in content:
+    content = parse_mat(data, name)
+    annotators = content.get('groundTruth')
+    if not isinstance(annotators, np.ndarray) or annotators.dtype != object:
         raise ValueError(
             f'{name} must hold the variable groundTruth as BSDS500 has it, found {sorted(content)}'
         )
     maps = []
-    for cell in content['groundTruth'].ravel():
-        if cell.dtype.names is None or 'Boundaries' not in cell.dtype.names:
+    for cell in annotators.ravel():
+        boundaries = _field(cell, 'Boundaries')
+        if not isinstance(boundaries, np.ndarray) or boundaries.dtype == object:
             raise ValueError(f'{name}: an annotator has no field Boundaries; is this BSDS500?')
-        maps.append(np.asarray(cell['Boundaries'].item() != 0, dtype=np.uint8))
+        maps.append((boundaries != 0).astype(np.uint8))
     if not maps:
         raise ValueError(f'{name} holds no annotator')
-    if len({m.shape for m in maps}) > 1 or maps[0].ndim != 2:
-        raise ValueError(f'{name}: annotators differ in size, {[m.shape for m in maps]}')
+    if len({m.shape for m in maps}) > 1 or maps[0].ndim != 2 or not maps[0].size:
+        raise ValueError(
+            f'{name}: annotators must have one size (H, W), got {[m.shape for m in maps]}'
+        )
     return np.stack(maps)
 
 
+def _field(cell: Any, field: str) -> Any:
+    """A field of a structure of one element, or None."""
+    if isinstance(cell, np.ndarray) and cell.dtype == object and cell.size == 1:
+        cell = cell.item()
+    return cell.get(field) if isinstance(cell, dict) else None
+
+
 def _read_grey(path: Path) -> np.ndarray:
-    image = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise ValueError(f'{path} is not an image that OpenCV can read')
+    image = decode_image(path.read_bytes(), str(path))
     if image.ndim == 3:
         colour = image[..., :3]
         if (colour != colour[..., :1]).any():
@@ -97,12 +95,16 @@ def read_prediction(path: str | Path) -> np.ndarray:
     """
     path = Path(path)
     if path.suffix == '.mat':
-        content = _loadmat(path.read_bytes(), str(path))
-        maps = [v for v in content.values() if v.ndim == 2 and min(v.shape) > 1]
+        arrays = {
+            key: value
+            for key, value in parse_mat(path.read_bytes(), str(path)).items()
+            if isinstance(value, np.ndarray) and value.dtype != object
+        }
+        maps = [v for v in arrays.values() if v.ndim == 2 and min(v.shape) > 1]
         if len(maps) != 1:
             raise ValueError(
                 f'{path} must hold exactly one (H, W) array, found '
-                f'{ {k: v.shape for k, v in content.items()} }'
+                f'{ {k: v.shape for k, v in arrays.items()} }'
             )
         values = maps[0]
     else:
@@ -126,7 +128,7 @@ def _by_stem(folder: str | Path, suffixes: Iterable[str]) -> dict[str, Path]:
     if not folder.is_dir():
         raise FileNotFoundError(f'{folder} is not a folder')
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
+    for path in visible(folder):
         if path.suffix not in suffixes:
             continue
         if path.stem in found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,9 @@ def load_checkpoint(path: str | os.PathLike[str], trust: bool = False) -> dict[s
     except FileNotFoundError:
         raise FileNotFoundError(f'{name}: does not exist; expected a checkpoint (*.pth)') from None
     except pickle.UnpicklingError as error:
-        reason = str(error).split('\n')[-1] if 'Unsupported' not in str(error) else str(error)
+        # Torch's advice around it is to read the file whatever is in it.
+        found = re.search(r'WeightsUnpickler error:\s*(.*)', str(error))
+        reason = found[1] if found else str(error).splitlines()[0]
         raise ValueError(
             f'{name}: expected tensors and plain data, got something that would run code while it '
             'is read, or a damaged file; if you trust whoever made it, say so with '

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+#: The largest JSON file that is read whole; those of this package have a few thousand bytes.
+MAX_JSON_BYTES = 2**20
+#: How deep lists and objects may lie in one another in what is read.
+MAX_DEPTH = 50
+
+# As `replacing` names its temporary files.
+_TEMPORARY = re.compile(r'\..+\.[a-z0-9_]{8}(\.[A-Za-z0-9]+)?')
 
 
 @contextmanager
@@ -64,6 +75,69 @@ def write_json(path: str | os.PathLike[str], data: Any) -> None:
         ValueError: The folder does not exist or cannot be written to.
     """
     write_atomically(path, json.dumps(data, indent=2) + '\n')
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """The content of a JSON file of this package.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is damaged, larger than `MAX_JSON_BYTES`, nested deeper than `MAX_DEPTH`, or
+            a key stands in one object twice. The message names the file.
+    """
+    size = os.path.getsize(path)
+    if size > MAX_JSON_BYTES:
+        raise ValueError(f'{path}: expected at most {MAX_JSON_BYTES} bytes, got {size}')
+    try:
+        text = Path(path).read_bytes().decode('utf-8')
+        data = json.loads(text, object_pairs_hook=_unique_keys)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f'{path}: not a JSON file ({error})') from None
+    except RecursionError:
+        raise ValueError(f'{path}: nested more than {MAX_DEPTH} deep') from None
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from None
+    if is_deep(data):
+        raise ValueError(f'{path}: nested more than {MAX_DEPTH} deep')
+    return data
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # json keeps the last of two equal keys; a stage listed twice would lose its first half.
+    data = dict(pairs)
+    if len(data) != len(pairs):
+        twice = sorted(name for name, count in Counter(n for n, _ in pairs).items() if count > 1)
+        raise ValueError(f'the keys {twice} stand there twice; join them into one')
+    return data
+
+
+def is_deep(data: Any) -> bool:
+    """Whether lists and mappings lie in one another more than `MAX_DEPTH` deep."""
+    level = [data]
+    for _ in range(MAX_DEPTH):
+        below: list[Any] = []
+        for item in level:
+            if isinstance(item, Mapping):
+                below += item.values()
+            elif isinstance(item, (list, tuple)):
+                below += item
+        if not below:
+            return False
+        level = below
+    return any(isinstance(item, (Mapping, list, tuple)) for item in level)
+
+
+def remove_stale(folder: str | os.PathLike[str]) -> None:
+    """Delete what runs that were killed inside `replacing` have left in a folder, if it exists.
+
+    For programs that are alone in writing to the folder: another's temporary files would go too.
+    """
+    folder = Path(folder)
+    for path in list(folder.glob('.*')) if folder.is_dir() else []:
+        # Nobody but mkstemp makes files for the owner alone under such names.
+        mode = path.lstat().st_mode
+        if _TEMPORARY.fullmatch(path.name) and stat.S_ISREG(mode) and mode & 0o777 == 0o600:
+            path.unlink()
 
 
 def check_work_dir(work_dir: str | os.PathLike[str]) -> None:

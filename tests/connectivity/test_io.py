@@ -139,6 +139,18 @@ def _mask(*places, levels=2):
     return mask
 
 
+def nested(depth):
+    value = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def npy(shape, body=b'', descr="'|b1'"):
+    header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + '\n'
+    return b'\x93NUMPY\x01\x00' + len(header).to_bytes(2, 'little') + header.encode() + body
+
+
 BAD = {
     'missing file': (lambda p: io.load(p / 'no.json'), r'no\.json: cannot be read \(No such file'),
     'a folder': (lambda p: io.load(p), 'cannot be read'),
@@ -163,6 +175,28 @@ BAD = {
         lambda p: io.from_dict({**GOOD, 'version': 2}),
         'expected version 1, got 2; update mmseg-sparsemask',
     ),
+    'a version that equals 1': (
+        lambda p: io.from_dict({**GOOD, 'version': True}),
+        'expected version 1, got True',
+    ),
+    'keys that are no text': (lambda p: io.from_dict({**GOOD, 3: 4}), r"unknown keys \['3'\]"),
+    'a deep file': (
+        lambda p: io.load(_file(p, '[' * 100_000 + ']' * 100_000)),
+        r'x\.json: nested more than 50 deep',
+    ),
+    'a deep note': (
+        lambda p: io.load(_file(p, json.dumps({**GOOD, 'meta': {'x': nested(200)}}))),
+        r'x\.json: nested more than 50 deep',
+    ),
+    'a deep note in a config': (
+        lambda p: io.from_dict({**GOOD, 'meta': {'x': nested(2_000)}}),
+        'connectivity: nested more than 50 deep',
+    ),
+    'a deep note to write': (
+        lambda p: io.save(Connectivity([2], {'D1': ['E1']}, {'x': nested(2_000)}), p / 'x.json'),
+        'meta: nested more than 50 deep',
+    ),
+    'a large file': (lambda p: io.load(_file(p, ' ' * 2_000_000)), r'x\.json: expected at most'),
     'no strides': (lambda p: io.from_dict({'stages': {}}), "'strides' is missing"),
     'no stages': (lambda p: io.from_dict({'strides': [2]}), "'stages' is missing"),
     'stages as a list': (
@@ -235,6 +269,26 @@ BAD = {
         lambda p: io.from_npy(_file(p, 'text', 'm.npy'), [2]),
         r'm\.npy: not a readable \.npy file',
     ),
+    'a mask that says it is huge': (
+        lambda p: io.from_npy(_file(p, npy((40_000, 40_000, 2)), 'm.npy'), [2]),
+        r'm\.npy: not a readable \.npy file .*shape \(40000, 40000, 2\) in 0 bytes',
+    ),
+    'a mask whose header is no header': (
+        lambda p: io.from_npy(_file(p, npy('(' * 90), 'm.npy'), [2]),
+        r'm\.npy: not a readable \.npy file',
+    ),
+    'a mask file of numbers': (
+        lambda p: io.from_npy(_file(p, npy((1, 1, 2), bytes(2), "'|u1'"), 'm.npy'), [2]),
+        r'm\.npy: .*expected booleans, got uint8',
+    ),
+    'a mask file of other size': (
+        lambda p: io.from_npy(_file(p, npy((1, 1, 2), bytes(2)), 'm.npy'), [2, 4]),
+        r'm\.npy: mask: expected a boolean array of shape \(2, 2, 2\)',
+    ),
+    'a large mask file': (
+        lambda p: io.from_npy(_file(p, bytes(2_000_000), 'm.npy'), [2]),
+        r'm\.npy: not a readable \.npy file \(more than',
+    ),
     'empty mask file': (lambda p: io.from_npy(_file(p, '', 'm.npy'), [2]), r'm\.npy: not a read'),
     'missing mask file': (lambda p: io.from_npy(p / 'm.npy', [2]), r'm\.npy: not a readable'),
 }
@@ -250,5 +304,5 @@ def test_bad_input(name, tmp_path):
 
 def test_an_archive_is_no_mask(tmp_path):
     np.savez(tmp_path / 'm.npz', a=np.zeros(1))
-    with pytest.raises(ValueError, match=r'expected one array in an \.npy file, got an \.npz'):
+    with pytest.raises(ValueError, match=r'm\.npz: .*expected one array, got an \.npz'):
         io.from_npy(tmp_path / 'm.npz', [2])

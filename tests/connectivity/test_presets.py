@@ -1,5 +1,11 @@
-import pytest
+from pathlib import Path
 
+import pytest
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+
+import mmseg_sparsemask  # noqa: F401
 from mmseg_sparsemask.connectivity.presets import (
     ARCHITECTURES,
     MBV2_CHANNELS,
@@ -8,12 +14,18 @@ from mmseg_sparsemask.connectivity.presets import (
     preset,
 )
 
+ROOT = Path(__file__).parents[2]
 FIVE = (2, 4, 8, 16, 32)
 
 
 def test_features_of_mobilenet_v2():
-    assert MBV2_STRIDES == (2, 2, 4, 8, 16, 16, 32, 32, 32)
-    assert MBV2_CHANNELS == (32, 16, 24, 32, 64, 96, 160, 320, 1280)
+    """Of the real backbone, tapped as the configs do it."""
+    init_default_scope('mmseg')
+    config = Config.fromfile(ROOT / 'configs/_base_/models/mbv2_features.py').model.backbone
+    config.backbone.init_cfg = None
+    taps = MODELS.build(config)
+    assert tuple(taps.strides) == MBV2_STRIDES == (2, 2, 4, 8, 16, 16, 32, 32, 32)
+    assert tuple(taps.channels) == MBV2_CHANNELS == (32, 16, 24, 32, 64, 96, 160, 320, 1280)
 
 
 def test_full():

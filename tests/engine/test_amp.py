@@ -1,10 +1,13 @@
-"""Searches in mixed precision: finite, and the sparse loss in float32."""
+"""Mixed precision: the wrapper, the option, and searches whose sparse loss stays in float32."""
 
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from mmseg.registry import MODELS
+from mmseg.registry import MODELS, OPTIM_WRAPPERS
 from reference import tiny
+from torch import nn
 
 from mmseg_sparsemask.engine import amp
 from mmseg_sparsemask.engine.pruning import find_supernet
@@ -95,3 +98,93 @@ def test_a_step_in_bfloat16_is_near_one_in_float32(kind):
     (exact, one), (rough, two) = seen
     assert rough == pytest.approx(exact, rel=2e-2)
     assert torch.nn.functional.cosine_similarity(one, two, dim=0) > 0.98
+
+
+def wrapper(model, **kwargs):
+    init_default_scope('mmseg')
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    return OPTIM_WRAPPERS.build(dict(type='CPUAmpOptimWrapper', optimizer=optimizer, **kwargs))
+
+
+def test_forward_in_bfloat16_parameters_in_float32():
+    torch.manual_seed(0)
+    model = nn.Linear(8, 4)
+    optim = wrapper(model)
+    assert isinstance(optim, amp.CPUAmpOptimWrapper)
+    x = torch.randn(5, 8)
+    with optim.optim_context(model):
+        out = model(x)
+    assert out.dtype == torch.bfloat16
+    assert model(x).dtype == torch.float32
+    before = model.weight.detach().clone()
+    optim.update_params(out.float().square().mean())
+    assert model.weight.dtype == torch.float32
+    # By hand: the gradient of the same bfloat16 product, times the learning rate.
+    error = out.detach().float() * 2 / out.numel()
+    expected = before - 0.1 * error.T @ x
+    assert torch.allclose(model.weight, expected, atol=2e-3)
+
+
+def test_gradients_accumulate_as_in_the_toolbox():
+    model = nn.Linear(2, 1)
+    optim = wrapper(model, accumulative_counts=2)
+    optim.initialize_count_status(model, 0, 4)
+    before = model.weight.detach().clone()
+    changed = []
+    for _ in range(4):
+        with optim.optim_context(model):
+            value = model(torch.ones(3, 2)).float().square().mean() + model.bias.sum()
+        optim.update_params(value)
+        changed.append(not torch.equal(before, model.weight))
+        before = model.weight.detach().clone()
+    assert changed == [False, True, False, True]
+
+
+def test_state_goes_into_a_checkpoint_and_back():
+    model = nn.Linear(2, 1)
+    state = wrapper(model).state_dict()
+    other = wrapper(model)
+    other.load_state_dict(state)
+    assert other.optimizer.param_groups[0]['lr'] == pytest.approx(0.1)
+
+
+def config(**kwargs):
+    return Config(dict(launcher='none', model=dict(type='EncoderDecoder'), **kwargs))
+
+
+@pytest.fixture
+def on_cpu(monkeypatch):
+    monkeypatch.setattr(amp, 'get_device', lambda: 'cpu')
+
+
+@pytest.fixture
+def on_gpu(monkeypatch):
+    monkeypatch.setattr(amp, 'get_device', lambda: 'cuda')
+
+
+def test_amp_takes_the_device_into_account(on_cpu):
+    cfg = config(optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=1)))
+    amp.enable_amp(cfg)
+    assert cfg.optim_wrapper.type == 'CPUAmpOptimWrapper'
+    assert 'loss_scale' not in cfg.optim_wrapper
+    amp.enable_amp(cfg)
+    assert cfg.optim_wrapper.type == 'CPUAmpOptimWrapper'
+
+
+def test_amp_on_a_gpu_is_the_toolboxs(on_gpu):
+    cfg = config(optim_wrapper=dict(optimizer=dict(type='SGD', lr=1)))
+    amp.enable_amp(cfg)
+    assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
+    assert cfg.optim_wrapper.loss_scale == 'dynamic'
+
+
+def test_amp_config_made_on_a_gpu_runs_on_a_cpu(on_cpu):
+    cfg = config(optim_wrapper=dict(type='AmpOptimWrapper', loss_scale=512.0, dtype='float16'))
+    amp.enable_amp(cfg)
+    assert cfg.optim_wrapper == dict(type='CPUAmpOptimWrapper')
+
+
+def test_amp_refuses_other_wrappers(on_cpu):
+    cfg = config(optim_wrapper=dict(type='OptimWrapperDict'))
+    with pytest.raises(ValueError, match='the config has OptimWrapperDict; leave out --amp'):
+        amp.enable_amp(cfg)

@@ -12,6 +12,17 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from mmseg.apis import init_model
 from reference import tiny
+from reference.small_search import (
+    CONFIGS,
+    FIGURES,
+    RESULTS,
+    STAGES,
+    STILL,
+    files_of,
+    log_of,
+    make_runner,
+    put_weights,
+)
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mmseg_sparsemask.connectivity import Connection, decoder_cost, load
@@ -26,56 +37,6 @@ from mmseg_sparsemask.engine.pruning import (
 )
 from mmseg_sparsemask.engine.saved_search import SEARCH_KEY, load_search
 from mmseg_sparsemask.engine.validation import validate
-
-STAGES = {'D5': ['E5', 'G'], 'D1': ['E1', 'E3', 'D5']}
-FIGURES = {'connectivity.json', 'connectivity.svg', 'connection_weights.svg'}
-CONFIGS = {'retrain.py', 'finetune.py'}
-RESULTS = {*FIGURES, *CONFIGS, 'pruned.pth'}
-
-#: Weights stay where a test puts them, but for the small steps of the optimiser.
-STILL = {
-    'model.decode_head.connections.noise_std': 0.0,
-    'model.decode_head.loss_connectivity': None,
-    'optim_wrapper.optimizer.lr': 1e-6,
-    'val_cfg': None,
-    'val_dataloader': None,
-    'val_evaluator': None,
-}
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def make_runner(folder, iterations=7, stages=STAGES, dropped=0.0, **options):
-    """A search whose raw weights are 1.5 on the connections of `stages` and `dropped` elsewhere."""
-    folder.mkdir(exist_ok=True)
-    config = tiny.write_configs(folder, iterations)
-    options = {f'custom_hooks.0.{k}': v for k, v in options.items()}
-    runner = Runner.from_cfg(tiny.load(config, folder / 'w', **STILL, **options))
-    put_weights(runner, stages, dropped)
-    return runner
-
-
-def put_weights(runner, stages, dropped):
-    head = find_supernet(runner.model)
-    with torch.no_grad():
-        for stage, sources in head.connectivity.stages.items():
-            for place, source in enumerate(sources):
-                kept = source in stages.get(stage, [])
-                head.connections.raw[stage][place] = 1.5 if kept else dropped
-
-
-def log_of(work_dir):
-    return '\n'.join(path.read_text() for path in sorted(work_dir.glob('*/*.log')))
-
-
-def files_of(folder):
-    return {path.name for path in folder.iterdir()} & RESULTS
 
 
 @pytest.fixture(scope='module')
@@ -305,25 +266,6 @@ def test_validation_can_be_switched_off(tmp_path):
     assert files_of(tmp_path / 'w') == RESULTS
 
 
-def test_averaged_weights_are_what_is_pruned(tmp_path):
-    """With an EMAHook, the hook and the tool see the same weights: the averaged ones."""
-    folder = tmp_path
-    config = tiny.write_configs(folder, 6)
-    cfg = tiny.load(config, folder / 'w', **STILL)
-    cfg.custom_hooks.append(dict(type='EMAHook', momentum=0.5))
-    runner = Runner.from_cfg(cfg)
-    put_weights(runner, STAGES, 0.0)
-    runner.train()
-    head = find_supernet(runner.model)
-    found = load(folder / 'w/connectivity.json')
-    search = load_search(folder / 'w/iter_6.pth')
-    assert prune_supernet(search.head, 1e-3, False) == found
-    saved = torch.load(folder / 'w/pruned.pth', weights_only=True)['state_dict']
-    averaged = search.state['decode_head.conv_seg.weight']
-    assert torch.equal(saved['decode_head.conv_seg.weight'], averaged)
-    assert not torch.equal(averaged, head.conv_seg.weight)
-
-
 def test_resume_keeps_the_history(searched, tmp_path):
     runner = make_runner(tmp_path, iterations=9)
     runner._resume, runner._load_from = True, str(searched[0] / 'iter_7.pth')
@@ -333,41 +275,6 @@ def test_resume_keeps_the_history(searched, tmp_path):
     earlier = searched[1].message_hub.get_info(HISTORY_KEY)['weights']
     assert history['weights'][:3] == earlier[:3]
     assert json.loads((tmp_path / 'w/connectivity.json').read_text())['meta']['iteration'] == 9
-
-
-def test_stops_when_converged(tmp_path):
-    """Checks at 3, 6, 9: the first sets the number, the next two find it unchanged."""
-    runner = make_runner(tmp_path, iterations=20, stop_after=2, retrain_config=None)
-    runner.train()
-    assert runner.iter == 9
-    assert 'converged: 5 connections for 2 checks; stopping here' in log_of(tmp_path / 'w')
-    assert files_of(tmp_path / 'w') == RESULTS - CONFIGS
-    # What was found can be pruned again from a checkpoint of the same iteration.
-    assert (tmp_path / 'w/last_checkpoint').read_text().endswith('iter_9.pth')
-    assert load_search(tmp_path / 'w/iter_9.pth').meta['iter'] == 9
-
-
-def test_a_resumed_search_stops_where_it_would_have(tmp_path):
-    """Checks at 3 and 6 count, although the process that made them is gone."""
-    make_runner(tmp_path, iterations=8, stop_after=2).train()
-    runner = make_runner(tmp_path, iterations=20, stop_after=2)
-    runner._resume, runner._load_from = True, str(tmp_path / 'w/iter_8.pth')
-    runner.train()
-    assert runner.iter == 9
-
-
-def test_a_stopped_search_stays_stopped(tmp_path):
-    make_runner(tmp_path, iterations=20, stop_after=2).train()
-    found = load(tmp_path / 'w/connectivity.json')
-    for _ in range(2):
-        runner = make_runner(tmp_path, iterations=20, stop_after=2)
-        runner._resume, runner._load_from = True, str(tmp_path / 'w/iter_9.pth')
-        runner.train()
-        assert runner.iter == 9
-        assert not (tmp_path / 'w/iter_12.pth').exists()
-        assert load(tmp_path / 'w/connectivity.json') == found
-    assert 'converged before: 5 connections' in log_of(tmp_path / 'w')
-    assert not (tmp_path / 'w/earlier').exists()
 
 
 def test_results_of_an_earlier_search_are_kept(searched, tmp_path):
@@ -411,55 +318,6 @@ def test_a_checkpoint_runs_nothing(searched, tmp_path):
         load_search(path)
     assert load_search(path, str(searched[0] / '../search.py')).hook['interval'] == 3
     assert not made.exists()
-
-
-def test_stops_after_the_epoch(tmp_path):
-    """By epochs of 6 iterations: converged at 9, so the second epoch is the last."""
-    tiny.write_configs(tmp_path)
-    cfg = tiny.load(
-        tmp_path / 'search.py', tmp_path / 'w', **STILL, **{'custom_hooks.0.stop_after': 2}
-    )
-    cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=9)
-    cfg.train_dataloader.sampler = dict(type='DefaultSampler', shuffle=False)
-    cfg.default_hooks.checkpoint = dict(type='CheckpointHook', interval=100)
-    cfg.log_processor.by_epoch = True
-    runner = Runner.from_cfg(cfg)
-    put_weights(runner, STAGES, 0.0)
-    runner.train()
-    assert (runner.epoch, runner.iter) == (2, 12)
-    text = log_of(tmp_path / 'w')
-    assert text.count('checks; stopping after this epoch') == 1
-    assert load_search(tmp_path / 'w/epoch_2.pth').meta['iter'] == 12
-    assert files_of(tmp_path / 'w') == RESULTS
-
-
-@pytest.mark.parametrize(
-    ('dropped', 'stages'),
-    [
-        pytest.param(0.002 * 0.9, STAGES, id='not converged below the threshold'),
-        pytest.param(0.3, STAGES, id='not separated'),
-        pytest.param(0.0, {'D5': ['E5', 'G']}, id='D1 cut off'),
-    ],
-)
-def test_goes_on_until_then(tmp_path, dropped, stages):
-    options = dict(stop_after=1, separation=1000.0, retrain_config=None)
-    runner = make_runner(tmp_path, 7, stages, dropped, **options)
-    if stages is STAGES:
-        runner.train()
-    else:
-        with pytest.raises(ValueError, match='everything is pruned'):
-            runner.train()
-    assert runner.iter == 7 and 'stopping' not in log_of(tmp_path / 'w')
-
-
-def test_everything_pruned_leaves_no_file(tmp_path):
-    runner = make_runner(tmp_path, 4, stages={})
-    with pytest.raises(ValueError, match='everything is pruned: .*lower the threshold.*smaller'):
-        runner.train()
-    assert files_of(tmp_path / 'w') == set()
-    assert 'if pruned now: 0 of 30 connections' in log_of(tmp_path / 'w')
-    # The search itself is not lost.
-    assert load_search(tmp_path / 'w/iter_4.pth').meta['iter'] == 4
 
 
 def test_other_processes_write_nothing(tmp_path, monkeypatch):

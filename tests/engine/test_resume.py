@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -118,12 +119,31 @@ def without_dates(text):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='needs kill -9')
-@pytest.mark.parametrize('job', ['search', 'search, 2 workers'])
+@pytest.mark.parametrize('job', ['search', 'search, workers', 'search, workers, passes'])
 def test_as_shipped(tmp_path, job):
-    """With random flips; killed somewhere in the middle."""
-    reference, seconds = kill_and_resume.straight(job, tmp_path)
-    work_dir = tmp_path / 'killed'
-    _, status = kill_and_resume.killed_and_resumed(job, tmp_path, work_dir, 0.8 * seconds)
-    assert status == 0, (tmp_path / 'killed.log').read_text()[-3000:]
-    compared, differ = kill_and_resume.differences(work_dir, reference)
-    assert compared > 500 and not differ
+    """With random flips; killed before and after the second pass over the data begins."""
+    reference = kill_and_resume.straight(job, tmp_path)
+    for after in (4, 8):
+        work_dir = tmp_path / f'killed_{after}'
+        status = kill_and_resume.killed_and_resumed(job, tmp_path, work_dir, after, 0.05)
+        assert status == 0, Path(f'{work_dir}.log').read_text()[-3000:]
+        compared, differ = kill_and_resume.differences(work_dir, reference.work_dir)
+        assert compared > 500 and not differ
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='needs kill -9')
+def test_fine_tuning(tmp_path):
+    """Killed before its first checkpoint it starts again from pruned.pth, later it goes on."""
+    kill_and_resume.straight('search', tmp_path)
+    job = 'fine-tuning, workers'
+    reference = kill_and_resume.straight(job, tmp_path)
+    for after, words in ((1, 'no last_checkpoint to resume from; starting'), (5, 'iter: 3')):
+        work_dir = tmp_path / f'killed_{after}'
+        status = kill_and_resume.killed_and_resumed(job, tmp_path, work_dir, after, 0.05)
+        log = Path(f'{work_dir}.log').read_text()
+        assert status == 0, log[-3000:]
+        resumed = log[log.rindex('Distributed launcher') :] if after == 5 else log
+        assert words in resumed
+        compared, differ = kill_and_resume.differences(work_dir, reference.work_dir)
+        assert compared > 500 and not differ

@@ -3,6 +3,7 @@
 import copy
 import pickle
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +11,12 @@ import torch
 from mmengine.dataset import DefaultSampler, InfiniteSampler
 from torch.utils.data import DataLoader
 
-from mmseg_sparsemask.engine.config import draw_by_iteration
-from mmseg_sparsemask.engine.hooks.seed_hook import DrawnIndex, number_draws, seed_everything
+from mmseg_sparsemask.engine.hooks.seed_hook import (
+    DrawnIndex,
+    SeedHook,
+    number_draws,
+    seed_everything,
+)
 
 
 class Drawing:
@@ -99,15 +104,32 @@ def test_every_generator_is_seeded():
     assert drawn[0] == drawn[1]
 
 
-def test_the_config_gets_the_hook():
-    from mmengine.config import Config
+class EarlyIterator:
+    """As MMEngine 0.10.7 has it: made with the loop, before any hook."""
 
-    cfg = Config(dict(default_hooks=dict(sampler_seed=dict(type='DistSamplerSeedHook'))))
-    draw_by_iteration(cfg)
-    assert cfg.default_hooks.sampler_seed.type == 'SeedHook'
-    own = Config(dict(default_hooks=dict(sampler_seed=dict(type='Mine'))))
-    draw_by_iteration(own)
-    assert own.default_hooks.sampler_seed.type == 'Mine'
-    none = Config({})
-    draw_by_iteration(none)
-    assert none.default_hooks.sampler_seed.type == 'SeedHook'
+    def __init__(self, dataloader):
+        self._iterator = iter(dataloader)
+
+    def __next__(self):
+        return next(self._iterator)
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+@pytest.mark.parametrize('kind', [InfiniteSampler, DefaultSampler])
+def test_an_iterator_made_before_the_hook_starts_again(kind, workers):
+    """Also when it has drawn by a seed that a resumed run then replaces."""
+    data = Drawing()
+    made = DataLoader(
+        data,
+        batch_size=4,
+        sampler=kind(data, shuffle=True, seed=99),
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        collate_fn=list,
+    )
+    loop = SimpleNamespace(dataloader=made, dataloader_iterator=EarlyIterator(made))
+    runner = SimpleNamespace(train_dataloader=made, train_loop=loop, seed=3, cfg={})
+    SeedHook().before_train(runner)
+    expected = loader(kind, 0)
+    expected.sampler.sampler.seed = 3
+    assert [next(loop.dataloader_iterator) for _ in range(2)] == batches(expected, 2)

@@ -1,13 +1,18 @@
 """Two processes on the CPU: a search, its retraining, and statistics shared between them."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 import torch
 from reference import tiny
 
 from mmseg_sparsemask.connectivity import load
+from mmseg_sparsemask.engine import processes
 
 KEEPER = """
 import os
@@ -107,15 +112,16 @@ STATISTICS = """
 import os, sys
 import torch
 import torch.distributed as dist
+from mmengine.model import convert_sync_batchnorm
 from mmseg.registry import MODELS
 import mmseg_sparsemask
 from mmseg_sparsemask.models.decode_heads import fusion
 
-out, world, rank = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+out, world, rank, way = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 torch.set_num_threads(1)
 if world > 1:
     dist.init_process_group(
-        'gloo', init_method=f'file://{out}.rendezvous', world_size=world, rank=rank)
+        'gloo', init_method=f'file://{out}.rendezvous_{way}', world_size=world, rank=rank)
 random = torch.Generator().manual_seed(0)
 seen = {}
 
@@ -147,7 +153,10 @@ strides, channels = (2, 4, 8), (4, 5, 40)
 head = MODELS.build(dict(
     type='FDNHead', in_channels=channels, in_index=[0, 1, 2], strides=strides, channels=6,
     num_classes=3, connections=dict(noise_std=0.1))).double()
-head.sync_statistics = True
+if way == 'norm_cfg':
+    head.sync_statistics = True
+else:
+    head = convert_sync_batchnorm(head, 'torch')
 head.train()
 for norm in head.norms.values():
     norm.eval()
@@ -165,20 +174,24 @@ if world > 1:
 seen['logits'], seen['inputs'] = logits.detach(), [f.grad for f in features]
 seen['gradients'] = gradients
 seen['buffers'] = {n: b for n, b in head.named_buffers() if 'connection_norms' in n}
-torch.save(seen, f'{out}{world}{rank}.pt')
+torch.save(seen, f'{out}{world}{rank}_{way}.pt')
 if world > 1:
     dist.barrier()
     dist.destroy_process_group()
 """
 
 
-@pytest.fixture(scope='module')
-def statistics(tmp_path_factory):
-    """Results of one process on the joint batch, and of two on its halves."""
+@pytest.fixture(scope='module', params=['norm_cfg', 'sync_bn'])
+def statistics(request, tmp_path_factory):
+    """Results of one process on the joint batch, and of two on its halves.
+
+    The head is built with SyncBN, or converted as a config's ``sync_bn='torch'`` does it.
+    """
+    way = request.param
     folder = tmp_path_factory.mktemp('statistics')
     processes = [
         subprocess.Popen(
-            [sys.executable, '-c', STATISTICS, folder / 's', str(world), str(rank)],
+            [sys.executable, '-c', STATISTICS, folder / 's', str(world), str(rank), way],
             env=tiny.environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -189,7 +202,7 @@ def statistics(tmp_path_factory):
     for process in processes:
         output, _ = process.communicate()
         assert process.returncode == 0, output
-    return [torch.load(folder / f's{name}.pt') for name in ('10', '20', '21')]
+    return [torch.load(folder / f's{name}_{way}.pt') for name in ('10', '20', '21')]
 
 
 def close(a, b):
@@ -220,3 +233,46 @@ def test_supernet_with_synchronised_statistics(statistics):
             assert close(gradient, joint['gradients'][key]), key
         for key, buffer in half['buffers'].items():
             assert close(buffer.double(), joint['buffers'][key].double()), key
+
+
+def children(pid):
+    """Processes that a process has started."""
+    return [int(n) for n in Path(f'/proc/{pid}/task/{pid}/children').read_text().split()]
+
+
+def alive(pid):
+    try:
+        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path('/proc/self/task').is_dir(), reason='needs /proc')
+def test_ranks_end_with_a_killed_launcher(tmp_path):
+    config = tiny.write_configs(tmp_path, 100000)
+    log = tmp_path / 'log'
+    with log.open('w') as file:
+        launcher = subprocess.Popen(
+            ['bash', str(tiny.ROOT / 'tools/dist_train.sh'), str(config), '2'],
+            cwd=tmp_path,
+            env=tiny.environment(),
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        while 'Iter(train) [' not in log.read_text():
+            assert launcher.poll() is None, log.read_text()
+            time.sleep(0.2)
+        started = children(launcher.pid)
+        assert len(started) == 2 and all(map(alive, started))
+    finally:
+        launcher.kill()
+        launcher.wait()
+    end = time.monotonic() + 5 * processes.WATCH_INTERVAL
+    while any(map(alive, started)) and time.monotonic() < end:
+        time.sleep(0.1)
+    left = [pid for pid in started if alive(pid)]
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left

@@ -101,7 +101,7 @@ def test_unexpected_masks(tmp_path):
     with pytest.raises(ValueError, match='colour'):
         _load(tmp_path, colour)
     (tmp_path / 'm.png').write_text('no image')
-    with pytest.raises(ValueError, match='OpenCV can read'):
+    with pytest.raises(ValueError, match='not an image that can be read'):
         LoadSaliencyMask()(dict(seg_map_path=str(tmp_path / 'm.png'), seg_fields=[]))
 
 

@@ -166,6 +166,37 @@ def test_errors_come_before_training(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ['file']
 
 
+#: Holds a work directory until its standard input ends.
+HOLDER = """
+import sys
+from mmseg_sparsemask.utils.work_dir import lock_work_dir
+with lock_work_dir(sys.argv[1]):
+    print('held', flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize('more', [[], ['--resume']], ids=['anew', 'resumed'])
+def test_a_work_directory_in_use_is_left_alone(trained, tmp_path, monkeypatch, more):
+    work_dir = tmp_path / 'w'
+    shutil.copytree(trained, work_dir)
+    with subprocess.Popen(
+        [sys.executable, '-c', HOLDER, work_dir],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=dict(os.environ, PYTHONPATH=str(ROOT)),
+    ) as holder:
+        while holder.stdout.readline().strip() != 'held':
+            assert holder.poll() is None
+        before = sorted(work_dir.rglob('*'))
+        words = failure(monkeypatch, 'train', CONFIG, '--work-dir', work_dir, *more)
+        assert sorted(work_dir.rglob('*')) == before
+        holder.stdin.close()
+    assert words.startswith(f'error: the work directory {work_dir} is in use by process ')
+    assert f'process {holder.pid} on {socket.gethostname()} since' in words
+
+
 @pytest.mark.slow
 def test_two_processes_on_the_cpu(tmp_path):
     """Both ranks end with the same weights; files are written once; a test run sums up both

@@ -1,10 +1,18 @@
 """Files appear whole or not at all."""
 
 import os
+import tempfile
 
 import pytest
 
-from mmseg_sparsemask.utils.files import replacing, write_atomically
+from mmseg_sparsemask.utils.files import (
+    check_work_dir,
+    is_deep,
+    read_json,
+    remove_stale,
+    replacing,
+    write_atomically,
+)
 
 
 @pytest.mark.parametrize('content', ['Stufe D1 ← E1\n', b'\x00\xff'])
@@ -34,3 +42,61 @@ def test_a_missing_folder(tmp_path):
     with pytest.raises(ValueError, match='expected an existing folder with write permission'):
         with replacing(tmp_path / 'no' / 'x'):
             pytest.fail('entered')
+
+
+def test_what_a_killed_run_has_left_goes(tmp_path):
+    handle, name = tempfile.mkstemp(dir=tmp_path, prefix='.train10.', suffix='.png')
+    os.close(handle)
+    kept = ['.gitignore', '.notes.personal.png', 'a.png', '.a.folder_1']
+    for name in kept[:3]:
+        (tmp_path / name).write_text('')
+    (tmp_path / kept[3]).mkdir(mode=0o600)
+    assert len(os.listdir(tmp_path)) == 5
+    remove_stale(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == sorted(kept)
+    remove_stale(tmp_path / 'nowhere')
+
+
+def test_json(tmp_path):
+    path = tmp_path / 'x.json'
+    path.write_text('{"a": [1, {"b": null}]}')
+    assert read_json(path) == {'a': [1, {'b': None}]}
+    for text, message in [
+        ('{', 'not a JSON file'),
+        ('{"a": 1, "b": {"c": 1, "c": 2}}', r"the keys \['c'\] stand there twice"),
+        ('[' * 51 + ']' * 51, 'nested more than 50 deep'),
+        ('[' * 100_000, 'nested more than 50 deep'),
+        ('9' * 5000, 'digits'),
+    ]:
+        path.write_text(text)
+        with pytest.raises(ValueError, match=rf'x\.json: .*{message}'):
+            read_json(path)
+    path.write_text('[' * 50 + ']' * 50)
+    read_json(path)
+    with pytest.raises(OSError):
+        read_json(tmp_path / 'nowhere')
+
+
+def test_depth():
+    assert not is_deep([{'a': ()}] * 1000)
+    ring = {}
+    ring['again'] = ring
+    assert is_deep(ring)
+
+
+def test_work_dir_is_made_and_left_empty(tmp_path):
+    check_work_dir(tmp_path / 'a/b')
+    assert list((tmp_path / 'a/b').iterdir()) == []
+
+
+def test_work_dir_that_cannot_be_written(tmp_path):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(ValueError, match=r'cannot write to .*file/w.*choose another .*--work-dir'):
+        check_work_dir(tmp_path / 'file/w')
+
+
+@pytest.mark.skipif(not hasattr(os, 'geteuid') or os.geteuid() == 0, reason='root writes anywhere')
+def test_work_dir_without_permission(tmp_path):
+    (tmp_path / 'w').mkdir(mode=0o500)
+    with pytest.raises(ValueError, match='cannot write to the work directory'):
+        check_work_dir(tmp_path / 'w')

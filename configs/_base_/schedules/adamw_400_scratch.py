@@ -1,6 +1,6 @@
 # 400 iterations from scratch: minutes on a CPU. AdamW learns the drawn shapes in a fraction of the
 # iterations that SGD needs.
-_base_ = './iterations.py'
+_base_ = './by_iteration.py'
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=0.003, betas=(0.9, 0.99), weight_decay=0.01),

@@ -1,5 +1,5 @@
 # 30,000 iterations, polynomial decay: PASCAL data sets from a pretrained encoder.
-_base_ = './iterations.py'
+_base_ = './by_iteration.py'
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=0.007, momentum=0.9, weight_decay=4e-5),

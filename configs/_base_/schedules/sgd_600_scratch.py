@@ -1,5 +1,5 @@
 # 600 iterations from scratch, one learning rate for all: minutes on a CPU.
-_base_ = './iterations.py'
+_base_ = './by_iteration.py'
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=0.05, momentum=0.9, weight_decay=4e-5),

@@ -1,5 +1,5 @@
 # 90,000 iterations, polynomial decay: the schedule of dense prediction cells on Cityscapes.
-_base_ = './iterations.py'
+_base_ = './by_iteration.py'
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=4e-5),

@@ -123,6 +123,7 @@ class SeedHook(DistSamplerSeedHook):
                 'SeedHook: the batch sampler has no sampler whose draws could be numbered; '
                 'augmentation will differ after a resume'
             )
+        start_again(runner.train_loop)
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         """Seed what the model draws."""
@@ -147,6 +148,9 @@ def number_draws(loader: DataLoader, seed: int, rank: int, reseed: bool) -> bool
         return False
     if isinstance(sampler, NumberedSampler):
         return True
+    if hasattr(sampler, 'indices') and hasattr(sampler, '_indices_of_rank'):
+        # An iterator made before has drawn from the stream, perhaps by another seed.
+        sampler.indices = sampler._indices_of_rank()
     if reseed and hasattr(sampler, 'seed'):
         sampler.seed = seed
     numbered = NumberedSampler(sampler)
@@ -156,3 +160,18 @@ def number_draws(loader: DataLoader, seed: int, rank: int, reseed: bool) -> bool
         loader.__dict__['sampler'] = numbered
     loader.__dict__['dataset'] = SeededDataset(loader.dataset, seed, rank)
     return True
+
+
+def start_again(loop: Any) -> None:
+    """Let a training loop iterate over its data from the beginning, as they are now.
+
+    MMEngine 0.10.7 of the original distribution makes the iterator with the loop, before any hook:
+    with the data set of that time, and with processes that have begun to read.
+    """
+    current = getattr(loop, 'dataloader_iterator', None)
+    if getattr(current, '_iterator', None) is None:
+        return
+    # Processes that persist are kept in the loader, too.
+    loop.dataloader.__dict__['_iterator'] = None
+    loop.dataloader_iterator = None
+    loop.dataloader_iterator = type(current)(loop.dataloader)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from mmcv.cnn import build_activation_layer, build_norm_layer
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
+from torch.nn.utils import skip_init
 
 from mmseg_sparsemask.connectivity import GLOBAL, Connectivity
 from mmseg_sparsemask.connectivity.cost import source_channels
@@ -94,7 +95,10 @@ class FusionHead(BaseDecodeHead):
         self.act = build_activation_layer({**act_cfg, 'inplace': False})
         # A stage is only ever used activated, so its activation may overwrite it.
         self.act_in_place = in_place(self.act)
-        self.conv_seg = RowConv(channels, self.out_channels, 1)
+        # With the weights that were just drawn, so that no random number is drawn twice.
+        classifier = skip_init(RowConv, channels, self.out_channels, 1)
+        classifier.load_state_dict(self.conv_seg.state_dict())
+        self.conv_seg = classifier
 
     def _new_weight(self, source: str) -> nn.Parameter:
         inputs = source_channels(source, self.in_channels, self.channels)
