@@ -314,7 +314,7 @@ CASES = {
         lambda folder: run_tool(
             'train.py', folder, tiny.write_configs(folder), '--work-dir', unwritable(folder)
         ),
-        ['error: cannot write to the work directory', 'given/w', 'choose another .*--work-dir'],
+        ['error: cannot write to the folder', 'given/w', 'choose another .*--work-dir'],
     ),
     'unwritable out-dir': (
         lambda folder: write_results(head(), preset('unet', STRIDES), unwritable(folder)),

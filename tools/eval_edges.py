@@ -36,11 +36,14 @@ def main():
     from mmseg_sparsemask.edges.report import score_dict, write_report
     from mmseg_sparsemask.edges.scores import EdgeCounts, default_thresholds, summarise
     from mmseg_sparsemask.edges.workers import WorkerPool, default_workers, gather
+    from mmseg_sparsemask.utils.files import check_work_dir
 
     out = args.out or args.pred_dir.rstrip('/\\') + '-eval'
     try:
         thresholds = default_thresholds(args.thresholds)
         pairs = find_pairs(args.pred_dir, args.gt_dir)
+        # Scoring takes long: whether the result can be written shows before.
+        check_work_dir(out, '--out')
         workers = default_workers() if args.workers is None else args.workers
         pool = WorkerPool(workers, preload=['mmseg_sparsemask.edges.scores'])
         settings = (thresholds, args.max_dist, not args.no_nms)
@@ -49,9 +52,9 @@ def main():
         finally:
             pool.close()
         scores = summarise([EdgeCounts.from_array(c) for c in counts], thresholds)
-    except (OSError, ValueError) as error:
+        write_report(scores, [name for name, *_ in pairs], out, args.title)
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
         sys.exit(f'error: {error}')
-    write_report(scores, [name for name, *_ in pairs], out, args.title)
     print('  '.join(f'{key} {value:.3f}' for key, value in score_dict(scores).items()))
     print(f'{len(pairs)} images; tables and plot in {out}')
 

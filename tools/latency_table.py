@@ -56,7 +56,7 @@ def main():
         # A budget may name the table that is about to be written.
         head = MODELS.build({**settings, 'loss_connectivity': None})
         assert isinstance(head, FDNHead)
-        check_work_dir(os.path.dirname(os.path.abspath(args.out)))
+        check_work_dir(os.path.dirname(os.path.abspath(args.out)), '--out')
         shape = (args.shape[0], args.shape[-1])
         table = measure_table(
             head, shape, args.device, args.threads, args.decoders, args.left_out, args.seed

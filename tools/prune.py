@@ -71,7 +71,7 @@ def main():
             raise ValueError(f'{finetune_config} does not exist; name one with --finetune-config')
         status = prune_status(search.head, threshold, merge)
         out_dir = args.out_dir or os.path.dirname(os.path.abspath(args.checkpoint))
-        check_work_dir(out_dir)
+        check_work_dir(out_dir, '--out-dir')
         meta = {
             'checkpoint': os.path.basename(args.checkpoint),
             'iteration': search.meta.get('iter', 0),

@@ -244,7 +244,13 @@ def sizes(config, options):
 def main(argv=None):
     args = parse_args(argv)
     start = time.perf_counter()
+    from mmseg_sparsemask.utils.files import check_work_dir
+
     work_dir, options = Path(args.work_dir), args.cfg_options
+    try:
+        check_work_dir(work_dir)
+    except ValueError as error:
+        raise SystemExit(f'error: {error}') from None
     finetune, retrain = work_dir / 'finetune.py', work_dir / 'retrain.py'
     rows = []
 

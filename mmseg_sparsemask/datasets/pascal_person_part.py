@@ -15,7 +15,7 @@ from mmseg.registry import DATASETS
 from PIL import Image
 
 from mmseg_sparsemask.datasets.matlab import parse_mat
-from mmseg_sparsemask.utils.files import replacing, write_atomically
+from mmseg_sparsemask.utils.files import remove_stale, replacing, write_atomically
 
 CLASSES = (
     'background',
@@ -184,7 +184,8 @@ def convert_pascal_part(
 
     Raises:
         FileNotFoundError: A folder or list is missing, or a listed image has no annotation.
-        ValueError: An annotation of another layout, or a listed image without a person's part.
+        ValueError: An annotation of another layout, a listed image without a person's part, or a
+            list with paths in place of names.
     """
     voc, annotations, target = Path(voc), Path(annotations), Path(target)
     names = {}
@@ -193,11 +194,17 @@ def convert_pascal_part(
         if not file.is_file():
             raise FileNotFoundError(f'there is no {file}; give VOC2010, or lists of your own')
         names[split] = file.read_text().split()
+        for name in names[split]:
+            # The name becomes that of files below the target.
+            if name.startswith('.') or name.replace('\\', '/') != Path(name).name:
+                raise ValueError(f'{file}: expected names of images without folders, got {name!r}')
     for folder in (voc / 'JPEGImages', annotations):
         if not folder.is_dir():
             raise FileNotFoundError(f'there is no folder {folder}')
     for name in ('images', 'labels'):
         (target / name).mkdir(parents=True, exist_ok=True)
+    for folder in (target, target / 'images', target / 'labels'):
+        remove_stale(folder)
     counts = {}
     for split in SPLITS:
         kept = []

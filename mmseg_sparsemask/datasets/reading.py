@@ -122,10 +122,11 @@ def _check_size(data: bytes | BinaryIO, name: str) -> tuple[int, int]:
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as opened:
                 width, height = opened.size
+        large = width * height > MAX_PIXELS
+    except Image.DecompressionBombError:  # Pillow's own bound is higher
+        large = True
     except Exception:  # each of Pillow's formats has its own
         raise ValueError(f'{name} is not an image that can be read; get it again') from None
-    if width * height > MAX_PIXELS:
-        raise ValueError(
-            f'{name} says that it is {width}x{height}; expected {MAX_PIXELS} pixels at most'
-        )
+    if large:
+        raise ValueError(f'{name} says that it has more than {MAX_PIXELS} pixels; get it again')
     return height, width

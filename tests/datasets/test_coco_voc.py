@@ -3,10 +3,12 @@ import json
 import os
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from mmseg.datasets import PascalVOCDataset
 from PIL import Image
+from pycocotools.coco import COCO
 
 from mmseg_sparsemask.datasets.coco_voc import COCO_NAMES, convert_coco, decode_runs, label_map
 
@@ -76,9 +78,47 @@ def test_parts_that_overlap_make_no_hole():
     assert (labels[:, :6] == 5).all() and (labels[2:, 6:] == 5).all() and labels[:2, 6:].sum() == 0
 
 
+def outline(rng, height, width):
+    """A polygon of tenths of pixels around the middle of an image, up to its edges."""
+    angles = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(3, 30)))
+    radius = rng.uniform(0.2, 1, len(angles))
+    x = width / 2 * (1 + radius * np.cos(angles))
+    y = height / 2 * (1 + radius * np.sin(angles))
+    return np.stack([x, y], axis=1).round(1).ravel().tolist()
+
+
+def test_polygons_cover_what_cocos_own_library_says():
+    rng = np.random.default_rng(0)
+    height, width = 37, 53
+    reference = COCO()
+    rounded_differ = 0
+    for index in range(50):
+        polygons = [outline(rng, height, width) for _ in range(1 + index % 3)]
+        reference.imgs = {1: {'height': height, 'width': width}}
+        want = reference.annToMask({'image_id': 1, 'segmentation': polygons})
+        np.testing.assert_array_equal(label_map([(1, polygons)], height, width), want)
+        rounded = np.zeros((height, width), np.uint8)
+        for polygon in polygons:
+            corners = np.rint(np.reshape(polygon, (-1, 2)) - 0.5).astype(np.int32)
+            cv2.fillPoly(rounded, [corners], 1)
+        rounded_differ += (rounded != want).any()
+    assert rounded_differ > 40
+
+
+def test_parts_without_area():
+    assert not label_map([(5, [[1, 1, 5, 5], [2, 2], []])], 6, 10).any()
+    assert not label_map([(5, [])], 6, 10).any()
+
+
 def test_runs():
     mask = decode_runs({'counts': [1, 2, 3], 'size': [2, 3]}, 2, 3)
     assert mask.tolist() == [[False, True, False], [True, False, False]]
+
+
+def changed(group, index, **values):
+    data = annotations()
+    data[group][index].update(values)
+    return json.dumps(data)
 
 
 BAD = {
@@ -86,6 +126,29 @@ BAD = {
     'not JSON': (lambda p: write(p, '{'), ValueError, 'expected COCO instances'),
     'another JSON': (lambda p: write(p, '{"images": []}'), ValueError, 'expected COCO instances'),
     'a list': (lambda p: write(p, '[]'), ValueError, 'expected COCO instances'),
+    'a deep one': (lambda p: write(p, '[' * 100_000), ValueError, 'expected COCO instances'),
+    'not text': (lambda p: write(p, b'\xff\xfe'), ValueError, 'expected COCO instances'),
+    'an image of impossible size': (
+        lambda p: write(p, changed('images', 0, height=10**9)),
+        ValueError,
+        'a size of 10x1000000000',
+    ),
+    'an image of no size': (
+        lambda p: write(p, changed('images', 0, height=True)),
+        ValueError,
+        'no id, height or width',
+    ),
+    'a hidden image': (
+        lambda p: write(p, changed('images', 0, file_name='../.x.jpg')),
+        ValueError,
+        "'../.x.jpg' is no name",
+    ),
+    'an image twice': (
+        lambda p: write(p, changed('images', 0, file_name='x/000000000002.png')),
+        ValueError,
+        'two images',
+    ),
+    'no area': (lambda p: write(p, changed('annotations', 0, area='9')), ValueError, 'with area'),
     'categories of something else': (
         lambda p: write(p, json.dumps({**annotations(), 'categories': [], 'annotations': []})),
         ValueError,
@@ -95,7 +158,7 @@ BAD = {
 
 
 def write(folder, text):
-    (folder / 'a.json').write_text(text)
+    (folder / 'a.json').write_bytes(text if isinstance(text, bytes) else text.encode())
     return folder / 'a.json'
 
 
@@ -113,11 +176,44 @@ def test_bad_input(name, tmp_path):
         ({'counts': 'abc', 'size': [2, 3]}, 'compressed string; decode it with pycocotools'),
         ({'counts': [1, 2], 'size': [2, 3]}, 'expected run lengths of 2x3 pixels, got 3'),
         ({'counts': [6], 'size': [3, 2]}, 'for size'),
+        ({'counts': [10**12], 'size': [2, 3]}, 'got 1000000000000 for size'),
+        ({'counts': [-6, 12], 'size': [2, 3]}, 'integers of at least 0'),
+        ({'counts': [6.0], 'size': [2, 3]}, 'integers of at least 0'),
+        ({}, 'integers of at least 0'),
     ],
 )
 def test_bad_runs(code, message):
     with pytest.raises(ValueError, match=message):
         decode_runs(code, 2, 3)
+
+
+@pytest.mark.parametrize(
+    'segmentation, message',
+    [
+        ([[0, 0, 1e9, 0, 1e9, 1e9]], 'leads out of the image, 10x6'),
+        ([[-(2**30), 0, 1, 0, 1, 1]], 'leads out of the image'),
+        ([[0, 0, 9, 5] * 500], 'leads out of the image'),
+        ([[0, 0, 1, 0, 1]], 'expected polygons'),
+        ([[0, 0, 1, 0, 1, float('nan')]], 'expected polygons'),
+        ([[0, 0, 1, 0, 1, True]], 'expected polygons'),
+        ([0, 0, 1, 0, 1, 1], 'expected polygons'),
+        (None, 'expected polygons'),
+    ],
+)
+def test_bad_polygons_name_file_and_image(segmentation, message, tmp_path):
+    source = write(tmp_path, changed('annotations', 0, segmentation=segmentation))
+    with pytest.raises(ValueError, match=rf'a\.json, 000000000001\.jpg: .*{message}'):
+        convert_coco(source, tmp_path / 'out', 'train2017')
+
+
+def test_what_a_killed_run_left_is_removed(tmp_path):
+    folder = tmp_path / 'out' / 'train2017'
+    folder.mkdir(parents=True)
+    for place, name in ((folder, '.000000000001.nkktznav.png'), (folder.parent, '.t.abcd1234.txt')):
+        (place / name).touch(mode=0o600)
+    source = write(tmp_path, json.dumps(annotations()))
+    convert_coco(source, tmp_path / 'out', 'train2017', min_pixels=6)
+    assert not [name for _, _, names in os.walk(tmp_path) for name in names if name[0] == '.']
 
 
 def test_tool(tmp_path, capsys):

@@ -129,3 +129,59 @@ def test_tool(voc, tmp_path):
         env={'PYTHONPATH': str(ROOT), 'PATH': ''},
     )
     assert out.returncode == 0 and '1 train, 1 val' in out.stdout, out.stderr
+
+
+@pytest.mark.parametrize('name', ['../../elsewhere', '/tmp/x', 'sub/a', '..', '.a', 'a\\b'])
+def test_names_that_lead_out_of_the_target(voc, tmp_path, name):
+    lists = tmp_path / 'lists'
+    lists.mkdir()
+    (lists / 'train.txt').write_text('c')
+    (lists / 'val.txt').write_text(f'{name}\n')
+    with pytest.raises(ValueError, match=r'val\.txt: expected names of images without folders'):
+        convert_pascal_part(*voc, tmp_path / 'out', lists)
+    assert not (tmp_path / 'out').exists()
+
+
+def test_what_a_killed_run_left_goes(voc, tmp_path):
+    convert_pascal_part(*voc, tmp_path / 'out')
+    for name in ('.train.nkktznav.txt', 'labels/.a.nkktznav.png', 'images/.a.nkktznav.jpg'):
+        (tmp_path / 'out' / name).touch(mode=0o600)
+    convert_pascal_part(*voc, tmp_path / 'out')
+    assert not list((tmp_path / 'out').rglob('.*'))
+
+
+@pytest.mark.parametrize(
+    'content, message',
+    [
+        ({'anno': 3}, 'expected anno.objects'),
+        ({'anno': {'other': 3}}, 'expected anno.objects'),
+        ({'anno': {'objects': 3}}, 'expected objects with class and parts'),
+        ({'anno': {'objects': {'class': 3}}}, 'expected objects with class and parts'),
+        ({'anno': {'objects': {'class': 'person', 'parts': 3}}}, 'expected parts'),
+        (
+            {'anno': {'objects': {'class': 'person', 'parts': {'part_name': 3}}}},
+            'a person has the unknown part',
+        ),
+        (
+            {'anno': {'objects': {'class': 'person', 'parts': {'part_name': 'hair', 'mask': ''}}}},
+            "the part 'hair' has no mask",
+        ),
+    ],
+)
+def test_other_layouts(tmp_path, content, message):
+    savemat(tmp_path / 'x.mat', content)
+    with pytest.raises(ValueError, match=rf'x\.mat.*{message}'):
+        person_labels(tmp_path / 'x.mat')
+
+
+def test_masks_of_two_sizes(tmp_path):
+    annotation(tmp_path / 'x.mat', [('person', [('hair', masked(0)), ('neck', np.eye(9))])])
+    with pytest.raises(ValueError, match=r'x\.mat: masks of \(4, 6\) and \(9, 9\)'):
+        person_labels(tmp_path / 'x.mat')
+
+
+def test_people_without_parts(tmp_path):
+    savemat(tmp_path / 'x.mat', {'anno': {'objects': {'class': 'person', 'parts': []}}})
+    assert person_labels(tmp_path / 'x.mat') is None
+    savemat(tmp_path / 'x.mat', {'anno': {'objects': []}})
+    assert person_labels(tmp_path / 'x.mat') is None

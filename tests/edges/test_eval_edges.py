@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from mmseg_sparsemask.edges import workers
 from mmseg_sparsemask.edges.files import find_pairs, read_annotations, read_prediction
 
 ROOT = Path(__file__).parents[2]
@@ -141,3 +142,26 @@ def test_png_annotations_and_missing_ones(tmp_path):
     (tmp_path / 'empty').mkdir()
     with pytest.raises(ValueError, match='no annotations'):
         find_pairs(tmp_path, tmp_path / 'empty')
+
+
+def test_what_a_killed_program_left_is_no_data(folders):
+    for folder in folders:
+        (folder / '.a.nkktznav.png').write_text('half')
+        (folder / '.DS_Store').write_text('')
+    assert [name for name, *_ in find_pairs(*folders)] == ['a', 'b']
+
+
+def test_a_target_that_cannot_be_written_is_an_error_before_scoring(
+    folders, evaluate, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(workers, 'gather', lambda *_, **__: pytest.fail('scored'))
+    (tmp_path / 'file').write_text('')
+    for out in (tmp_path / 'file', tmp_path / 'file' / 'x'):
+        with pytest.raises(SystemExit, match=r'^error: cannot write to .*file.*with --out'):
+            evaluate(*folders, '--workers', 0, '--out', out)
+
+
+def test_a_title_is_text(folders, evaluate):
+    evaluate(*folders, '--no-nms', '--thresholds', 2, '--workers', 0, '--title', r'$5 & \x$ <b>')
+    plot = folders[0].with_name('pred-eval') / 'precision_recall.svg'
+    assert r'$5 &amp; \x$ &lt;b&gt; (ODS' in plot.read_text()

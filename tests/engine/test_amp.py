@@ -29,7 +29,8 @@ def search(tmp_path, monkeypatch, device, iterations):
     head.loss_connectivity.register_forward_pre_hook(
         lambda m, i: inside.append(torch.is_autocast_enabled(device))
     )
-    head.register_forward_hook(lambda m, i, out: logits.append(out))
+    # At the end the supernet is compared with the pruned decoder, in full precision.
+    head.register_forward_hook(lambda m, i, out: logits.append(out) if m.training else None)
     runner.train()
     torch.set_num_threads(threads)
     return runner, head, before, losses, logits, inside

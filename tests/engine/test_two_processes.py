@@ -91,13 +91,15 @@ def test_search_and_retrain(tmp_path):
 
     work_dir = tmp_path / 'work_dirs/search'
     results = {'connectivity.json', 'connectivity.svg', 'connection_weights.svg', 'retrain.py'}
-    assert {p.name for p in work_dir.iterdir() if p.is_file()} == results | {
+    results |= {'finetune.py', 'pruned.pth'}
+    shown = {p.name for p in work_dir.iterdir() if p.is_file() and not p.name.startswith('.')}
+    assert shown == results | {
         *('search.py', 'iter_4.pth', 'iter_6.pth', 'last_checkpoint'),
     }
     # One process wrote: one folder of logs, one file of events, one table.
     assert len(list(work_dir.rglob('events.out.tfevents*'))) == 1
     assert len(list(work_dir.rglob('connection_weights_*.png'))) == 1
-    assert (done.stdout + done.stderr).count('retrain with: python tools/train.py') == 1
+    assert (done.stdout + done.stderr).count('or from scratch: python tools/train.py') == 1
     found = load(work_dir / 'connectivity.json')
     assert found.stages['D2'] == ('D3', 'D4', 'D5', 'G') and len(found) == 26
 

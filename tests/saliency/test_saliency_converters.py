@@ -101,3 +101,17 @@ def test_sod_incomplete(sod):
     with pytest.raises(ValueError, match='for example z'):
         join_sod(*sod)
     assert not sod[2].exists()
+
+
+def test_what_a_killed_run_left_is_no_data_and_goes(msra, sod):
+    for source in (msra[0] / '0', sod[0] / 'images/train', sod[1], msra[0] / '.cache'):
+        source.mkdir(exist_ok=True)
+        (source / '.b.nkktznav.png').write_text('half')
+        (source / '.b.nkktznav.jpg').write_text('half')
+    (msra[0] / '.cache' / '0_0.jpg').write_text('another')
+    for target in (msra[2] / 'masks/train', sod[2] / 'images/test'):
+        target.mkdir(parents=True, exist_ok=True)
+        (target / '.train10.nkktznav.png').touch(mode=0o600)
+    convert_msra_b(*msra, counts=COUNTS)
+    join_sod(*sod)
+    assert not list(msra[2].rglob('.*')) and not list(sod[2].rglob('.*'))

@@ -1,3 +1,5 @@
+import zlib
+
 import cv2
 import numpy as np
 import pytest
@@ -119,3 +121,29 @@ def test_shapes_variant_marks_everything_drawn():
         assert (label == (b['data_samples'].gt_sem_seg.data > 0)).all()
         assert (a['inputs'] == b['inputs']).all()
     assert salient.metainfo['classes'] == ('background', 'salient')
+
+
+def test_what_a_killed_converter_left_is_no_data(folder):
+    for name in ('images/.a.nkktznav.jpg', 'masks/.a.nkktznav.png'):
+        (folder / name).write_text('half')
+    assert len(build(folder)) == 3
+
+
+def masked(folder, data):
+    (folder / 'm.png').write_bytes(data)
+    LoadSaliencyMask()(dict(seg_map_path=str(folder / 'm.png'), seg_fields=[]))
+
+
+def test_damaged_masks(tmp_path):
+    _, png = cv2.imencode('.png', np.zeros((4, 5), np.uint8))
+    png = bytearray(png.tobytes())
+    masked(tmp_path, bytes(png))
+    # Width and height stand behind the signature and the first tag.
+    for side in (9_000, 60_000):
+        png[16:24] = side.to_bytes(4, 'big') * 2
+        png[29:33] = zlib.crc32(png[12:29]).to_bytes(4, 'big')
+        with pytest.raises(ValueError, match=r'm\.png says that it has more than 67108864 pixels'):
+            masked(tmp_path, bytes(png))
+    for data in (b'', bytes(png[:20]), bytes(200)):
+        with pytest.raises(ValueError, match=r'm\.png is not an image that can be read'):
+            masked(tmp_path, data)

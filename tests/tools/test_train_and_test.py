@@ -151,7 +151,7 @@ def test_errors_come_before_training(tmp_path, monkeypatch):
     file = tmp_path / 'file'
     file.write_text('')
     words = failure(monkeypatch, 'train', CONFIG, '--work-dir', file / 'w')
-    assert words.startswith('error: cannot write to the work directory')
+    assert words.startswith('error: cannot write to the folder')
 
     camvid = ROOT / 'configs/sparsemask/fcn_mbv2_camvid.py'
     words = failure(monkeypatch, 'train', camvid, '--work-dir', tmp_path / 'w')

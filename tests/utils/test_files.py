@@ -98,5 +98,5 @@ def test_work_dir_that_cannot_be_written(tmp_path):
 @pytest.mark.skipif(not hasattr(os, 'geteuid') or os.geteuid() == 0, reason='root writes anywhere')
 def test_work_dir_without_permission(tmp_path):
     (tmp_path / 'w').mkdir(mode=0o500)
-    with pytest.raises(ValueError, match='cannot write to the work directory'):
+    with pytest.raises(ValueError, match='cannot write to the folder'):
         check_work_dir(tmp_path / 'w')

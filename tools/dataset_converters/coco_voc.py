@@ -20,7 +20,7 @@ def main(argv=None):
 
     try:
         count = convert_coco(args.annotations, args.out_dir, args.split, args.min_pixels)
-    except (OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         raise SystemExit(f'error: {error}') from error
     print(f'{args.out_dir}: {count} images of {args.split}')
 
