@@ -96,7 +96,8 @@ class FusionHead(BaseDecodeHead):
         # A stage is only ever used activated, so its activation may overwrite it.
         self.act_in_place = in_place(self.act)
         # With the weights that were just drawn, so that no random number is drawn twice.
-        classifier = skip_init(RowConv, channels, self.out_channels, 1)
+        device = self.conv_seg.weight.device
+        classifier = skip_init(RowConv, channels, self.out_channels, 1, device=device)
         classifier.load_state_dict(self.conv_seg.state_dict())
         self.conv_seg = classifier
 
