@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -22,33 +23,49 @@ from mmengine.model import revert_sync_batchnorm
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mmseg_sparsemask.connectivity import GLOBAL, Connectivity
 from mmseg_sparsemask.connectivity.cost import source_channels
 from mmseg_sparsemask.connectivity.graph import level_of
+from mmseg_sparsemask.deployment.folding import fold_norms
 from mmseg_sparsemask.deployment.resizing import PRODUCT_RATIO, resize, resized_sum
+from mmseg_sparsemask.deployment.strips import classify_strips
 from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
+from mmseg_sparsemask.models.decode_heads.upsampling import strips_pay
 
 
-def resolution_groups(connectivity: Connectivity, stage: str) -> dict[str, tuple[str, ...]]:
-    """Sources of a stage by resolution: ``{'s2': ('E1', 'E2'), 's32': ('E9', 'D8'), 'G': ('G',)}``.
+class ResolutionGroup(NamedTuple):
+    """Sources of one resolution that feed one stage, and so one convolution of the deployed form.
 
-    One convolution each in the deployed decoder, under this name: ``convs.D1.s32``.
+    Attributes:
+        name: Of the convolution: ``'s32'``, or ``'G'`` for the global average.
+        stride: Of its sources; ``math.inf`` for ``G``, which is coarser than any map.
+        sources: In the connectivity's order.
     """
-    groups: dict[str, list[str]] = {}
+
+    name: str
+    stride: float
+    sources: tuple[str, ...]
+
+
+def resolution_groups(connectivity: Connectivity, stage: str) -> list[ResolutionGroup]:
+    """Sources of a stage by resolution, in the order of their first source."""
+    sources: dict[float, list[str]] = {}
     for source in connectivity.stages[stage]:
         stride = connectivity.stride_of(source)
-        groups.setdefault(GLOBAL if stride is None else f's{stride}', []).append(source)
-    return {name: tuple(sources) for name, sources in groups.items()}
+        sources.setdefault(math.inf if stride is None else stride, []).append(source)
+    return [
+        ResolutionGroup(GLOBAL if stride == math.inf else f's{stride}', stride, tuple(members))
+        for stride, members in sources.items()
+    ]
 
 
 def expected_convs(connectivity: Connectivity) -> list[tuple[str, str]]:
     """(stage, resolution) of every convolution of a deployed decoder, but for the classifier."""
     return [
-        (stage, name)
+        (stage, group.name)
         for stage in connectivity.stages
-        for name in resolution_groups(connectivity, stage)
+        for group in resolution_groups(connectivity, stage)
     ]
 
 
@@ -107,14 +124,14 @@ class DeployedDecoder(nn.Module):
             {
                 stage: nn.ModuleDict(
                     {
-                        name: Pointwise(
-                            sum(source_channels(s, in_channels, channels) for s in sources),
+                        group.name: Pointwise(
+                            sum(source_channels(s, in_channels, channels) for s in group.sources),
                             channels,
                             # Constants pass the resizing, so one bias serves the whole stage; it
                             # costs least where the map is smallest.
-                            bias=name == max(groups, key=_stride),
+                            bias=group.stride == max(g.stride for g in groups),
                         )
-                        for name, sources in groups.items()
+                        for group in groups
                     }
                 )
                 for stage, groups in self.groups.items()
@@ -133,37 +150,51 @@ class DeployedDecoder(nn.Module):
         features = [inputs[index] for index in self.in_index]
         active: dict[str, Tensor] = {}
         for stage, groups in self.groups.items():
-            for sources in groups.values():
-                for source in sources:
+            for group in groups:
+                for source in group.sources:
                     if source not in active:
                         active[source] = self.act(_encoder_feature(source, features))
+            if stage == 'D1' and strips_pay(features[0]) and not torch.is_grad_enabled():
+                return self._classified(active, features)
             active[stage] = self.act(self._stage(stage, active, features))
         return self.classifier(active['D1'])
 
     def _stage(self, stage: str, active: dict[str, Tensor], features: list[Tensor]) -> Tensor:
         size = features[level_of(stage) - 1].shape[-2:]
-        stride = self.connectivity.stride_of(stage)
+        own = self.connectivity.stride_of(stage)
         products = {
-            name: self.convs[stage][name](_joined([active[source] for source in sources]))
-            for name, sources in self.groups[stage].items()
+            group.stride: self.convs[stage][group.name](
+                _joined([active[source] for source in group.sources])
+            )
+            for group in self.groups[stage]
         }
-        constant = products.pop(GLOBAL, None)
+        constant = products.pop(math.inf, None)
         if not products:
             return constant.expand(-1, -1, *size)
         if constant is not None:
-            coarsest = max(products, key=_stride)
-            products[coarsest] = products[coarsest] + constant
-        coarse = [
-            product for name, product in products.items() if _stride(name) >= PRODUCT_RATIO * stride
-        ]
+            products[max(products)] = products[max(products)] + constant
+        coarse = [products.pop(s) for s in list(products) if s >= PRODUCT_RATIO * own]
         terms = [
-            product if _stride(name) == stride else resize(product, size, self.align_corners)
-            for name, product in products.items()
-            if _stride(name) < PRODUCT_RATIO * stride
+            product if stride == own else resize(product, size, self.align_corners)
+            for stride, product in products.items()
         ]
         if coarse:
             terms.append(resized_sum(coarse, size, self.align_corners))
         return sum(terms[1:], terms[0])
+
+    def _classified(self, active: dict[str, Tensor], features: list[Tensor]) -> Tensor:
+        """Logits, with ``D1`` computed and classified strip by strip."""
+        own = self.connectivity.stride_of('D1')
+        fine, maps = None, []
+        for group in self.groups['D1']:
+            joined = _joined([active[source] for source in group.sources])
+            conv = self.convs['D1'][group.name]
+            if group.stride == own:
+                fine = joined, conv
+            else:
+                maps.append(conv(joined))
+        size, corners = features[0].shape[-2:], self.align_corners
+        return classify_strips(fine, maps, self.act, self.classifier, size, corners)
 
 
 class DeployedSegmentor(nn.Module):
@@ -220,9 +251,9 @@ def deployed_decoder(head: FusionHead) -> DeployedDecoder:
         scale, shift = _fold_stage(stage, head.norms[stage])
         biases = [weights[source, stage][1] for source in head.connectivity.stages[stage]]
         bias = shift + scale * sum(biases)
-        for name, sources in groups.items():
-            conv = decoder.convs[stage][name]
-            weight = torch.cat([weights[source, stage][0] for source in sources], 1)
+        for group in groups:
+            conv = decoder.convs[stage][group.name]
+            weight = torch.cat([weights[source, stage][0] for source in group.sources], 1)
             conv.weight.copy_(scale[:, None] * weight)
             if conv.bias is not None:
                 conv.bias.copy_(bias)
@@ -266,69 +297,6 @@ def deployed_segmentor(
     return segmentor.requires_grad_(False)
 
 
-@torch.no_grad()
-def fold_norms(module: nn.Module, example: Tensor) -> int:
-    """Fold normalisations into the convolutions whose output they take, in place.
-
-    Which belong together is seen from a pass, not guessed from names: the normalisation's input is
-    the convolution's output itself, and nobody taps that. Each has to run exactly once.
-
-    Args:
-        module: In evaluation mode.
-        example: What to run it on.
-
-    Returns:
-        How many were folded.
-    """
-    outputs: dict[int, tuple[nn.Conv2d, Tensor]] = {}
-    calls: dict[nn.Module, int] = {}
-    pairs: dict[nn.Module, nn.Conv2d] = {}
-
-    def after_conv(conv: nn.Conv2d, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        calls[conv] = calls.get(conv, 0) + 1
-        outputs[id(output)] = conv, output  # kept, so that no other tensor gets its id
-
-    def before_norm(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        calls[norm] = calls.get(norm, 0) + 1
-        if id(inputs[0]) in outputs:
-            pairs[norm] = outputs[id(inputs[0])][0]
-
-    names = {child: name for name, child in module.named_modules()}
-    convs = [m for m in names if type(m) is nn.Conv2d and not m._forward_hooks]
-    norms = [m for m in names if _only_normalises(m) and m.track_running_stats]
-    handles = [conv.register_forward_hook(after_conv) for conv in convs]
-    handles += [norm.register_forward_pre_hook(before_norm) for norm in norms]
-    try:
-        module(example)
-    finally:
-        for handle in handles:
-            handle.remove()
-    folded = 0
-    for norm, conv in pairs.items():
-        if calls[norm] == calls[conv] == 1:
-            fused = fuse_conv_bn_eval(conv, norm)
-            conv.weight, conv.bias = fused.weight, fused.bias
-            _skip(module, names[norm])
-            folded += 1
-    return folded
-
-
-def _only_normalises(module: nn.Module) -> bool:
-    # A subclass with a forward pass of its own may do more (an activation, say): it stays.
-    known = _BatchNorm.forward, nn.SyncBatchNorm.forward
-    return isinstance(module, _BatchNorm) and type(module).forward in known
-
-
-def _skip(module: nn.Module, name: str) -> None:
-    """Put an identity in a module's place; who taps its output taps the identity's."""
-    parent, _, last = name.rpartition('.')
-    owner = module.get_submodule(parent)
-    identity = nn.Identity()
-    for hook in getattr(owner, last)._forward_hooks.values():
-        identity.register_forward_hook(hook)
-    setattr(owner, last, identity)
-
-
 def _connection_weights(head: FusionHead) -> dict[tuple[str, str], tuple[Tensor, Tensor]]:
     """Weight (K, C) and bias (K,) of each connection (source, stage) of a head in evaluation."""
     scales = head.weights_by_source()
@@ -366,8 +334,3 @@ def _encoder_feature(source: str, features: Sequence[Tensor]) -> Tensor:
 
 def _joined(maps: list[Tensor]) -> Tensor:
     return maps[0] if len(maps) == 1 else torch.cat(maps, 1)
-
-
-def _stride(name: str) -> float:
-    """Stride of a resolution's name; that of ``G`` is beyond all others."""
-    return math.inf if name == GLOBAL else int(name[1:])

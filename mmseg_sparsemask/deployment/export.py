@@ -12,7 +12,8 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,7 +80,12 @@ class Exported:
     differences: dict[str, Difference] = field(default_factory=dict)
 
 
-def trace(segmentor: nn.Module, image_size: tuple[int, int], smallest: int) -> ExportedProgram:
+def trace(
+    segmentor: nn.Module,
+    image_size: tuple[int, int],
+    smallest: int,
+    dtype: torch.dtype | None = None,
+) -> ExportedProgram:
     """A segmentor as one program over tensors, for any batch and for images of any size.
 
     Args:
@@ -87,6 +93,7 @@ def trace(segmentor: nn.Module, image_size: tuple[int, int], smallest: int) -> E
         image_size: (height, width) of the images it is traced with.
         smallest: Height and width from which on it has to work; below, features have a single
             position and the library takes other paths.
+        dtype: Of the images; that of the parameters if None.
 
     Raises:
         ValueError: The image is smaller than that.
@@ -99,8 +106,8 @@ def trace(segmentor: nn.Module, image_size: tuple[int, int], smallest: int) -> E
         )
     # The exporter puts copies in the place of a module's dictionaries, to which hooks keep.
     segmentor = copy.deepcopy(segmentor)
-    some = next(segmentor.parameters())
-    example = torch.rand(2, 3, *image_size, dtype=some.dtype)
+    dtype = dtype or next(segmentor.parameters()).dtype
+    example = torch.rand(2, 3, *image_size, dtype=dtype)
     try:
         program = torch.export.export(
             segmentor, (example,), dynamic_shapes=(_open_sizes(smallest),), strict=False
@@ -178,15 +185,8 @@ def export(
         segmentor = deployed_segmentor(model, image_size)
         program = trace(segmentor, image_size, smallest_image(segmentor))
     path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f'{path}: cannot be written ({error.strerror})') from error
-    with replacing(path) as temporary:
-        try:
-            opset = _WRITERS[file_format](program, temporary, metadata)
-        except OSError as error:
-            raise ValueError(f'{path}: cannot be written ({error.strerror})') from error
+    with written_if(path) as temporary:
+        opset = write_network(program, temporary, file_format, metadata)
         network = load_network(temporary, file_format)
         differences = {
             name: difference_from(model, network, images) for name, images in inputs.items()
@@ -199,6 +199,28 @@ def export(
                 )
         size = temporary.stat().st_size
     return Exported(path, size, opset, differences)
+
+
+@contextmanager
+def written_if(path: Path) -> Iterator[Path]:
+    """A temporary file that gets the name `path` if the block ends well; its folder is made.
+
+    Raises:
+        ValueError: It cannot be written. What was at `path` stays.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            yield temporary
+    except OSError as error:
+        raise ValueError(f'{path}: cannot be written ({error.strerror or error})') from error
+
+
+def write_network(
+    program: ExportedProgram, path: Path, file_format: str, metadata: Metadata
+) -> int | None:
+    """Write a program in one of the formats, unchecked; the opset of ONNX."""
+    return _WRITERS[file_format](program, path, metadata)
 
 
 def require_format(file_format: str) -> None:
@@ -283,7 +305,7 @@ def _write_torch_export(program: ExportedProgram, path: Path, metadata: Metadata
     path.write_bytes(content.getbuffer())
 
 
-_WRITERS = {
+_WRITERS: dict[str, Callable[[ExportedProgram, Path, Metadata], int | None]] = {
     'onnx': _write_onnx,
     'torchscript': _write_torchscript,
     'torch_export': _write_torch_export,

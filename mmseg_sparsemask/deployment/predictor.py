@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from mmseg.apis import inference_model
+from mmseg.datasets import BaseSegDataset
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import DATASETS, MODELS
 from torch import Tensor
 
+from mmseg_sparsemask.deployment.accuracy import TestSet, labels_of
 from mmseg_sparsemask.deployment.metadata import Metadata, class_colours
 from mmseg_sparsemask.deployment.onnx_predictor import FilePredictor, OnnxPredictor, Predictor
 from mmseg_sparsemask.utils.checkpoints import load_checkpoint
@@ -108,19 +111,72 @@ def images_of_test_set(model: EncoderDecoder, count: int) -> list[Tensor]:
     Raises:
         ValueError: The config has none, or its files are not there.
     """
-    dataloader = model.cfg.get('test_dataloader')
-    if not dataloader:
-        raise ValueError('the config has no test_dataloader; give images with --images')
-    cfg = copy.deepcopy(dataloader['dataset'])
-    cfg['pipeline'] = _image_pipeline(model.cfg)
-    try:
-        dataset = DATASETS.build(cfg)
-        samples = [dataset[index] for index in range(min(count, len(dataset)))]
-    except (AssertionError, OSError, ValueError) as error:  # MMEngine asserts that files are there
-        raise ValueError(
-            f'the test data set of the config cannot be read ({error}); give images with --images'
-        ) from error
+    pipeline = _image_pipeline(model.cfg)
+    samples, _ = _samples(model.cfg, 'test_dataloader', pipeline, count)
     return [_preprocessed(model, sample) for sample in samples]
+
+
+def calibration_images(model: EncoderDecoder, count: int) -> list[Tensor]:
+    """Network inputs of images of a config's training data, evenly spread, as in testing.
+
+    Raises:
+        ValueError: The config has none, or its files are not there.
+    """
+    pipeline = _image_pipeline(model.cfg)
+    samples, _ = _samples(model.cfg, 'train_dataloader', pipeline, count, spread=True)
+    return [_preprocessed(model, sample) for sample in samples]
+
+
+def labelled_test_set(model: EncoderDecoder, count: int) -> TestSet:
+    """Images of a config's test data set, evenly spread, with their labels.
+
+    Raises:
+        ValueError: The config has none, or its files are not there.
+    """
+    pipeline = copy.deepcopy(_test_pipeline(model.cfg))
+    samples, dataset = _samples(model.cfg, 'test_dataloader', pipeline, count, spread=True)
+    if not all('gt_sem_seg' in sample['data_samples'] for sample in samples):
+        raise ValueError('the test pipeline of the config loads no labels; give --images')
+    truths = [sample['data_samples'].gt_sem_seg.data[0] for sample in samples]
+    images = [_preprocessed(model, sample) for sample in samples]
+    title = f'{len(images)} of {len(dataset)} test images'
+    return TestSet(images, truths, dataset.ignore_index, title)
+
+
+@torch.no_grad()
+def self_labelled(model: EncoderDecoder, images: Sequence[Tensor]) -> TestSet:
+    """Images with the labels that the model itself gives: its own mean IoU on them is 100."""
+    metadata = metadata_of(model)
+    truths = []
+    for image in images:
+        size = image.shape[2:]
+        logits = model.encode_decode(image, [{'img_shape': size}])
+        truths.append(labels_of(logits, size, metadata))
+    title = f"{len(images)} --images, with the trained network's labels as the truth"
+    return TestSet(images, truths, 255, title)
+
+
+def _samples(
+    cfg: Config, loader: str, pipeline: list[dict[str, Any]], count: int, spread: bool = False
+) -> tuple[list[dict[str, Any]], BaseSegDataset]:
+    """The first samples of a loader's data set, or some at equal distances, and the data set."""
+    if not cfg.get(loader):
+        raise ValueError(f'the config has no {loader}; give images with --images')
+    settings = copy.deepcopy(cfg[loader]['dataset'])
+    while 'dataset' in settings:  # repeats another
+        settings = settings['dataset']
+    settings['pipeline'] = pipeline
+    name = loader.removesuffix('_dataloader')
+    try:
+        dataset = DATASETS.build(settings)
+        step = max(1, len(dataset) // count) if spread else 1
+        samples = [dataset[i * step] for i in range(min(count, len(dataset)))]
+    # MMEngine asserts that files are there; a joined data set takes no pipeline.
+    except (AssertionError, OSError, TypeError, ValueError) as error:
+        raise ValueError(
+            f'the {name} data set of the config cannot be read ({error}); give images with --images'
+        ) from error
+    return samples, dataset
 
 
 def _preprocessed(model: EncoderDecoder, sample: dict[str, Any]) -> Tensor:
@@ -131,11 +187,16 @@ def _preprocessed(model: EncoderDecoder, sample: dict[str, Any]) -> Tensor:
 
 def _image_pipeline(cfg: Config) -> list[dict[str, Any]]:
     """The test pipeline without what reads labels."""
+    pipeline = _test_pipeline(cfg)
+    return [copy.deepcopy(t) for t in pipeline if not t['type'].startswith('LoadAnnotations')]
+
+
+def _test_pipeline(cfg: Config) -> list[dict[str, Any]]:
     dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
     pipeline = dataset.get('pipeline') or cfg.get('test_pipeline')
     if not pipeline:
         raise ValueError('the config has neither a test_dataloader with a pipeline nor one itself')
-    return [copy.deepcopy(t) for t in pipeline if not t['type'].startswith('LoadAnnotations')]
+    return pipeline
 
 
 def _array_pipeline(cfg: Config) -> list[dict[str, Any]]:

@@ -61,6 +61,10 @@ def test_quick(name, tmp_path):
             if row['saved'] is not None and row['alive'] is not None:
                 assert 0 < row['saved'] <= row['alive'] * 1.001 <= row['peak'] * 1.001
         assert rows['ours']['saved'] < rows['naive contiguous']['saved']
+    elif name == 'deployed':
+        for runtime in ARGUMENTS[name][1:]:
+            assert result['summary'][f'FCN, {runtime}']['over_fcn'] == 1
+            assert result['summary'][f'SparseMask, {runtime}']['ms'] > 0
     elif name == 'end_to_end':
         assert result['summary']['FCN']['of_medians']['FCN'] == 1
         assert result['summary']['SparseMask']['fps'] > 0

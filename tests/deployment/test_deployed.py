@@ -1,6 +1,7 @@
 """The deployed form against the heads, and against the equations as written."""
 
 import copy
+import sys
 
 import pytest
 import torch
@@ -20,7 +21,6 @@ from mmseg_sparsemask.deployment.deployed import (
     deployed_decoder,
     deployed_segmentor,
     expected_convs,
-    fold_norms,
 )
 
 
@@ -115,6 +115,25 @@ def test_sizes_and_batches(kind, size, batch, align_corners):
     ours = deployed_decoder(head)(features)
     assert relative(ours, head(features)) < 1e-10
     assert relative(ours, naive_logits(head, features)) < 1e-10
+
+
+ONLY_COARSE = Connectivity([2, 4, 16], {'D1': ['E2', 'E3', 'G']})
+
+
+@pytest.mark.parametrize('connectivity', [WIDE, ONLY_COARSE])
+def test_strips_equal_the_plain_form(connectivity, monkeypatch):
+    """Without gradients `D1` is classified in strips; with them, or compiled, as a whole."""
+    decoder = deployed_decoder(make_head('SparseMaskHead', connectivity)).double()
+    features = features_of(make_head('SparseMaskHead', connectivity), (45, 34), 2, torch.float64)
+    calls = []
+    module = sys.modules['mmseg_sparsemask.deployment.deployed']
+    strips = module.classify_strips
+    monkeypatch.setattr(module, 'classify_strips', lambda *a: calls.append(1) or strips(*a))
+    whole = decoder(features)
+    assert not calls
+    with torch.no_grad():
+        assert relative(decoder(features), whole) < 1e-12
+    assert calls
 
 
 def test_one_conv_for_each_stage_and_resolution():
@@ -247,37 +266,3 @@ def test_whole_segmentors(arguments, left):
         wanted = model.encode_decode(image, [dict(img_shape=image.shape[2:])] * shape[0])
         assert plain(image).shape == wanted.shape
         assert relative(plain(image), wanted) < 1e-10
-
-
-class Twice(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv, self.shared = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)
-        self.first, self.second, self.third = (nn.BatchNorm2d(3) for _ in range(3))
-
-    def forward(self, x):
-        x = self.first(self.conv(x))
-        return self.second(self.shared(x)) + self.third(self.shared(x.relu()))
-
-
-@torch.no_grad()
-def test_what_runs_twice_is_not_folded():
-    module = with_statistics(Twice()).double().eval()
-    x = torch.randn(2, 3, 5, 5, dtype=torch.float64)
-    wanted = module(x)
-    assert fold_norms(module, x) == 1
-    assert relative(module(x), wanted) < 1e-12
-
-
-class NormAndActivation(nn.BatchNorm2d):
-    def forward(self, x):
-        return super().forward(x).relu()
-
-
-@torch.no_grad()
-def test_a_normalisation_that_does_more_is_not_folded():
-    module = with_statistics(nn.Sequential(nn.Conv2d(3, 3, 1), NormAndActivation(3))).eval()
-    x = torch.randn(2, 3, 5, 5)
-    wanted = module(x)
-    assert fold_norms(module, x) == 0
-    assert torch.equal(module(x), wanted)

@@ -1,5 +1,6 @@
 """Exported files: what is in them, that they compute what the model computes, and how they fail."""
 
+import copy
 import json
 import runpy
 import sys
@@ -8,6 +9,7 @@ from collections import Counter
 
 import pytest
 import torch
+from mmseg.registry import MODELS
 from reference.tiny import ROOT, call
 
 from mmseg_sparsemask.deployment import export as package_export
@@ -233,3 +235,78 @@ def test_the_tool_fails_without_leaving_a_file(trained, tmp_path, monkeypatch, c
     message = main_of_tool(monkeypatch, *common, '--cfg-options', 'model.decode_head.channels=4')
     assert 'does not fit the model of the config' in message
     assert not out.exists()
+
+
+def test_the_tool_writes_smaller_files(trained, tmp_path):
+    config, checkpoint = trained
+    out = tmp_path / 'net.onnx'
+    smaller = ['--dtype', 'float16', '--quantize', 'int8', '--miou-tolerance', '100']
+    done = tool(config, checkpoint, '--out', out, *smaller, cwd=tmp_path)
+    assert 'measuring on 2 of 2 test images' in done.stdout
+    for precision in ('float32', 'float16', 'int8'):
+        line = next(x for x in done.stdout.splitlines() if x.startswith(f'{precision}: '))
+        assert 'MiB' in line and 'ms an image' in line and 'mean IoU' in line
+        assert ('points' in line) == (precision != 'float32')
+    names = ['net.float16.onnx', 'net.int8.onnx', 'net.onnx']
+    assert sorted(p.name for p in tmp_path.iterdir()) == names
+
+
+def test_smaller_files_that_are_refused(trained, tmp_path, monkeypatch, capsys):
+    config, checkpoint = trained
+    out = tmp_path / 'made' / 'net.onnx'
+    common = [config, checkpoint, '--out', out]
+    assert main_of_tool(monkeypatch, *common, '--format', 'torch_export', '--quantize', 'int8') == 2
+    assert 'int8: expected the format onnx' in capsys.readouterr().err
+    assert not out.exists()
+    message = main_of_tool(monkeypatch, *common, '--quantize', 'int8', '--miou-tolerance', '-100')
+    assert 'points below' in message and '--miou-tolerance' in message
+    assert [p.name for p in out.parent.iterdir()] == ['net.onnx']
+
+
+COARSE = dict(
+    type='SparseMaskHead',
+    connectivity=dict(
+        strides=[1, 8, 16],
+        stages=dict(D3=['E3', 'G'], D1=['E1', 'E2', 'E3', 'D3', 'G']),
+    ),
+    in_channels=[4, 6, 8],
+    in_index=[0, 1, 2],
+    channels=8,
+    num_classes=5,
+    loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
+)
+
+
+class Pyramid(torch.nn.Module):
+    """Features of strides 1, 8 and 16."""
+
+    def __init__(self):
+        super().__init__()
+        self.convs = torch.nn.ModuleList(
+            torch.nn.Conv2d(3, channels, 3, stride, 1)
+            for channels, stride in zip((4, 6, 8), (1, 8, 16))
+        )
+
+    def forward(self, image):
+        return tuple(conv(image) for conv in self.convs)
+
+
+@torch.no_grad()
+def test_maps_eight_times_coarser_and_more_are_resized_by_products(model, tmp_path):
+    onnx = pytest.importorskip('onnx')
+    torch.manual_seed(0)
+    whole = copy.deepcopy(model)
+    whole.backbone = Pyramid()
+    whole.decode_head = MODELS.build(COARSE)
+    torch.nn.init.normal_(whole.decode_head.conv_seg.weight)
+    whole.eval()
+    images = {
+        f'{batch} of {height}x{width}': torch.randn(batch, 3, height, width)
+        for batch, height, width in ((1, 33, 47), (2, 64, 40), (3, 51, 130))
+    }
+    path = tmp_path / 'net.onnx'
+    done = export(whole, path, 'onnx', metadata_of(model), images, image_size=(48, 80))
+    assert all(d.logits > 0.1 and d.within(1e-5) for d in done.differences.values())
+    graph = onnx.load(path).graph
+    # The logits have the image's size already: what is left is their resize to it.
+    assert sum(node.op_type == 'Resize' for node in graph.node) <= 1

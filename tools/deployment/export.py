@@ -19,15 +19,29 @@ from mmseg_sparsemask.deployment.export import (
     trace,
 )
 from mmseg_sparsemask.deployment.onnx_predictor import read_image
+from mmseg_sparsemask.deployment.precision import (
+    MIOU_TOLERANCE,
+    accepted,
+    measured,
+    require_precision,
+    write_half,
+    write_int8,
+)
 from mmseg_sparsemask.deployment.predictor import (
+    calibration_images,
     images_of_test_set,
+    labelled_test_set,
     load_model,
     metadata_of,
     network_input,
+    self_labelled,
 )
 
 #: Images taken from the test data set when none are given.
 IMAGES = 3
+
+#: Images taken from the training data set to calibrate on when none are given.
+CALIBRATION_IMAGES = 64
 
 
 def parse_args(argv=None):
@@ -71,6 +85,32 @@ def parse_args(argv=None):
         'where that is above 1',
     )
     parser.add_argument(
+        '--dtype',
+        choices=['float32', 'float16'],
+        default='float32',
+        help='float16: another file beside each, *.float16.*, half as large',
+    )
+    parser.add_argument(
+        '--quantize',
+        choices=['int8'],
+        help='another ONNX file beside the first, *.int8.onnx, calibrated on --images or on '
+        f'{CALIBRATION_IMAGES} of the training data set',
+    )
+    parser.add_argument(
+        '--test-images',
+        type=int,
+        default=200,
+        metavar='N',
+        help='of the test data set, at equal distances, to measure the mean IoU of smaller files',
+    )
+    parser.add_argument(
+        '--miou-tolerance',
+        type=float,
+        default=MIOU_TOLERANCE,
+        metavar='POINTS',
+        help='of mean IoU that a smaller file may lose; one that loses more is not written',
+    )
+    parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,
@@ -79,7 +119,20 @@ def parse_args(argv=None):
     args = parser.parse_args(argv)
     if args.shape and (len(args.shape) > 2 or min(args.shape) < 1):
         parser.error(f'--shape: expected one or two positive numbers, got {args.shape}')
+    if args.test_images < 1:
+        parser.error(f'--test-images: expected at least 1, got {args.test_images}')
+    try:
+        for precision in precisions(args):
+            for file_format in args.format:
+                require_precision(file_format, precision)
+    except ValueError as error:
+        parser.error(str(error))
     return args
+
+
+def precisions(args):
+    """Of the smaller files that are asked for."""
+    return [*(['float16'] if args.dtype == 'float16' else []), *filter(None, [args.quantize])]
 
 
 def real_inputs(model, paths):
@@ -124,6 +177,50 @@ def run(args):
             tolerance=args.tolerance,
         )
         print(report(done, real))
+    if precisions(args):
+        write_smaller(args, model, segmentor, size, list(real.values()) if args.images else [])
+
+
+def write_smaller(args, model, segmentor, size, images):
+    """The files in float16 and int8 that are asked for, measured beside those in float32."""
+    try:
+        test_set = labelled_test_set(model, args.test_images)
+    except ValueError:
+        if not images:
+            raise
+        test_set = self_labelled(model, images)
+    metadata = metadata_of(model)
+    calibration = []
+    if args.quantize:
+        calibration = images or calibration_images(model, CALIBRATION_IMAGES)
+    image = torch.randn(1, 3, *size)
+    for file_format in args.format:
+        source = (args.out or Path(args.checkpoint)).with_suffix(SUFFIXES[file_format])
+        print(f'\n{file_format}: measuring on {test_set.title} ...', flush=True)
+        before = measured(source, file_format, test_set, metadata, image)
+        print(f'float32: {cost_of(before)}', flush=True)
+
+        def check(path, file_format=file_format, before=before):
+            found = measured(path, file_format, test_set, metadata, image)
+            return accepted(found, before.miou, args.miou_tolerance)
+
+        for precision in precisions(args):
+            path = source.with_suffix(f'.{precision}{source.suffix}')
+            if precision == 'int8':
+                found = write_int8(source, path, calibration, check)
+            else:
+                smallest = smallest_image(segmentor)
+                found = write_half(segmentor, path, file_format, metadata, size, smallest, check)
+            change = found.miou - before.miou
+            print(f'{precision}: {cost_of(found)} ({change:+.2f} points)\ndone: {path}', flush=True)
+
+
+def cost_of(found):
+    """What was measured of a file, as text."""
+    return (
+        f'{found.size / 2**20:.2f} MiB, {found.milliseconds:.1f} ms an image, '
+        f'mean IoU {found.miou:.2f}'
+    )
 
 
 def summary(model, segmentor, program):

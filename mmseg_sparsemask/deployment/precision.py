@@ -1,0 +1,225 @@
+"""Smaller files: in float16, and for ONNX in int8, by ONNX Runtime's static quantisation.
+
+Their logits are not the trained network's, so nothing is compared with the tolerance of rounding;
+a file gets its name if the mean IoU falls by no more than is allowed.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from mmseg_sparsemask.deployment.accuracy import TestSet, mean_iou
+from mmseg_sparsemask.deployment.export import (
+    Network,
+    load_network,
+    trace,
+    write_network,
+    written_if,
+)
+from mmseg_sparsemask.deployment.metadata import Metadata, with_checksum
+
+#: Formats that hold a precision below float32. A torch.export file runs on CPUs alone, where
+#: float16 is many times slower.
+FORMATS = {'float16': ('onnx', 'torchscript'), 'int8': ('onnx',)}
+
+#: Points of mean IoU that a smaller file may lose.
+MIOU_TOLERANCE = 1.0
+
+#: Rounds of `milliseconds`.
+ROUNDS = 9
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one file costs and gives.
+
+    Attributes:
+        size: Of the file, in bytes.
+        milliseconds: Of one image.
+        miou: Mean IoU in percent.
+    """
+
+    size: int
+    milliseconds: float
+    miou: float
+
+
+class HalfSegmentor(nn.Module):
+    """A segmentor that computes in float16; images and logits stay in float32.
+
+    Args:
+        segmentor: From `deployed_segmentor`; it is copied.
+    """
+
+    def __init__(self, segmentor: nn.Module) -> None:
+        super().__init__()
+        self.segmentor = copy.deepcopy(segmentor).half()
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits (N, classes, H, W) of normalised images (N, 3, H, W)."""
+        return self.segmentor(image.half()).float()
+
+
+def require_precision(file_format: str, precision: str) -> None:
+    """Make sure that a format can hold a precision.
+
+    Raises:
+        ValueError: It cannot.
+    """
+    if file_format not in FORMATS[precision]:
+        raise ValueError(
+            f'{precision}: expected the format {" or ".join(FORMATS[precision])}, got '
+            f'{file_format}, which cannot hold it'
+        )
+
+
+def write_half(
+    segmentor: nn.Module,
+    path: Path,
+    file_format: str,
+    metadata: Metadata,
+    image_size: tuple[int, int],
+    smallest: int,
+    check: Callable[[Path], Measured],
+) -> Measured:
+    """Write a segmentor in float16, if `check` has nothing against it.
+
+    Args:
+        segmentor: From `deployed_segmentor`, in float32.
+        path: Of the file.
+        file_format: ``'onnx'`` or ``'torchscript'``.
+        metadata: Stored in the file.
+        image_size: (height, width) to trace with.
+        smallest: As of `trace`.
+        check: Measures the file under its temporary name; see `measured`.
+
+    Raises:
+        ValueError: The format cannot hold it, or what `check` raises. Then nothing is written.
+    """
+    require_precision(file_format, 'float16')
+    program = trace(HalfSegmentor(segmentor), image_size, smallest, torch.float32)
+    with written_if(path) as temporary:
+        write_network(program, temporary, file_format, metadata)
+        return check(temporary)
+
+
+def write_int8(
+    source: str | os.PathLike[str],
+    path: Path,
+    images: Sequence[Tensor],
+    check: Callable[[Path], Measured],
+) -> Measured:
+    """Write an exported ONNX file in int8, if `check` has nothing against it.
+
+    Convolutions and products with weights take and give eight bits, quantised by the range that
+    their values have on the images; resizing, the interpolation's products and the sums stay in
+    float32.
+
+    Args:
+        source: ONNX file of `export`.
+        path: Of the new file.
+        images: Normalised, (1, 3, h, w), to calibrate on.
+        check: Measures the file under its temporary name; see `measured`.
+
+    Raises:
+        ValueError: No images, or what `check` raises. Then nothing is written.
+    """
+    if not images:
+        raise ValueError('int8: expected images to calibrate on, got none; give --images')
+    import onnx
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+
+    class Images(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.left = iter(images)
+
+        def get_next(self) -> dict[str, object] | None:
+            image = next(self.left, None)
+            return None if image is None else {'image': image.numpy()}
+
+    model = onnx.load(os.fspath(source))
+    strings = {item.key: item.value for item in model.metadata_props if item.key != 'sha256'}
+    weights = {item.name for item in model.graph.initializer}
+    for number, node in enumerate(model.graph.node):
+        node.name = node.name or f'node_{number}'
+    kept = [
+        node.name
+        for node in model.graph.node
+        if node.op_type == 'MatMul' and not weights.intersection(node.input)
+    ]
+    with written_if(path) as temporary, tempfile.TemporaryDirectory() as folder:
+        quantised = Path(folder) / 'int8.onnx'
+        quantize_static(
+            model,
+            quantised,
+            Images(),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=['Conv', 'MatMul', 'Gemm'],
+            nodes_to_exclude=kept,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+        model = onnx.load(quantised)
+        del model.metadata_props[:]
+        onnx.helper.set_model_props(model, strings)
+        temporary.write_bytes(with_checksum(model.SerializeToString()))
+        return check(temporary)
+
+
+def measured(
+    path: Path, file_format: str, test_set: TestSet, metadata: Metadata, image: Tensor
+) -> Measured:
+    """Size, time and mean IoU of a written file.
+
+    Args:
+        path: The file.
+        file_format: Its format.
+        test_set: For the mean IoU.
+        metadata: Of the file.
+        image: For the time, (1, 3, H, W).
+    """
+    network = load_network(path, file_format)
+    miou = mean_iou(network, test_set, metadata)
+    return Measured(path.stat().st_size, milliseconds(network, image), miou)
+
+
+def accepted(found: Measured, wanted: float, tolerance: float) -> Measured:
+    """What was measured, if the mean IoU is not too far below `wanted`, in percent.
+
+    Raises:
+        ValueError: It is.
+    """
+    # Written so that a mean that is no number fails.
+    if not found.miou >= wanted - tolerance:
+        raise ValueError(
+            f'mean IoU {found.miou:.2f} is {wanted - found.miou:.2f} points below the '
+            f'{wanted:.2f} of float32, more than {tolerance:g} (--miou-tolerance); not written'
+        )
+    return found
+
+
+@torch.no_grad()
+def milliseconds(network: Network, image: Tensor) -> float:
+    """Median time of one pass, after one that does not count."""
+    times = []
+    for _ in range(ROUNDS + 1):
+        start = time.perf_counter()
+        network(image)
+        times.append(time.perf_counter() - start)
+    return 1000 * statistics.median(times[1:])

@@ -1,0 +1,94 @@
+"""The last stage and its classifier in one pass over the output: PyTorch on CPUs, inference only.
+
+``D1`` is the decoder's largest map and is only ever activated and classified. Computed strip by
+strip, in the cache, it is never written as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmseg_sparsemask.deployment.resizing import interpolation_matrix
+from mmseg_sparsemask.models.decode_heads.upsampling import STRIP
+
+#: The classes of a strip are computed as a multiple of this, which fills a register.
+LANES = 8
+
+
+def classify_strips(
+    fine: tuple[Tensor, nn.Linear] | None,
+    maps: Sequence[Tensor],
+    act: nn.Module,
+    classifier: nn.Linear,
+    size: Sequence[int],
+    align_corners: bool,
+) -> Tensor:
+    """``classifier(act(conv(fine) + sum of the maps, resized to (H, W)))``.
+
+    Args:
+        fine: Activated sources of the stage's own size, (N, C, H, W), and their convolution.
+        maps: Each (N, K, h, w); at least one if there is no `fine`.
+        act: Activation, element by element.
+        classifier: From K channels to the classes.
+        size: (H, W).
+        align_corners: Of the resizing.
+
+    Returns:
+        (N, classes, H, W), in channels_last.
+    """
+    height, width = size
+    classes, channels = classifier.weight.shape
+    some = maps[0] if fine is None else fine[0]
+    wide = [_widened(feature, width, align_corners) for feature in maps]
+    pieces = list(_pieces([len(rows[0]) for rows in wide], height, align_corners, some))
+    padding = -classes % LANES
+    weight = F.pad(classifier.weight, (0, 0, 0, padding)).t().contiguous()
+    bias = F.pad(classifier.bias, (0, padding))[:classes]
+    if fine is not None:
+        rows = fine[0].permute(0, 2, 3, 1).flatten(1, 2)
+        start = some.new_zeros(1, channels) if fine[1].bias is None else fine[1].bias
+    logits = some.new_empty(len(some), height, width, classes)
+    # Buffers for all strips: they stay in the cache.
+    area = min(STRIP, height) * width
+    stage, scores = some.new_empty(area, channels), some.new_empty(area, classes + padding)
+    for first, last, parts in pieces:
+        strip = stage[: (last - first) * width]
+        tall = strip.view(last - first, width * channels)
+        for image in range(len(some)):
+            if fine is None:
+                strip.zero_()
+            else:
+                seen = rows[image, first * width : last * width]
+                torch.addmm(start, seen, fine[1].weight.t(), out=strip)
+            for (matrix, low, high), source in zip(parts, wide):
+                tall.addmm_(matrix, source[image, low:high])
+            found = torch.mm(act(strip), weight, out=scores[: len(strip)])[:, :classes]
+            torch.add(found, bias, out=logits[image, first:last].view(-1, classes))
+    return logits.permute(0, 3, 1, 2)
+
+
+def _widened(feature: Tensor, width: int, align_corners: bool) -> Tensor:
+    """A map (N, K, h, w), resized along the width only, as (N, h, W K)."""
+    size = feature.shape[-2], width
+    feature = F.interpolate(feature, size, mode='bilinear', align_corners=align_corners)
+    return feature.permute(0, 2, 3, 1).flatten(2)
+
+
+def _pieces(
+    heights: Sequence[int], height: int, align_corners: bool, like: Tensor
+) -> Iterator[tuple[int, int, list[tuple[Tensor, int, int]]]]:
+    """First and last row of each strip, and for each map (weights (R, k), first, last row)."""
+    matrices = [interpolation_matrix(inputs, height, align_corners, like) for inputs in heights]
+    used = [(matrix != 0).numpy() for matrix in matrices]
+    for first in range(0, height, STRIP):
+        last = min(first + STRIP, height)
+        parts = []
+        for matrix, nonzero in zip(matrices, used):
+            columns = nonzero[first:last].any(0).nonzero()[0]
+            low, high = int(columns[0]), int(columns[-1]) + 1
+            parts.append((matrix[first:last, low:high], low, high))
+        yield first, last, parts

@@ -1,0 +1,138 @@
+"""Files in float16 and int8: what they hold, what they compute, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmseg_sparsemask.deployment.deployed import deployed_segmentor
+from mmseg_sparsemask.deployment.export import load_network
+from mmseg_sparsemask.deployment.metadata import Metadata
+from mmseg_sparsemask.deployment.precision import (
+    Measured,
+    accepted,
+    measured,
+    require_precision,
+    write_half,
+    write_int8,
+)
+from mmseg_sparsemask.deployment.predictor import (
+    calibration_images,
+    labelled_test_set,
+    load_model,
+    load_predictor,
+    metadata_of,
+    self_labelled,
+)
+
+onnx = pytest.importorskip('onnx')
+pytest.importorskip('onnxruntime')
+
+ANY = Measured(1, 1.0, 50.0)
+
+
+def half(model, path, kind, check=lambda path: ANY):
+    return write_half(
+        deployed_segmentor(model), path, kind, metadata_of(model), (64, 80), 16, check
+    )
+
+
+@pytest.mark.parametrize('kind, suffix', [('onnx', '.onnx'), ('torchscript', '.torchscript')])
+def test_float16(kind, suffix, model, exported, tmp_path):
+    path = tmp_path / f'net{suffix}'
+    half(model, path, kind)
+    images = torch.randn(3, 3, 49, 70, generator=torch.Generator().manual_seed(0))
+    wanted = load_network(exported[kind].path, kind)(images)
+    got = load_network(path, kind)(images)
+    assert got.dtype == torch.float32
+    error = (got - wanted).abs().max() / wanted.abs().max()
+    assert 1e-6 < error < 1e-2  # rounded to half, and no more than that
+    assert load_predictor(path).metadata == metadata_of(model)
+    if kind == 'onnx':
+        weights = onnx.load(path).graph.initializer
+        large = [w for w in weights if np.prod(w.dims) > 64]
+        assert large and {w.data_type for w in large} == {onnx.TensorProto.FLOAT16}
+
+
+@pytest.fixture(scope='module')
+def images(model):
+    return calibration_images(model, 4)
+
+
+def test_int8(model, exported, images, tmp_path):
+    path = tmp_path / 'net.onnx'
+    write_int8(exported['onnx'].path, path, images, lambda path: ANY)
+    image = torch.cat(images)[:2, :, :64, :80]
+    wanted = load_network(exported['onnx'].path, 'onnx')(image)
+    got = load_network(path, 'onnx')(image)
+    error = (got - wanted).abs().max() / wanted.abs().max()
+    assert 1e-4 < error < 0.3  # tiny untrained networks round badly; another network is off by 1
+    graph = onnx.load(path).graph
+    weights = [w for w in graph.initializer if np.prod(w.dims) > 64]
+    assert weights and {w.data_type for w in weights} == {onnx.TensorProto.INT8}
+    # The checksum and the metadata are there: a predictor takes the file.
+    predictor = load_predictor(path)
+    assert predictor.metadata == metadata_of(model)
+    assert b'mmseg' not in path.read_bytes()
+
+
+def test_what_falls_too_far_is_not_written(model, exported, images, tmp_path):
+    def check(path):
+        assert path.stat().st_size > 1000
+        return accepted(ANY, 52.0, 1.0)
+
+    for write in (
+        lambda path: write_int8(exported['onnx'].path, path, images, check),
+        lambda path: half(model, path, 'torchscript', check),
+    ):
+        with pytest.raises(ValueError, match=r'50.00 is 2.00 points below the 52.00 .*more than 1'):
+            write(tmp_path / 'net')
+        assert not list(tmp_path.iterdir())
+    assert accepted(ANY, 50.9, 1.0) is ANY
+    with pytest.raises(ValueError, match='points below'):
+        accepted(Measured(1, 1.0, float('nan')), 50.0, 1.0)
+
+
+def test_refused(exported, tmp_path):
+    with pytest.raises(ValueError, match='images to calibrate on, got none; give --images'):
+        write_int8(exported['onnx'].path, tmp_path / 'net.onnx', [], lambda path: ANY)
+    for kind in ('torchscript', 'torch_export'):
+        with pytest.raises(ValueError, match=f'int8: expected the format onnx, got {kind}'):
+            require_precision(kind, 'int8')
+    with pytest.raises(ValueError, match='float16: expected the format onnx or torchscript, got'):
+        require_precision('torch_export', 'float16')
+    require_precision('onnx', 'int8')
+
+
+def test_measuring(model, exported, images):
+    metadata = metadata_of(model)
+    path = exported['onnx'].path
+    found = measured(path, 'onnx', self_labelled(model, images), metadata, images[0])
+    assert found.size == path.stat().st_size and found.milliseconds > 0
+    assert found.miou > 99.9  # the truth is what the network itself finds
+    test_set = labelled_test_set(model, 2)
+    assert test_set.title == '2 of 2 test images' and test_set.ignore_index == 255
+    assert [tuple(truth.shape) for truth in test_set.truths] == [(64, 72)] * 2
+    assert measured(path, 'onnx', test_set, metadata, images[0]).miou < 60
+
+
+def test_data_sets_that_are_not_there(trained):
+    cfg = Config.fromfile(trained[0])
+    model = load_model(cfg, str(trained[1]))
+    model.cfg.train_dataloader = None
+    with pytest.raises(ValueError, match='no train_dataloader; give images with --images'):
+        calibration_images(model, 2)
+    model.cfg.train_dataloader = dict(
+        dataset=dict(type='RepeatDataset', times=2, dataset=dict(cfg.train_dataloader.dataset))
+    )
+    assert len(calibration_images(model, 2)) == 2
+
+
+def test_strings_of_metadata_survive(exported, images, tmp_path):
+    path = tmp_path / 'net.onnx'
+    write_int8(exported['onnx'].path, path, images[:1], lambda path: ANY)
+    strings = {item.key: item.value for item in onnx.load(path).metadata_props}
+    assert json.loads(strings.pop('format_version')) == 1
+    assert set(strings) == {*Metadata.__dataclass_fields__, 'sha256'}
