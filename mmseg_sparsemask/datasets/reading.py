@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import warnings
 from pathlib import Path
-from typing import BinaryIO
 
 import cv2
 import mmengine.fileio as fileio
@@ -112,21 +111,25 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         ValueError: It is no image or has more than `MAX_PIXELS`.
     """
-    with path.open('rb') as file:
-        return _check_size(file, str(path))
+    return _check_size(path.read_bytes(), str(path))
 
 
-def _check_size(data: bytes | BinaryIO, name: str) -> tuple[int, int]:
+def _check_size(data: bytes, name: str) -> tuple[int, int]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as opened:
+            with Image.open(io.BytesIO(data)) as opened:
                 width, height = opened.size
-        large = width * height > MAX_PIXELS
+                # Deflate makes 1,032 bytes of one at most, and a byte has eight pixels at most.
+                most = 8 * 1032 * len(data) if opened.format == 'PNG' else MAX_PIXELS
+        large = width * height > min(most, MAX_PIXELS)
     except Image.DecompressionBombError:  # Pillow's own bound is higher
         large = True
     except Exception:  # each of Pillow's formats has its own
         raise ValueError(f'{name} is not an image that can be read; get it again') from None
     if large:
-        raise ValueError(f'{name} says that it has more than {MAX_PIXELS} pixels; get it again')
+        raise ValueError(
+            f'{name} says that it has more pixels than the {MAX_PIXELS} that are read, or than its '
+            f'{len(data)} bytes can hold; get it again'
+        )
     return height, width

@@ -139,10 +139,10 @@ def test_damaged_masks(tmp_path):
     png = bytearray(png.tobytes())
     masked(tmp_path, bytes(png))
     # Width and height stand behind the signature and the first tag.
-    for side in (9_000, 60_000):
+    for side in (2_000, 9_000, 60_000):
         png[16:24] = side.to_bytes(4, 'big') * 2
         png[29:33] = zlib.crc32(png[12:29]).to_bytes(4, 'big')
-        with pytest.raises(ValueError, match=r'm\.png says that it has more than 67108864 pixels'):
+        with pytest.raises(ValueError, match=r'm\.png says that it has more pixels than'):
             masked(tmp_path, bytes(png))
     for data in (b'', bytes(png[:20]), bytes(200)):
         with pytest.raises(ValueError, match=r'm\.png is not an image that can be read'):

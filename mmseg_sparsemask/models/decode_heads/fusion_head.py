@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from mmcv.cnn import build_activation_layer, build_norm_layer
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
 
 from mmseg_sparsemask.connectivity import GLOBAL, Connectivity
 from mmseg_sparsemask.connectivity.cost import source_channels
@@ -95,9 +94,9 @@ class FusionHead(BaseDecodeHead):
         self.act = build_activation_layer({**act_cfg, 'inplace': False})
         # A stage is only ever used activated, so its activation may overwrite it.
         self.act_in_place = in_place(self.act)
-        # With the weights that were just drawn, so that no random number is drawn twice.
-        classifier = skip_init(RowConv, channels, self.out_channels, 1)
-        classifier.load_state_dict(self.conv_seg.state_dict())
+        # With the weights that were just drawn: on the meta device nothing is drawn again.
+        classifier = RowConv(channels, self.out_channels, 1, device='meta')
+        classifier.weight, classifier.bias = self.conv_seg.weight, self.conv_seg.bias
         self.conv_seg = classifier
 
     def _new_weight(self, source: str) -> nn.Parameter:
