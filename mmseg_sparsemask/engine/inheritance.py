@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -14,8 +13,8 @@ from torch import Tensor, nn
 from mmseg_sparsemask.connectivity import Connectivity
 from mmseg_sparsemask.models.decode_heads import FDNHead
 from mmseg_sparsemask.models.inheritance import inherited_state
+from mmseg_sparsemask.utils.checkpoints import write_checkpoint
 from mmseg_sparsemask.utils.derived_config import beside, write_derived_config
-from mmseg_sparsemask.utils.files import write_atomically
 
 #: What finetune.py takes of the retrain config's iterations and learning rate, unless a config of
 #: its own says otherwise.
@@ -54,9 +53,7 @@ def write_pruned(
     inherited = inherited_state(head, connectivity)
     network.update((f'{prefix}{name}', value) for name, value in inherited.items())
     network = {name: value.detach().cpu() for name, value in network.items()}
-    buffer = io.BytesIO()
-    torch.save({'meta': dict(meta), 'state_dict': network}, buffer)
-    write_atomically(path, buffer.getvalue())
+    write_checkpoint(path, network, meta)
 
 
 @torch.no_grad()

