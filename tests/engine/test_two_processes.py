@@ -91,7 +91,7 @@ def test_search_and_retrain(tmp_path):
 
     work_dir = tmp_path / 'work_dirs/search'
     results = {'connectivity.json', 'connectivity.svg', 'connection_weights.svg', 'retrain.py'}
-    results |= {'finetune.py', 'pruned.pth'}
+    results |= {'finetune.py', 'pruned.pth', 'report.html'}
     shown = {p.name for p in work_dir.iterdir() if p.is_file() and not p.name.startswith('.')}
     assert shown == results | {
         *('search.py', 'iter_4.pth', 'iter_6.pth', 'last_checkpoint'),
