@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mmseg_sparsemask.utils.checkpoints import load_checkpoint
+from mmseg_sparsemask.utils.checkpoints import load_checkpoint, write_checkpoint
 from mmseg_sparsemask.utils.extras import require_extra
 
 #: timm's name of EfficientNet-Lite0 as TensorFlow trained it.
@@ -115,6 +115,26 @@ def to_timm(state: Mapping[str, Any], expected: Mapping[str, Tensor]) -> dict[st
             f'{missing[0]!r} is missing; {remedy}'
         )
     return {name: found[name] for name in expected}
+
+
+def write_backbone(path: str | os.PathLike[str], state: Mapping[str, Tensor], source: str) -> int:
+    """Write a checkpoint for ``mmpretrain.TIMMBackbone``, which has no classifier.
+
+    Args:
+        path: The file. Its folder must exist.
+        state: State of timm's model.
+        source: Where it came from, for the checkpoint's ``meta``.
+
+    Returns:
+        How many tensors were written.
+
+    Raises:
+        ValueError: The file cannot be written.
+    """
+    # The backbone holds timm's model under this name.
+    kept = {f'timm_model.{n}': value for n, value in state.items() if 'classifier' not in n}
+    write_checkpoint(path, kept, {'source': source})
+    return len(kept)
 
 
 def _timm_name(name: str) -> str | None:

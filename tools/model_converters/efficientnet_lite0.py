@@ -25,23 +25,17 @@ def main(argv=None):
     from mmseg_sparsemask.models.pretrained import (
         efficientnet_lite0_file,
         read_efficientnet_lite0,
+        write_backbone,
     )
-    from mmseg_sparsemask.utils.checkpoints import write_checkpoint
 
     try:
         path = args.weights or efficientnet_lite0_file()
         state = read_efficientnet_lite0(path)
-        # The backbone has no classifier, and holds timm's model under this name.
-        state = {
-            f'timm_model.{name}': value
-            for name, value in state.items()
-            if not name.startswith('classifier.')
-        }
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        write_checkpoint(args.out, state, {'source': path.name})
+        count = write_backbone(args.out, state, path.name)
     except (ImportError, OSError, ValueError) as error:
         raise SystemExit(f'error: {error}') from None
-    print(f'written: {args.out} ({len(state)} tensors from {path})')
+    print(f'written: {args.out} ({count} tensors from {path})')
 
 
 if __name__ == '__main__':
