@@ -4,11 +4,18 @@ Importing this package registers everything in it with the toolbox; in a config,
 ``custom_imports = dict(imports=['mmseg_sparsemask'])`` does that.
 """
 
-from mmseg_sparsemask.utils.toolbox import allow_checkpoint_types, check_toolbox
+from mmseg_sparsemask.utils.toolbox import (
+    allow_checkpoint_types,
+    check_toolbox,
+    import_toolbox,
+    register_package,
+)
 from mmseg_sparsemask.version import __version__
 
 check_toolbox()
+import_toolbox()
 allow_checkpoint_types()
+register_package()
 
 from mmseg_sparsemask import (  # noqa: E402
     datasets,
@@ -17,6 +24,7 @@ from mmseg_sparsemask import (  # noqa: E402
     engine,
     evaluation,
     models,
+    registry,
     saliency,
 )
 
@@ -28,5 +36,6 @@ __all__ = [
     'engine',
     'evaluation',
     'models',
+    'registry',
     'saliency',
 ]

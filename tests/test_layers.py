@@ -18,14 +18,17 @@ LAYERS = {
     'utils': set(),
     'connectivity': set(),
     'models': {'connectivity'},
-    'engine': {'connectivity', 'models', 'deployment'},
+    'report': {'connectivity'},
+    'engine': {'connectivity', 'models', 'deployment', 'report'},
     'datasets': set(),
     'evaluation': {'datasets'},
     'edges': {'datasets', 'evaluation', 'models'},
     'saliency': {'datasets', 'evaluation', 'models'},
     'compare': {'connectivity', 'models'},
     'deployment': {'connectivity', 'datasets', 'models'},
-    'dpc': set(),
+    'dpc': {'report'},
+    'registry': set(),
+    'configs': set(),
 }
 
 #: Pure Python: no torch, nothing of the toolbox.
@@ -35,6 +38,7 @@ PURE = [
         for name in ('__init__', 'derived_config', 'figures', 'files')
     ),
     *sorted((ROOT / PACKAGE / 'connectivity').glob('*.py')),
+    *sorted((ROOT / PACKAGE / 'report').glob('*.py')),
     *(ROOT / PACKAGE / 'compare' / f'{name}.py' for name in ('__init__', 'draw', 'table')),
     *(
         ROOT / PACKAGE / 'dpc' / f'{name}.py'

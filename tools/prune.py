@@ -17,6 +17,7 @@ from mmseg_sparsemask.engine.pruning import (
     write_results,
 )
 from mmseg_sparsemask.engine.saved_search import load_search
+from mmseg_sparsemask.engine.search_report import write_search_report
 from mmseg_sparsemask.models.inheritance import pruned_head
 from mmseg_sparsemask.utils.files import check_work_dir
 
@@ -84,6 +85,17 @@ def main():
         dataset_meta = search.meta.get('dataset_meta')
         meta = {**meta, 'dataset_meta': dataset_meta, 'largest_difference': difference}
         write_pruned(files[-1], search.state, search.head, connectivity, meta)
+        files += write_search_report(
+            search.head,
+            connectivity,
+            out_dir,
+            search.history,
+            threshold,
+            merge,
+            files,
+            os.path.basename(args.checkpoint),
+            search.scores,
+        )
     except (OSError, ValueError) as error:
         raise SystemExit(f'error: {error}') from error
     print(summary_table(search.head, connectivity))

@@ -7,5 +7,6 @@ _base_ = [
 ]
 model = dict(
     data_preprocessor=dict(size=(64, 64)),
-    backbone=dict(backbone=dict(init_cfg=None)),
+    # From scratch.
+    backbone=dict(backbone=dict(_delete_=True, type='mmpretrain.MobileNetV2')),
 )

@@ -7,7 +7,8 @@ _base_ = [
 ]
 model = dict(
     data_preprocessor=dict(size=(64, 64)),
-    backbone=dict(backbone=dict(init_cfg=None)),
+    # From scratch.
+    backbone=dict(backbone=dict(_delete_=True, type='mmpretrain.MobileNetV2')),
 )
 # Seven losses add up: at the schedule's rate of 0.05 the training diverges.
 optim_wrapper = dict(optimizer=dict(lr=0.01))

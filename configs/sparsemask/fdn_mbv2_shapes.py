@@ -7,7 +7,8 @@ _base_ = [
 ]
 model = dict(
     data_preprocessor=dict(size=(96, 96)),
-    backbone=dict(backbone=dict(init_cfg=None)),
+    # From scratch.
+    backbone=dict(backbone=dict(_delete_=True, type='mmpretrain.MobileNetV2')),
     decode_head=dict(
         num_classes=6,
         # Made for hundreds of iterations, where the paper's 0.01 is made for 33,000.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+import zlib
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,8 @@ from PIL import Image
 #: The largest image that is read, in pixels: 8192 x 8192. What a damaged header says is refused
 #: before it takes memory.
 MAX_PIXELS = 2**26
+
+_PNG = b'\x89PNG\r\n\x1a\n'
 
 
 def visible(folder: Path) -> list[Path]:
@@ -78,6 +81,8 @@ def decode_image(data: bytes, name: str) -> np.ndarray:
         ValueError: It is damaged, no image, or has more than `MAX_PIXELS`.
     """
     _check_size(data, name)
+    if data.startswith(_PNG):
+        _check_chunks(data, name)
     try:
         image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
@@ -85,6 +90,20 @@ def decode_image(data: bytes, name: str) -> np.ndarray:
     if image is None:
         raise ValueError(f'{name} is not an image that can be read; get it again')
     return image
+
+
+def _check_chunks(data: bytes, name: str) -> None:
+    """Refuse a PNG with a damaged chunk: OpenCV takes the room that a chunk's length asks for."""
+    place, kind = len(_PNG), b''
+    while kind != b'IEND':
+        end = place + 8 + int.from_bytes(data[place : place + 4], 'big')
+        kind = data[place + 4 : place + 8]
+        if (
+            end + 4 > len(data)
+            or zlib.crc32(data[place + 4 : end]).to_bytes(4, 'big') != (data[end : end + 4])
+        ):
+            raise ValueError(f'{name} is damaged at byte {place}; get it again')
+        place = end + 4
 
 
 def read_indices(path: Path) -> np.ndarray:

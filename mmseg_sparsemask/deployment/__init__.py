@@ -7,16 +7,19 @@ from mmseg_sparsemask.deployment.predictor import (
     load_model,
     load_predictor,
 )
+from mmseg_sparsemask.deployment.published import PublishedPredictor, load_published
 
 __all__ = [
     'Exported',
     'OnnxPredictor',
     'Predictor',
+    'PublishedPredictor',
     'ToolboxPredictor',
     'TorchPredictor',
     'export',
     'load_model',
     'load_predictor',
+    'load_published',
     'deployed_decoder',
     'deployed_segmentor',
 ]

@@ -19,6 +19,7 @@ from mmseg_sparsemask.dpc.cell import Cell
 from mmseg_sparsemask.dpc.draw import draw_cell
 from mmseg_sparsemask.dpc.settings import SearchSettings
 from mmseg_sparsemask.dpc.study import attributes, finished_trials
+from mmseg_sparsemask.report import CellRecord, Step, StudyRecord, study_page, write_page
 from mmseg_sparsemask.utils.derived_config import write_derived_config
 from mmseg_sparsemask.utils.figures import new_figure, save_figure
 from mmseg_sparsemask.utils.files import write_atomically, write_json
@@ -32,7 +33,7 @@ PICTURES = 5
 OWNER = 'study.json'
 RESULTS = (
     *(OWNER, 'results.csv', 'history.svg', 'pareto_*.svg', 'cells'),
-    *('cell.json', 'cell.svg', 'retrain.py'),
+    *('cell.json', 'cell.svg', 'retrain.py', 'report.html'),
 )
 
 
@@ -173,7 +174,7 @@ def write_report(study: Study, settings: SearchSettings, work_dir: Path) -> dict
     """Write all results of a study that has at least one finished trial.
 
     ``results.csv``, ``history.svg``, ``pareto_<cost>.svg``, ``cells/rank_<k>.svg`` of the best,
-    ``cell.json`` and, if the settings name a training config, ``retrain.py``.
+    ``cell.json``, ``report.html`` and, if the settings name a training config, ``retrain.py``.
 
     Args:
         study: The study.
@@ -231,6 +232,7 @@ def write_report(study: Study, settings: SearchSettings, work_dir: Path) -> dict
     save_figure(draw_cell(cell.canonical()), work_dir / 'cell.svg')
     if settings.retrain:
         write_retrain_config(cell, settings.retrain, work_dir / 'retrain.py')
+    write_study_page(study.study_name, trials, settings, work_dir)
     first, last = thirds(trials)
     print_log(
         f'{len(trials)} cells: best proxy mIoU {attributes(best)["miou"]:.2f} (trial '
@@ -239,3 +241,34 @@ def write_report(study: Study, settings: SearchSettings, work_dir: Path) -> dict
         'current',
     )
     return dict(best=cell, miou=attributes(best)['miou'], trials=len(trials), thirds=(first, last))
+
+
+def write_study_page(
+    name: str, trials: Sequence[FrozenTrial], settings: SearchSettings, work_dir: Path
+) -> Path:
+    """Write report.html: cells, front and history on one page.
+
+    Args:
+        name: Of the study.
+        trials: Finished ones.
+        settings: Those of the search.
+        work_dir: Where to write; its retrain.py is the command to go on with, if it is there.
+    """
+    cells = []
+    for trial in sorted(trials, key=lambda t: t.number):
+        values = attributes(trial)
+        branches = Cell.from_string(values['cell']).canonical().branches
+        cells.append(
+            CellRecord(
+                trial.number,
+                values['miou'],
+                values['parameters'],
+                values['multiply_adds'],
+                [(branch.input, branch.op.name) for branch in branches],
+                feasible(trial, settings.constraints),
+            )
+        )
+    retrain = work_dir / 'retrain.py'
+    commands = [Step(f'python tools/train.py {retrain}', 'train the best cell')]
+    record = StudyRecord(name, cells, commands=commands if retrain.is_file() else ())
+    return write_page(study_page(record), work_dir / 'report.html')

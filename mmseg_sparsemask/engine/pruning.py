@@ -47,6 +47,7 @@ RESULTS = (
     'retrain.py',
     'finetune.py',
     'pruned.pth',
+    'report.html',
 )
 
 
@@ -296,16 +297,23 @@ def inheritance_table(
     return text
 
 
-def next_steps(out_dir: str | os.PathLike[str], files: Sequence[Path]) -> str:
-    """What was written where, and the commands that come next."""
-    names = [path.name for path in files]
-    lines = [f'written to {out_dir}: {", ".join(names)}']
+def command_steps(out_dir: str | os.PathLike[str], files: Sequence[Path]) -> list[tuple[str, str]]:
+    """(what it does, command) of what can be done next with the files that were written."""
+    names = {path.name for path in files}
     retrain, finetune, pruned = (
         Path(out_dir) / name for name in ('retrain.py', 'finetune.py', 'pruned.pth')
     )
-    if {'finetune.py', 'pruned.pth'} <= set(names):
-        lines.append(f'test as it is: python tools/test.py {finetune} {pruned}')
-        lines.append(f'train further: python tools/train.py {finetune}')
+    steps = []
+    if {'finetune.py', 'pruned.pth'} <= names:
+        steps.append(('test as it is', f'python tools/test.py {finetune} {pruned}'))
+        steps.append(('train further', f'python tools/train.py {finetune}'))
     if 'retrain.py' in names:
-        lines.append(f'or from scratch: python tools/train.py {retrain}')
+        steps.append(('or from scratch', f'python tools/train.py {retrain}'))
+    return steps
+
+
+def next_steps(out_dir: str | os.PathLike[str], files: Sequence[Path]) -> str:
+    """What was written where, and the commands that come next."""
+    lines = [f'written to {out_dir}: {", ".join(path.name for path in files)}']
+    lines += [f'{why}: {command}' for why, command in command_steps(out_dir, files)]
     return '\n'.join(lines)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,10 @@ from torch import Tensor
 
 from mmseg_sparsemask.connectivity import to_dict
 from mmseg_sparsemask.engine.pruning import HISTORY_KEY, WeightHistory, find_supernet
+from mmseg_sparsemask.engine.search_report import SCORES_KEY
 from mmseg_sparsemask.models.decode_heads import FDNHead
 from mmseg_sparsemask.utils.checkpoints import load_checkpoint
+from mmseg_sparsemask.utils.registered import registered_class, types_in
 
 #: Where a checkpoint's ``meta`` has the description of its search.
 SEARCH_KEY = 'sparsemask_search'
@@ -38,6 +40,7 @@ class SavedSearch:
         meta: Of the checkpoint: ``dataset_meta``, ``iter`` and so on.
         history: Weights up to the checkpoint; empty if PruneHook did not run.
         hook: Settings of the PruneHook of that search; empty if there was none.
+        scores: (iteration, name, value) of the validations up to the checkpoint.
     """
 
     head: FDNHead
@@ -45,6 +48,7 @@ class SavedSearch:
     meta: dict[str, Any]
     history: WeightHistory
     hook: dict[str, Any]
+    scores: list[tuple[int, str, float]]
 
 
 def describe_search(
@@ -115,15 +119,16 @@ def load_search(
         meta,
         WeightHistory(list(history.get('steps', [])), list(history.get('weights', []))),
         settings,
+        list(info.get(SCORES_KEY, [])),
     )
 
 
 def _from_description(path: str | os.PathLike[str], data: Any) -> tuple[FDNHead, dict[str, Any]]:
     try:
         settings = copy.deepcopy(data['head'])
-        for name in _types(settings):
+        for name in types_in(settings):
             # MMSegmentation would import what it does not know by this name.
-            if not (isinstance(name, str) and _is_registered(name)):
+            if registered_class(name, MODELS) is None:
                 raise ValueError(f'{name!r} is not the name of a registered module')
         if set(_TRAINING) & set(settings):
             raise ValueError(f'expected no {sorted(set(_TRAINING) & set(settings))}')
@@ -133,23 +138,3 @@ def _from_description(path: str | os.PathLike[str], data: Any) -> tuple[FDNHead,
             f'{path}: its description of the search cannot be used ({error}); give the config of '
             'the search with --config'
         ) from None
-
-
-def _types(node: Any) -> Iterator[Any]:
-    if isinstance(node, Mapping):
-        if 'type' in node:
-            yield node['type']
-        for child in node.values():
-            yield from _types(child)
-    elif isinstance(node, (list, tuple)):
-        for child in node:
-            yield from _types(child)
-
-
-def _is_registered(name: str) -> bool:
-    registry = MODELS
-    while registry is not None:
-        if name in registry.module_dict:
-            return True
-        registry = registry.parent
-    return False

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import importlib.metadata
 import importlib.util
+import io
+
+#: What `mmseg.datasets`, `mmseg.datasets.transforms` and `mmpretrain.datasets` of the maintained
+#: distribution print, once each, where its data platform is not installed.
+NEEDLESS_LINE = 'Could not import OneDL'
+
+#: This package in ``package::config``, and the scope of its registries.
+SCOPE = 'mmseg_sparsemask'
 
 
 def check_toolbox() -> None:
@@ -53,3 +64,46 @@ def allow_checkpoint_types() -> None:
             (method_of_history_buffer, 'builtins.getattr'),
         ]
     )
+
+
+def import_toolbox() -> None:
+    """Import the parts of the toolbox that print a line that says nothing to a user.
+
+    The maintained distribution reports at level DEBUG that its data platform is missing, but
+    without a logger, so that the line is printed. All else that is printed meanwhile is passed on.
+    """
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said):
+            importlib.import_module('mmseg.datasets')
+            importlib.import_module('mmpretrain.datasets')
+    finally:
+        for line in said.getvalue().splitlines():
+            if line.strip() != NEEDLESS_LINE:
+                print(line)
+
+
+def register_package() -> None:
+    """Let the toolbox find this package by its name.
+
+    MMEngine resolves ``package::config`` for the packages of one table alone, which gets an entry
+    for this one (`mmseg_sparsemask.registry` has what else the name needs). The maintained
+    distribution's table names the original distribution for ``mmseg``, which makes
+    ``mmseg::config`` fail; that entry is mended. Where MMEngine has no such table, nothing is done.
+    """
+    try:
+        from mmengine.config.utils import MODULE2PACKAGE
+    except ImportError:
+        return
+    # The module's name and not the distribution's: an editable installation is found by it alone.
+    MODULE2PACKAGE.setdefault(SCOPE, SCOPE)
+    if not _installed('mmsegmentation') and _installed('onedl-mmsegmentation'):
+        MODULE2PACKAGE['mmseg'] = 'onedl-mmsegmentation'
+
+
+def _installed(distribution: str) -> bool:
+    try:
+        importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True

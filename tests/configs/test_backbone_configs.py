@@ -4,17 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
-from mmengine.structures import PixelData
 from mmseg.registry import MODELS
-from mmseg.structures import SegDataSample
+from reference.configs import batch, load, load_as_it_is
 
-import mmseg_sparsemask  # noqa: F401
 from mmseg_sparsemask.connectivity import decoder_cost, supernet_parameters
 from mmseg_sparsemask.models.describe import describe_backbone, head_mismatch
-
-CONFIGS = Path(__file__).parents[2] / 'configs' / 'sparsemask'
 
 # What the published architecture becomes on strides 2 to 32 and on 4 to 32.
 FIVE = 'D5: E5 G · D4: E4 G · D1: E1 E4 E5 D4 D5 G'
@@ -38,18 +32,9 @@ def without_norm(config):
     return {k: without_norm(v) for k, v in config.items() if k != 'norm_cfg'}
 
 
-def samples(count, size, classes):
-    generator = torch.Generator().manual_seed(0)
-    return [
-        SegDataSample(
-            gt_sem_seg=PixelData(data=torch.randint(classes, (1, *size), generator=generator))
-        )
-        for _ in range(count)
-    ]
-
-
 def step(head, features, size):
-    losses = head.loss(features, samples(len(features[0]), size, head.num_classes), None)
+    samples = batch(size, head.num_classes, len(features[0]))['data_samples']
+    losses = head.loss(features, samples, None)
     total = sum(value for key, value in losses.items() if 'loss' in key)
     assert torch.isfinite(total)
     total.backward()
@@ -59,11 +44,10 @@ def step(head, features, size):
 
 @pytest.mark.parametrize('backbone', BACKBONES)
 def test_backbone(backbone):
-    init_default_scope('mmseg')
     if backbone == 'efficientnet-b0':
-        pytest.importorskip('timm')
-    search = Config.fromfile(CONFIGS / f'fdn_{backbone}_voc.py')
-    found = Config.fromfile(CONFIGS / f'sparsemask_{backbone}_voc.py')
+        pytest.importorskip('timm', reason="needs timm: pip install 'mmseg-sparsemask[timm]'")
+    search = load(f'sparsemask/fdn_{backbone}_voc')
+    found = load(f'sparsemask/sparsemask_{backbone}_voc')
     # A search keeps the pretrained normalisation as it is; nothing else differs.
     frozen = backbone in ('resnet50', 'resnet101', 'hrnet-w18', 'mobilenetv3')
     plain = [without_norm(config.model.backbone) for config in (search, found)]
@@ -100,13 +84,13 @@ def test_backbone(backbone):
 
 
 def test_the_papers_resnet_101_decoder_has_about_seven_million_parameters():
-    config = Config.fromfile(CONFIGS / 'sparsemask_resnet101_voc.py')
+    config = load_as_it_is('sparsemask/sparsemask_resnet101_voc')
     decoder = MODELS.build(config.model.decode_head)
     assert sum(p.numel() for p in decoder.parameters()) == 6_862_357
 
 
 def test_what_does_not_fit_is_told_in_pasteable_terms():
-    config = Config.fromfile(CONFIGS / 'sparsemask_mobilenetv3_voc.py')
+    config = load_as_it_is('sparsemask/sparsemask_mobilenetv3_voc')
     decoder = MODELS.build(config.model.decode_head)
     tensors = [
         torch.rand(1, c, 64 // s, 64 // s) for c, s in zip((8, 24, 40, 112, 960), (2, 4, 8, 16, 32))

@@ -1,30 +1,17 @@
 """The data sets of ``configs/_base_`` on stand-in files, and the baselines built on them."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import init_default_scope
-from mmengine.structures import PixelData
 from mmseg.registry import DATASETS, MODELS
-from mmseg.structures import SegDataSample
 from PIL import Image
-
-import mmseg_sparsemask  # noqa: F401
-
-CONFIGS = Path(__file__).parents[2] / 'configs'
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    init_default_scope('mmseg')
+from reference.configs import ROOT, batch, load
 
 
 def base(name):
-    return Config.fromfile(CONFIGS / f'_base_/datasets/{name}.py')
+    return Config.fromfile(ROOT / f'_base_/datasets/{name}.py')
 
 
 def write(path, array):
@@ -94,8 +81,7 @@ def test_splits_of_shapes_share_no_image():
 
 
 def build(name, **backbone):
-    cfg = Config.fromfile(CONFIGS / f'sparsemask/{name}.py')
-    cfg.model.backbone.backbone.pop('init_cfg', None)
+    cfg = load(f'sparsemask/{name}')
     cfg.model.backbone.backbone.update(backbone)
     return cfg, MODELS.build(cfg.model)
 
@@ -129,14 +115,8 @@ def test_baselines_make_a_training_step(name):
     small = (63, 65)
     cfg.model.data_preprocessor.size = small
     model = MODELS.build(cfg.model)
-    samples = []
-    for _ in range(2):
-        sample = SegDataSample(metainfo=dict(img_shape=(30, 40), ori_shape=(30, 40)))
-        sample.gt_sem_seg = PixelData(data=torch.zeros(1, 30, 40, dtype=torch.long))
-        samples.append(sample)
-    data = dict(inputs=[torch.zeros(3, 30, 40, dtype=torch.uint8)] * 2, data_samples=samples)
-    data = model.data_preprocessor(data, training=True)
+    data = model.data_preprocessor(batch((30, 40), classes=1), training=True)
     assert data['inputs'].shape[-2:] == small
-    assert set(samples[0].gt_sem_seg.data.unique().tolist()) <= {0, 255}
+    assert set(data['data_samples'][0].gt_sem_seg.data.unique().tolist()) <= {0, 255}
     losses = model(**data, mode='loss')
     assert torch.isfinite(losses['decode.loss_ce'])

@@ -1,47 +1,24 @@
 """Every config under ``configs/`` loads and builds its model, and none is forgotten."""
 
 import ast
+import inspect
 from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS
-
-import mmseg_sparsemask  # noqa: F401
-
-ROOT = Path(__file__).parents[2] / 'configs'
-CONFIGS = sorted(p for p in ROOT.rglob('*.py') if '_base_' not in p.relative_to(ROOT).parts)
-BASES = sorted((ROOT / '_base_').rglob('*.py'))
-
-
-def name_of(path):
-    return str(path.relative_to(ROOT).with_suffix(''))
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    init_default_scope('mmseg')
-
-
-def without_downloads(node):
-    """A config's model without what would fetch weights."""
-    if isinstance(node, dict):
-        return {
-            key: without_downloads(value)
-            for key, value in node.items()
-            if not (key == 'init_cfg' and is_pretrained(value))
-            and not (key == 'pretrained' and value)
-        }
-    if isinstance(node, (list, tuple)):
-        return type(node)(map(without_downloads, node))
-    return node
-
-
-def is_pretrained(init_cfg):
-    return isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained'
+from reference.configs import (
+    BASES,
+    CONFIGS,
+    ROOT,
+    is_pretrained,
+    load,
+    load_as_it_is,
+    name_of,
+    names,
+    one_of_each_model,
+)
 
 
 def parts(folder):
@@ -103,36 +80,40 @@ def test_one_base_loads_the_plugin_and_nothing_else_does():
     assert importing == ['_base_/default_runtime']
 
 
+def bases_of(path):
+    """All files that a config inherits."""
+    found = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], 'id', '') == '_base_':
+            value = ast.literal_eval(node.value)
+            for name in [value] if isinstance(value, str) else value:
+                base = (path.parent / name).resolve()
+                assert base.is_file(), f'{name_of(path)} inherits {base}, which does not exist'
+                found |= {base, *bases_of(base)}
+    return found
+
+
 def test_no_base_is_left_over():
     """Every file in ``_base_`` is inherited by some config, or the docs show how to."""
-    used = set()
-
-    def follow(path):
-        for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.Assign) and getattr(node.targets[0], 'id', '') == '_base_':
-                value = ast.literal_eval(node.value)
-                for base in [value] if isinstance(value, str) else value:
-                    base = (path.parent / base).resolve()
-                    assert base.is_file(), f'{name_of(path)} inherits {base}, which does not exist'
-                    if base not in used:
-                        used.add(base)
-                        follow(base)
-
-    for path in CONFIGS:
-        follow(path)
+    used = set().union(*map(bases_of, CONFIGS))
     docs = ''.join(path.read_text() for path in sorted((ROOT.parent / 'docs').glob('*.md')))
     unused = {f'{name_of(path)}.py' for path in BASES if path.resolve() not in used}
     assert not [name for name in unused if name not in docs]
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=name_of)
-def test_builds(path):
-    cfg = Config.fromfile(path)
+@pytest.mark.parametrize('name', one_of_each_model(names('sparsemask')))
+def test_builds(name):
+    """Those of the other folders are built, and run, by the tests of their tasks."""
+    model = build(load(name).model)
+    assert sum(p.numel() for p in model.parameters()) > 10_000
+
+
+@pytest.mark.parametrize('name', map(name_of, CONFIGS))
+def test_names_what_is_registered(name):
+    """No data set is opened."""
+    cfg = load_as_it_is(name)
     assert cfg.custom_imports == dict(imports=['mmseg_sparsemask'])
     assert cfg.default_scope == 'mmseg'
-    model = build(without_downloads(cfg.model.to_dict()))
-    assert sum(p.numel() for p in model.parameters()) > 10_000
-    # Every name in it is registered, and the parts fit together; no data set is opened.
     assert cfg.train_dataloader and cfg.test_dataloader
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         for dataset in datasets((cfg.get(loader) or dict(dataset={}))['dataset']):
@@ -169,3 +150,24 @@ def datasets(node):
     for inner in [node.get('dataset'), *(node.get('datasets') or [])]:
         if isinstance(inner, dict):
             yield from datasets(inner)
+
+
+def test_from_scratch_means_the_backbones_own_initialisation():
+    """Without ImageNet weights, MobileNet-V2 starts as its class does when nothing is said.
+
+    An ``init_cfg`` of None would leave out what classes have there by default.
+    """
+    kinds = Counter()
+    for path in CONFIGS:
+        backbone = load_as_it_is(name_of(path)).model.backbone
+        backbone = backbone.get('backbone', backbone)
+        if not backbone.type.endswith('MobileNetV2'):
+            continue
+        scratch = any(base.stem.endswith('_scratch') for base in bases_of(path))
+        kinds[scratch] += 1
+        if scratch:
+            default = inspect.signature(MODELS.get(backbone.type)).parameters['init_cfg'].default
+            assert backbone.get('init_cfg', default) == default, name_of(path)
+        else:
+            assert is_pretrained(backbone.init_cfg), name_of(path)
+    assert kinds[True] and kinds[False]

@@ -4,14 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, METRICS, MODELS
 from PIL import Image
-
-import mmseg_sparsemask  # noqa: F401
-
-CONFIGS = Path(__file__).parents[2] / 'configs' / 'sparsemask'
+from reference.configs import load, load_as_it_is
 
 # Epochs, learning rate, what it starts from, images of the stand-in, classes.
 RECIPES = {
@@ -56,18 +51,17 @@ def stand_in(root):
 
 @pytest.mark.parametrize('name', RECIPES)
 def test_recipe(name, tmp_path, monkeypatch):
-    init_default_scope('mmseg')
     monkeypatch.chdir(tmp_path)
     stand_in(tmp_path)
     epochs, rate, start, length, classes = RECIPES[name]
-    cfg = Config.fromfile(CONFIGS / f'sparsemask_{name}.py')
+    cfg = load_as_it_is(f'sparsemask/sparsemask_{name}')
     assert cfg.train_cfg.max_epochs == cfg.param_scheduler[0].end == epochs
     assert cfg.optim_wrapper.optimizer.lr == rate
     assert cfg.optim_wrapper.paramwise_cfg.custom_keys.decode_head.lr_mult == 10
     assert cfg.get('load_from') == (start and f'work_dirs/sparsemask_{start}')
     if start:
         # The step before it keeps its last checkpoint under that name.
-        before = Config.fromfile(CONFIGS / f'{Path(cfg.load_from).parent.name}.py')
+        before = load_as_it_is(f'sparsemask/{Path(cfg.load_from).parent.name}')
         assert before.train_cfg.max_epochs == int(Path(cfg.load_from).stem.split('_')[1])
         assert before.model.decode_head == cfg.model.decode_head
 
@@ -88,15 +82,14 @@ def test_recipe(name, tmp_path, monkeypatch):
 
 
 def test_ade_is_validated_by_its_own_score():
-    cfg = Config.fromfile(CONFIGS / 'sparsemask_resnet101_ade20k.py')
+    cfg = load_as_it_is('sparsemask/sparsemask_resnet101_ade20k')
     assert cfg.val_evaluator.type == cfg.test_evaluator.type == 'SceneParsingMetric'
 
 
 def test_servers_images_need_no_label_maps(tmp_path, monkeypatch):
-    init_default_scope('mmseg')
     monkeypatch.chdir(tmp_path)
     stand_in(tmp_path)
-    cfg = Config.fromfile(CONFIGS / 'sparsemask_resnet101_voc-trainval.py')
+    cfg = load_as_it_is('sparsemask/sparsemask_resnet101_voc-trainval')
     data = DATASETS.build(cfg.test_dataloader.dataset)
     item = data[0]
     assert Path(item['data_samples'].img_path).stem == 'x'
@@ -108,8 +101,7 @@ def test_servers_images_need_no_label_maps(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('name', ['fdn_mbv2', 'sparsemask_mbv2', 'sparsemask_resnet101'])
 def test_cityscapes(name):
-    init_default_scope('mmseg')
-    cfg = Config.fromfile(CONFIGS / f'{name}_cityscapes.py')
+    cfg = load(f'sparsemask/{name}_cityscapes')
     model = MODELS.build(cfg.model)
     assert model.num_classes == 19 and cfg.model.data_preprocessor.size == cfg.crop_size
     assert cfg.optim_wrapper.optimizer.lr == 0.005

@@ -1,18 +1,10 @@
 """Table 1: every method is there for every data set, and trains."""
 
-from pathlib import Path
-
 import pytest
 import torch
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
-from mmengine.structures import PixelData
 from mmseg.registry import MODELS
-from mmseg.structures import SegDataSample
+from reference.configs import batch, load, load_as_it_is
 
-import mmseg_sparsemask  # noqa: F401
-
-CONFIGS = Path(__file__).parents[2] / 'configs' / 'sparsemask'
 CLASSES = {'voc': 21, 'camvid': 11, 'camvid-96x128': 11, 'shapes': 6}
 # Head, number of connections, loss on connections, module with the connections.
 METHODS = {
@@ -30,11 +22,10 @@ METHODS = {
 
 @pytest.mark.parametrize('method', METHODS)
 def test_all_data_sets(method):
-    init_default_scope('mmseg')
     head_type, count, loss, connections = METHODS[method]
     for data, classes in CLASSES.items():
-        cfg = Config.fromfile(CONFIGS / f'{method}_mbv2_{data}.py')
-        fcn = Config.fromfile(CONFIGS / f'fcn_mbv2_{data}.py')
+        cfg = load_as_it_is(f'sparsemask/{method}_mbv2_{data}')
+        fcn = load_as_it_is(f'sparsemask/fcn_mbv2_{data}')
         assert cfg.optim_wrapper.optimizer == fcn.optim_wrapper.optimizer
         keys = ['train_dataloader', 'test_evaluator']
         # The search on shapes is shorter than what trains a method.
@@ -58,28 +49,19 @@ def test_all_data_sets(method):
         if method == 'maskconnect':
             assert module.k == 3
         if method == 'l1':
-            searched = Config.fromfile(CONFIGS / f'fdn_mbv2_{data}.py').model.decode_head
+            searched = load_as_it_is(f'sparsemask/fdn_mbv2_{data}').model.decode_head
             weight = searched.loss_connectivity.loss_weight
             assert loss_module.loss_weight == weight
 
 
 @pytest.mark.parametrize('method', METHODS)
 def test_a_training_step(method):
-    init_default_scope('mmseg')
-    cfg = Config.fromfile(CONFIGS / f'{method}_mbv2_shapes.py')
+    cfg = load(f'sparsemask/{method}_mbv2_shapes')
     cfg.model.data_preprocessor.size = (32, 32)
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
     model.train()
-    samples = [
-        SegDataSample(
-            gt_sem_seg=PixelData(data=torch.randint(6, (1, 32, 32))),
-            metainfo=dict(img_shape=(32, 32), ori_shape=(32, 32)),
-        )
-        for _ in range(2)
-    ]
-    images = [torch.randint(256, (3, 32, 32), dtype=torch.uint8) for _ in range(2)]
-    data = model.data_preprocessor(dict(inputs=images, data_samples=samples), training=True)
+    data = model.data_preprocessor(batch((32, 32), classes=6), training=True)
     losses = model(**data, mode='loss')
     total, _ = model.parse_losses(losses)
     assert torch.isfinite(total)

@@ -235,8 +235,12 @@ def test_report(make_job, fake, tmp_path):
         'cell.json',
         'cell.svg',
         'retrain.py',
+        'report.html',
         *(f'cells/rank_{k}.svg' for k in range(1, 6)),
     }
+    page = (out / 'report.html').read_text()
+    assert f'<th scope="row">{ranking(study)[0].number}</th>' in page
+    assert f'python tools/train.py {out}/retrain.py' in page
     with open(out / 'results.csv') as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 9

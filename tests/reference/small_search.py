@@ -9,7 +9,7 @@ from mmseg_sparsemask.engine.pruning import find_supernet
 STAGES = {'D5': ['E5', 'G'], 'D1': ['E1', 'E3', 'D5']}
 FIGURES = {'connectivity.json', 'connectivity.svg', 'connection_weights.svg'}
 CONFIGS = {'retrain.py', 'finetune.py'}
-RESULTS = {*FIGURES, *CONFIGS, 'pruned.pth'}
+RESULTS = {*FIGURES, *CONFIGS, 'pruned.pth', 'report.html'}
 
 #: Weights stay where a test puts them, but for the small steps of the optimiser.
 STILL = {

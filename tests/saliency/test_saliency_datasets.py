@@ -136,14 +136,19 @@ def masked(folder, data):
 
 def test_damaged_masks(tmp_path):
     _, png = cv2.imencode('.png', np.zeros((4, 5), np.uint8))
-    png = bytearray(png.tobytes())
-    masked(tmp_path, bytes(png))
+    whole = png.tobytes()
+    masked(tmp_path, whole)
+    png = bytearray(whole)
     # Width and height stand behind the signature and the first tag.
     for side in (2_000, 9_000, 60_000):
         png[16:24] = side.to_bytes(4, 'big') * 2
         png[29:33] = zlib.crc32(png[12:29]).to_bytes(4, 'big')
         with pytest.raises(ValueError, match=r'm\.png says that it has more pixels than'):
             masked(tmp_path, bytes(png))
-    for data in (b'', bytes(png[:20]), bytes(200)):
+    # A first piece of data of 4 GB, which is not there.
+    for data in (whole[:33] + b'\xf3' + whole[34:], whole[:50] + b'xy' + whole[52:], whole[:-3]):
+        with pytest.raises(ValueError, match=r'm\.png is (damaged at byte \d+|not an image)'):
+            masked(tmp_path, data)
+    for data in (b'', whole[:20], bytes(200)):
         with pytest.raises(ValueError, match=r'm\.png is not an image that can be read'):
             masked(tmp_path, data)

@@ -1,4 +1,5 @@
 # ADE20K scene parsing, 150 classes, 20,210 + 2,000 images (docs/data.md).
+_base_ = './images_and_labels.py'
 dataset_type = 'ADE20KDataset'
 data_root = 'data/ade/ADEChallengeData2016'
 crop_size = (513, 513)
@@ -37,9 +38,7 @@ tta_pipeline = [
 ]
 train_dataloader = dict(
     batch_size=16,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
+    sampler=dict(type='DefaultSampler'),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -48,10 +47,6 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -60,5 +55,5 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type='SceneParsingMetric', iou_metrics=['mIoU'])
+val_evaluator = dict(type='SceneParsingMetric')
 test_evaluator = val_evaluator

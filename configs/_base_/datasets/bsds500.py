@@ -1,20 +1,9 @@
 # BSDS500 for boundary detection: 300 images to train (train and val), 200 to test, HED's
 # augmentation (docs/saliency_and_edges.md).
+_base_ = ['./images_and_labels.py', './boundaries.py']
 dataset_type = 'BSDS500Dataset'
 data_root = 'data/BSDS500'
 crop_size = (320, 320)
-# Test annotations travel with the sample: EdgeMetric needs every annotator.
-meta_keys = (
-    'img_path',
-    'seg_map_path',
-    'ori_shape',
-    'img_shape',
-    'pad_shape',
-    'scale_factor',
-    'flip',
-    'flip_direction',
-    'gt_boundaries',
-)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadBSDSBoundaries', minority='ignore'),
@@ -25,7 +14,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadBSDSBoundaries'),
-    dict(type='PackSegInputs', meta_keys=meta_keys),
+    dict(type='PackSegInputs', meta_keys={{_base_.meta_keys}}),
 ]
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -34,15 +23,11 @@ tta_pipeline = [
         transforms=[
             [dict(type='Resize', scale_factor=r, keep_ratio=True) for r in (0.5, 1.0, 1.5)],
             [dict(type='LoadBSDSBoundaries')],
-            [dict(type='PackSegInputs', meta_keys=meta_keys)],
+            [dict(type='PackSegInputs', meta_keys={{_base_.meta_keys}})],
         ],
     ),
 ]
 train_dataloader = dict(
-    batch_size=8,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -51,13 +36,9 @@ train_dataloader = dict(
     ),
 )
 test_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(type=dataset_type, data_root=data_root, split='test', pipeline=test_pipeline),
 )
-test_evaluator = dict(type='EdgeMetric')
+test_evaluator = dict(_delete_=True, type='EdgeMetric')
 # The field trains on the validation images and has none left to watch.
 val_dataloader = None
 val_cfg = None

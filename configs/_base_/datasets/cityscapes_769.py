@@ -1,5 +1,6 @@
 # Cityscapes, 2,975 + 500 finely annotated images of 1024x2048, 769x769 crops, evaluated whole
-# (docs/dpc.md; label maps from the toolbox's tools/dataset_converters/cityscapes.py).
+# (docs/dpc.md; label maps from MMSegmentation's tools/dataset_converters/cityscapes.py).
+_base_ = './images_and_labels.py'
 dataset_type = 'CityscapesDataset'
 data_root = 'data/cityscapes'
 crop_size = (769, 769)
@@ -11,11 +12,7 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackSegInputs'),
 ]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
-    dict(type='PackSegInputs'),
-]
+# Without the scale 0.5.
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(
@@ -35,10 +32,6 @@ tta_pipeline = [
     ),
 ]
 train_dataloader = dict(
-    batch_size=8,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -47,17 +40,10 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
         data_prefix=dict(img_path='leftImg8bit/val', seg_map_path='gtFine/val'),
-        pipeline=test_pipeline,
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
-test_evaluator = val_evaluator

@@ -1,4 +1,5 @@
 # MSRA-B in its 2,500/500/2,000 split, as tools/dataset_converters/msra_b.py writes it.
+_base_ = './images_and_labels.py'
 dataset_type = 'SaliencyDataset'
 data_root = 'data/MSRA-B'
 crop_size = (320, 320)
@@ -33,10 +34,6 @@ tta_pipeline = [
     ),
 ]
 train_dataloader = dict(
-    batch_size=8,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -45,10 +42,6 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -57,10 +50,6 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -68,6 +57,6 @@ test_dataloader = dict(
         pipeline=test_pipeline,
     ),
 )
-test_evaluator = dict(type='SaliencyMetric')
-val_evaluator = test_evaluator
+val_evaluator = dict(_delete_=True, type='SaliencyMetric')
+test_evaluator = dict(_delete_=True, type='SaliencyMetric')
 val_cfg = dict(type='ValLoop')

@@ -1,15 +1,11 @@
 # Scenes drawn from a seed: no files, no download (docs/data.md).
+_base_ = './images_and_labels.py'
 dataset_type = 'ShapesDataset'
 crop_size = (96, 96)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PackSegInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
 ]
 tta_pipeline = [
@@ -29,10 +25,8 @@ tta_pipeline = [
 ]
 # Drawing takes under a millisecond an image: worker processes would cost more than they save.
 train_dataloader = dict(
-    batch_size=8,
     num_workers=0,
     persistent_workers=False,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         type=dataset_type, length=2000, size=crop_size, split='train', pipeline=train_pipeline
     ),
@@ -41,19 +35,11 @@ val_dataloader = dict(
     batch_size=8,
     num_workers=0,
     persistent_workers=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type=dataset_type, length=200, size=crop_size, split='val', pipeline=test_pipeline
-    ),
+    dataset=dict(type=dataset_type, length=200, size=crop_size, split='val'),
 )
 test_dataloader = dict(
     batch_size=8,
     num_workers=0,
     persistent_workers=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type=dataset_type, length=200, size=crop_size, split='test', pipeline=test_pipeline
-    ),
+    dataset=dict(type=dataset_type, length=200, size=crop_size, split='test'),
 )
-val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
-test_evaluator = val_evaluator

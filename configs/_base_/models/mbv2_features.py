@@ -1,6 +1,7 @@
 # MobileNet-V2 with its nine features, finest first, from its ImageNet weights. A config adds the
 # decode head and the size of its crops: model = dict(data_preprocessor=dict(size=...),
-# decode_head=...). To train from scratch: backbone=dict(backbone=dict(init_cfg=None)).
+# decode_head=...). From scratch, as the class starts by itself (init_cfg=None would leave its own
+# initialisation out): backbone=dict(backbone=dict(_delete_=True, type='mmpretrain.MobileNetV2')).
 _base_ = ['./segmentor.py', './mbv2_imagenet.py']
 model = dict(
     backbone=dict(

@@ -10,5 +10,6 @@ param_scheduler = [
     dict(type='PolyLR', eta_min=0.0, power=0.9, begin=30, end=400, by_epoch=False),
 ]
 train_cfg = dict(max_iters=400, val_interval=400)
+val_cfg = dict(type='ValLoop')
 default_hooks = dict(logger=dict(interval=25), checkpoint=dict(interval=200, max_keep_ckpts=2))
 randomness = dict(seed=0)

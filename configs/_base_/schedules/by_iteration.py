@@ -1,7 +1,7 @@
 # What the schedules that count iterations have in common. A schedule adds the optimizer, how its
-# learning rate changes, the iterations, and the interval of checkpoints.
+# learning rate changes, the iterations, the interval of checkpoints, and whether it validates
+# (val_cfg).
 train_cfg = dict(type='IterBasedTrainLoop')
-val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),

@@ -6,4 +6,5 @@ optim_wrapper = dict(
 )
 param_scheduler = [dict(type='PolyLR', eta_min=0.0, power=0.9, begin=0, end=90000, by_epoch=False)]
 train_cfg = dict(max_iters=90000, val_interval=9000)
+val_cfg = dict(type='ValLoop')
 default_hooks = dict(checkpoint=dict(interval=9000))

@@ -36,6 +36,7 @@ from mmseg_sparsemask.engine.pruning import (
     write_results,
 )
 from mmseg_sparsemask.engine.saved_search import HOOK_SETTINGS, SEARCH_KEY, describe_search
+from mmseg_sparsemask.engine.search_report import SCORES_KEY, main_score, write_search_report
 from mmseg_sparsemask.engine.validation import evaluating, validate
 from mmseg_sparsemask.models.inheritance import pruned_head
 from mmseg_sparsemask.utils.figures import figure_to_array
@@ -54,9 +55,10 @@ class PruneHook(Hook):
     After training, in the work directory: ``connectivity.json``, ``connectivity.svg`` (the graph),
     ``connection_weights.svg`` (the weights over time), ``pruned.pth`` (the network with the pruned
     decoder and the supernet's weights), ``finetune.py`` to train that further, ``retrain.py`` to
-    train the decoder from scratch; and tables in the log. With an `EMAHook` all of it is about the
-    averaged weights, which are validated and saved, too. The files of an earlier search that is not
-    resumed go to a folder ``earlier/`` before training starts.
+    train the decoder from scratch, ``report.html`` to look at all of it; and tables in the log.
+    With an `EMAHook` all of it is about the averaged weights, which are validated and saved, too.
+    The files of an earlier search that is not resumed go to a folder ``earlier/`` before training
+    starts.
 
     If a loss of the supernet asks for a budget (`BudgetLoss`), the decoder is cut to it, and the
     log, the visualiser and ``budget.svg`` show what pruning would have cost over the search.
@@ -190,6 +192,11 @@ class PruneHook(Hook):
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Remember what the supernet was worth, so that the end need not validate it again."""
         self._validated = (runner.iter, dict(metrics or {}))
+        score = main_score(metrics or {})
+        if score is not None:
+            seen = runner.message_hub.runtime_info.get(SCORES_KEY, [])
+            seen = [*(one for one in seen if one[0] != runner.iter), (runner.iter, *score)]
+            runner.message_hub.update_info(SCORES_KEY, seen)
 
     def after_train(self, runner: Any) -> None:
         """Prune, compare and write."""
@@ -212,6 +219,17 @@ class PruneHook(Hook):
         dataset_meta = getattr(runner.train_dataloader.dataset, 'metainfo', None)
         meta = {**meta, 'dataset_meta': dataset_meta, 'largest_difference': difference}
         write_pruned(files[-1], model.state_dict(), head, connectivity, meta)
+        files += write_search_report(
+            head,
+            connectivity,
+            work_dir,
+            self._history,
+            self.threshold,
+            self.merge,
+            files,
+            runner.experiment_name,
+            runner.message_hub.runtime_info.get(SCORES_KEY, []),
+        )
         runner.logger.info(
             f'pruned\n{summary_table(head, connectivity)}\n'
             f'{inheritance_table(head, connectivity, difference, scores)}\n'

@@ -1,0 +1,10 @@
+"""The embedded data set: loaders, evaluators and pipelines."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from mmengine.config import Config
+
+_folder = Path(find_spec('mmseg_sparsemask').origin).parent / '.mim' / 'configs' / '_base_'
+globals().update(Config.fromfile(_folder / 'datasets/shapes.py').to_dict())
+del Config, Path, find_spec, _folder

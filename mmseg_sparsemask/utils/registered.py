@@ -1,0 +1,43 @@
+"""Which classes a description that comes from elsewhere may name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def types_in(node: Any) -> Iterator[Any]:
+    """Every value of a key ``type`` in nested mappings and lists."""
+    if isinstance(node, Mapping):
+        if 'type' in node:
+            yield node['type']
+        for child in node.values():
+            yield from types_in(child)
+    elif isinstance(node, (list, tuple)):
+        for child in node:
+            yield from types_in(child)
+
+
+def registered_class(name: Any, registry: Any) -> type | None:
+    """What a name stands for in a registry, its parents and its relatives; None if in none.
+
+    MMEngine's own look-up imports what it does not know by that name, whatever it is; this one
+    imports nothing.
+
+    Args:
+        name: ``'ResNet'``, or with a scope ``'mmpretrain.ResNet'``.
+        registry: Of MMEngine.
+    """
+    if not isinstance(name, str):
+        return None
+    scope, _, short = name.rpartition('.')
+    if scope:
+        root = registry
+        while root.parent is not None:
+            root = root.parent
+        registry, name = root._search_child(scope), short
+    while registry is not None:
+        if name in registry.module_dict:
+            return registry.module_dict[name]
+        registry = registry.parent
+    return None

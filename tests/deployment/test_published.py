@@ -1,0 +1,279 @@
+"""A folder to hand on: what is written, read back, and refused."""
+
+import hashlib
+import http.server
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from mmengine.config import Config
+
+from mmseg_sparsemask.connectivity import load, save
+from mmseg_sparsemask.deployment import OnnxPredictor, ToolboxPredictor, load_published
+from mmseg_sparsemask.deployment.publish import Scores, publish
+from mmseg_sparsemask.deployment.published import READING_KEYS, decode, encode
+
+pytest.importorskip('safetensors')
+ROOT = Path(__file__).parents[2]
+SCORES = Scores({'mIoU': 61.25, 'aAcc': 90.5}, 'shapes | (test)', 'python tools/test.py c.py w.pth')
+
+
+@pytest.fixture(scope='module')
+def folder(model, tmp_path_factory):
+    top = tmp_path_factory.mktemp('published')
+    search = top / 'search'
+    search.mkdir()
+    save(model.decode_head.connectivity, search / 'connectivity.json')
+    (search / 'report.html').write_text('<html></html>')
+    (search / 'other.txt').write_text('not for others')
+    publish(model, top / 'net', 'a net', SCORES, search, licence='apache-2.0')
+    return top / 'net'
+
+
+@pytest.fixture
+def image():
+    return np.random.default_rng(0).integers(0, 255, (60, 76, 3), dtype=np.uint8)
+
+
+def changed(folder, to, change):
+    """A copy of a folder with another config.json."""
+    to.mkdir()
+    for path in folder.iterdir():
+        (to / path.name).write_bytes(path.read_bytes())
+    content = json.loads((to / 'config.json').read_text())
+    change(content)
+    (to / 'config.json').write_text(json.dumps(content))
+    return to
+
+
+def test_what_is_written(folder, model):
+    assert {path.name for path in folder.iterdir()} == {
+        *('README.md', 'config.json', 'connectivity.json', 'connectivity.svg'),
+        *('model.safetensors', 'report.html', 'scores.json'),
+    }
+    assert load(folder / 'connectivity.json') == model.decode_head.connectivity
+    assert json.loads((folder / 'scores.json').read_text()) == vars(SCORES)
+    text = (folder / 'config.json').read_text()
+    assert 'work_dir' not in text and str(ROOT) not in text
+    content = (folder / 'model.safetensors').read_bytes()
+    names = set(json.loads(content[8 : 8 + int.from_bytes(content[:8], 'little')]))
+    assert names - {'__metadata__'} == set(model.state_dict())
+
+
+def test_two_lines_load_it_with_the_same_labels(folder, trained, image):
+    predictor = load_published(folder)
+    assert (predictor(image) == ToolboxPredictor(trained[0], str(trained[1]))(image)).all()
+    assert len(np.unique(predictor(image))) > 1
+    assert predictor.classes[2] == 'disk' and predictor.palette[1] == (40, 215, 90)
+
+
+def test_model_card_is_what_the_hub_reads(folder):
+    hub = pytest.importorskip('huggingface_hub')
+    card = hub.ModelCard.load(folder / 'README.md')
+    assert card.data.pipeline_tag == 'image-segmentation'
+    assert card.data.license == 'apache-2.0'
+    results = {r.metric_name: r for r in card.data.eval_results}
+    assert results['mIoU'].metric_value == 61.25 and results['mIoU'].metric_type == 'mean_iou'
+    assert results['aAcc'].dataset_name == 'shapes | (test)'
+    assert '| shapes / (test) | 61.25 | 90.5 |' in card.text
+    assert SCORES.command in card.text
+    assert '0 sky, 1 ground' in card.text
+    for path in folder.iterdir():
+        assert path.name == 'README.md' or f'[{path.name}]({path.name})' in card.text
+
+
+def test_card_without_scores_says_so(model, tmp_path):
+    publish(model, tmp_path / 'net', 'x: [y]\n# z')
+    text = (tmp_path / 'net/README.md').read_text()
+    assert 'Not evaluated' in text
+    assert 'model-index' not in yaml.safe_load(text.split('---')[1])
+    assert '# x: [y] # z\n' in text
+    assert not (tmp_path / 'net/scores.json').exists()
+
+
+def test_onnx(model, tmp_path, image):
+    pytest.importorskip('onnxruntime')
+    publish(model, tmp_path / 'net', 'net', onnx=True, image_size=(64, 80))
+    labels = OnnxPredictor(tmp_path / 'net/model.onnx')(image)
+    assert (labels == load_published(tmp_path / 'net')(image)).mean() > 0.999
+
+
+@pytest.mark.parametrize(
+    'place, value',
+    [
+        (('model', 'type'), 'os.system'),
+        (('model', 'backbone', 'backbone', 'type'), 'subprocess.check_output'),
+        (('model', 'backbone', 'backbone', 'type'), 'mmpretrain.HuggingFaceModel'),
+        (('model', 'decode_head', 'loss_decode'), {'type': 'builtins.exec'}),
+        (('test_pipeline',), [{'type': 'os.system', 'command': 'true'}]),
+    ],
+)
+def test_other_names_than_those_of_networks_are_refused(folder, tmp_path, place, value):
+    def change(content):
+        for key in place[:-1]:
+            content = content[key]
+        content[place[-1]] = value
+
+    with pytest.raises(ValueError, match='is no class of MMSegmentation or this package'):
+        load_published(changed(folder, tmp_path / 'evil', change))
+
+
+@pytest.mark.parametrize('key', sorted(READING_KEYS))
+def test_keys_that_read_further_files_are_refused(folder, tmp_path, key):
+    def change(content):
+        content['model']['backbone']['backbone'][key] = 'http://127.0.0.1:9/weights.pth'
+
+    with pytest.raises(ValueError, match=f'expected no {key!r}'):
+        load_published(changed(folder, tmp_path / 'evil', change))
+
+
+def test_custom_imports_are_not_followed(folder, tmp_path):
+    (tmp_path / 'evil_module.py').write_text('raise SystemExit("run")')
+
+    def change(content):
+        content['custom_imports'] = {'imports': ['evil_module']}
+        content['training']['custom_imports'] = {'imports': ['evil_module']}
+
+    load_published(changed(folder, tmp_path / 'net', change))
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (lambda c: c.update(version=2), 'expected version 1, got 2'),
+        (lambda c: c.update(format='other'), 'expected the format'),
+        (lambda c: c.pop('model'), 'model: expected a dict'),
+        (lambda c: c['model']['decode_head'].update(num_classes=9), 'do not fit'),
+    ],
+)
+def test_files_that_do_not_fit_are_errors(folder, tmp_path, change, message):
+    with pytest.raises(ValueError, match=message):
+        load_published(changed(folder, tmp_path / 'net', change))
+
+
+def test_damaged_and_missing_files_are_errors(folder, tmp_path):
+    net = changed(folder, tmp_path / 'net', lambda content: None)
+    (net / 'model.safetensors').write_bytes(b'\x80\x04pickled')
+    with pytest.raises(ValueError, match='cannot be read'):
+        load_published(net)
+    (net / 'config.json').write_text('{"format"')
+    with pytest.raises(ValueError, match='is not a JSON file'):
+        load_published(net)
+    (net / 'config.json').unlink()
+    with pytest.raises(ValueError, match=r'cannot be read .*expected a folder of tools/publish'):
+        load_published(net)
+    with pytest.raises(ValueError, match='no such folder'):
+        load_published(tmp_path / 'nowhere')
+
+
+def test_nothing_half_written_and_nothing_overwritten(model, tmp_path, monkeypatch):
+    (tmp_path / 'full').mkdir()
+    (tmp_path / 'full/mine.txt').write_text('mine')
+    with pytest.raises(ValueError, match='is not empty'):
+        publish(model, tmp_path / 'full', 'net')
+    odd = Config({**model.cfg.to_dict(), 'optim_wrapper': {'type': object}})
+    monkeypatch.setattr(model, 'cfg', odd)
+    with pytest.raises(ValueError, match=r'training.optim_wrapper.type: expected plain values'):
+        publish(model, tmp_path / 'net', 'net')
+    assert [path.name for path in tmp_path.iterdir()] == ['full']
+
+
+def test_encoding_tells_tuples_from_lists():
+    value = {'scale': (2, [3, (4,)]), 'none': None, 'text': 'x', 'number': 0.5, 'yes': True}
+    assert decode(json.loads(json.dumps(encode(value)))) == value
+
+
+class Hub(http.server.BaseHTTPRequestHandler):
+    """As much of the hub as a download needs: files by repository, revision and name."""
+
+    folder: Path
+    asked: list[str]
+
+    def do_HEAD(self, body=False):
+        self.asked.append(self.path)
+        owner, name, _, revision, file = self.path.lstrip('/').split('/', 4)
+        path = self.folder / file
+        if (owner, name, revision) != ('someone', 'net', 'main') or not path.is_file():
+            self.send_error(404)
+            return
+        content = path.read_bytes()
+        self.send_response(200)
+        self.send_header('Content-Length', str(len(content)))
+        self.send_header('ETag', f'"{hashlib.sha256(content).hexdigest()}"')
+        self.send_header('X-Repo-Commit', '0' * 40)
+        self.end_headers()
+        if body:
+            self.wfile.write(content)
+
+    def do_GET(self):
+        self.do_HEAD(body=True)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def hub(folder, tmp_path, monkeypatch):
+    pytest.importorskip('huggingface_hub')
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path / 'cache'))
+    handler = type('Handler', (Hub,), dict(folder=folder, asked=[]))
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f'http://127.0.0.1:{server.server_port}', handler.asked
+        server.shutdown()
+
+
+def test_from_the_hub_by_repository_name(hub, folder, image, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    endpoint, asked = hub
+    predictor = load_published('someone/net', endpoint=endpoint)
+    assert (predictor(image) == load_published(folder)(image)).all()
+    # Nothing but the two files that are read.
+    assert {path.rsplit('/', 1)[1] for path in asked} == {'config.json', 'model.safetensors'}
+    with pytest.raises(ValueError, match='cannot be had from the hub'):
+        load_published('someone/other', endpoint=endpoint)
+
+
+def test_a_folder_of_that_name_comes_first(hub, folder, tmp_path, monkeypatch):
+    endpoint, asked = hub
+    (tmp_path / 'someone').mkdir()
+    (tmp_path / 'someone/net').symlink_to(folder)
+    monkeypatch.chdir(tmp_path)
+    load_published('someone/net', endpoint=endpoint)
+    assert asked == []
+
+
+def test_the_tool_measures_and_writes(trained, tmp_path):
+    command = [sys.executable, ROOT / 'tools/publish.py', *trained, tmp_path / 'net', '--test']
+    done = subprocess.run(
+        [*map(str, command), '--license', 'mit'], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    scores = json.loads((tmp_path / 'net/scores.json').read_text())
+    assert scores['dataset'] == 'Shapes (test)'
+    assert 0 < scores['values']['mIoU'] < 100
+    assert scores['command'] == f'python tools/test.py {trained[0]} {trained[1]}'
+    config = decode(json.loads((tmp_path / 'net/config.json').read_text()))
+    cfg = Config.fromfile(trained[0])
+    assert config['training']['test_dataloader']['dataset']['size'] == (64, 72)
+    assert config['model']['decode_head']['num_classes'] == cfg.model.decode_head.num_classes
+    state = load_published(tmp_path / 'net').model.state_dict()
+    saved = torch.load(trained[1], weights_only=True)['state_dict']
+    assert all(torch.equal(state[key], saved[key]) for key in saved)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['net']
+
+
+def test_errors_of_the_tool_are_one_line(tmp_path, trained):
+    command = [sys.executable, ROOT / 'tools/publish.py', trained[0], 'none.pth', tmp_path / 'net']
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith('error: the checkpoint none.pth')
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,85 @@
+"""Pages in a real browser: headless Chromium, without a driver.
+
+A script that works the page and notes what it shows is put into a copy of the page; what it noted
+is read from the document that Chromium prints.
+"""
+
+import html
+import json
+import os
+import re
+import shutil
+import subprocess
+
+#: Debian's name, and those of other systems.
+CHROMIUM = next(
+    filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None
+)
+
+WATCH = """<script>
+window.problems = [];
+window.addEventListener('error', (event) => problems.push(String(event.message)));
+document.addEventListener(
+  'securitypolicyviolation', (event) => problems.push('refused: ' + event.blockedURI));
+for (const level of ['error', 'warn']) console[level] = (...what) => problems.push(what.join(' '));
+</script>"""
+
+WORK = """<script>
+window.addEventListener('load', () => {
+  const move = (id, value) => {
+    const slider = document.getElementById(id);
+    slider.value = value;
+    slider.dispatchEvent(new Event('input', {bubbles: true}));
+  };
+  const read = (id) => document.getElementById(id).textContent;
+  let noted;
+  try { noted = (() => { %s })(); } catch (error) { problems.push(String(error)); }
+  const out = document.createElement('pre');
+  out.id = 'noted-by-the-test';
+  out.textContent = JSON.stringify({noted, problems});
+  document.body.append(out);
+});
+</script>"""
+
+
+def chromium(*arguments, home):
+    """Run Chromium on a page and return what it printed on both streams."""
+    done = subprocess.run(
+        [
+            *(
+                CHROMIUM,
+                '--headless=new',
+                '--no-sandbox',
+                '--disable-gpu',
+                '--disable-dev-shm-usage',
+            ),
+            *('--enable-logging=stderr', '--disable-background-networking', '--no-first-run'),
+            *(f'--user-data-dir={home}', *arguments),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        env={**os.environ, 'HOME': str(home)},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr
+
+
+def work_page(page, script, tmp_path):
+    """Open a page, run a script in it, and return what the script returned.
+
+    Args:
+        page: The page's HTML.
+        script: Body of a function; `move(id, value)` moves a slider, `read(id)` gives a text.
+        tmp_path: An empty folder.
+    """
+    path = tmp_path / 'worked.html'
+    watched = page.replace('<meta charset="utf-8">', '<meta charset="utf-8">' + WATCH, 1)
+    path.write_text(watched.replace('</body>', WORK % script + '</body>'), encoding='utf-8')
+    out, log = chromium('--dump-dom', path.as_uri(), home=tmp_path / 'home')
+    found = re.search(r'<pre id="noted-by-the-test">(.*?)</pre>', out, re.DOTALL)
+    assert found, out[-2000:] + log
+    result = json.loads(html.unescape(found[1]))
+    assert result['problems'] == []
+    assert 'CONSOLE' not in log, log
+    return result['noted']

@@ -1,0 +1,126 @@
+"""Write a folder to hand on: weights, config, connectivity, figures, scores, model card."""
+
+import argparse
+import json
+import shlex
+import tempfile
+from pathlib import Path
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file path, such as retrain.py')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('out', help='folder to write; it must not exist, or be empty')
+    scores = parser.add_mutually_exclusive_group()
+    scores.add_argument(
+        '--test', action='store_true', help='measure the scores on the test data set of the config'
+    )
+    scores.add_argument(
+        '--scores',
+        type=Path,
+        metavar='JSON',
+        help='scores of this checkpoint that tools/test.py wrote (WORK_DIR/TIME/TIME.json)',
+    )
+    parser.add_argument('--name', help="of the network (default: the folder's)")
+    parser.add_argument(
+        '--data-set', help='name of the test data set (default: its type and split in the config)'
+    )
+    parser.add_argument('--license', help='of the weights, such as apache-2.0')
+    parser.add_argument(
+        '--search-dir',
+        help='work directory of the search, for its figures (default: the folder of the config, if '
+        'the connectivity.json there is that of the network)',
+    )
+    parser.add_argument('--onnx', action='store_true', help='also write model.onnx')
+    parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='read a checkpoint that may run code while it is read',
+    )
+    return parser.parse_args(argv)
+
+
+def data_set(cfg):
+    """Type and split of the test data set, as text."""
+    dataset = cfg.test_dataloader.dataset
+    parts = [dataset.get('split'), dataset.get('ann_file')]
+    parts += list((dataset.get('data_prefix') or {}).values())
+    part = next((str(part) for part in parts if part), 'test')
+    return f'{dataset.type.removesuffix("Dataset")} ({part})'
+
+
+def measure(cfg, checkpoint):
+    """Scores on the test data set."""
+    from mmengine.runner import Runner
+
+    with tempfile.TemporaryDirectory() as work_dir:
+        cfg.work_dir, cfg.load_from, cfg.launcher = work_dir, checkpoint, 'none'
+        cfg.test_cfg = cfg.get('test_cfg') or dict(type='TestLoop')
+        # The runner wants all of what trains, or nothing.
+        for key in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'):
+            cfg[key] = None
+        for key in ('val_dataloader', 'val_cfg', 'val_evaluator'):
+            cfg[key] = None
+        cfg.custom_hooks = []
+        return Runner.from_cfg(cfg).test()
+
+
+def read_scores(path):
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f'{path}: is not a JSON file ({error})') from None
+
+
+def run(args):
+    import mmseg_sparsemask  # noqa: F401, I001
+    from mmengine.config import Config
+    from mmseg_sparsemask.deployment.predictor import load_model
+    from mmseg_sparsemask.deployment.publish import Scores, publish
+    from mmseg_sparsemask.engine.checks import check_checkpoint, check_data_roots
+
+    check_checkpoint(args.checkpoint)
+    model = load_model(args.config, args.checkpoint, trust=args.trust_checkpoint)
+    values = {}
+    if args.test:
+        cfg = Config.fromfile(args.config)
+        check_data_roots(cfg, ('test_dataloader',))
+        values = measure(cfg, args.checkpoint)
+    elif args.scores:
+        values = read_scores(args.scores)
+    values = {
+        key: round(float(value), 4) for key, value in values.items() if not key.endswith('time')
+    }
+    scores = Scores()
+    if values:
+        command = f'python tools/test.py {shlex.join([args.config, args.checkpoint])}'
+        scores = Scores(values, args.data_set or data_set(model.cfg), command)
+    size = model.cfg.model.get('data_preprocessor', {}).get('size') or (512, 512)
+    name = args.name or Path(args.out).resolve().name
+    files = publish(
+        model,
+        args.out,
+        name,
+        scores,
+        args.search_dir or Path(args.config).parent,
+        args.onnx,
+        (int(size[0]), int(size[-1])),
+        args.license,
+    )
+    print(f'written to {args.out}: {", ".join(path.name for path in files)}')
+    if not values:
+        print('no scores: measure them with --test, or give them with --scores')
+    print("load it with: mmseg_sparsemask.deployment.load_published('" + str(args.out) + "')")
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    try:
+        run(args)
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
+        raise SystemExit(f'error: {error}') from None
+
+
+if __name__ == '__main__':
+    main()
