@@ -14,16 +14,18 @@ from mmseg_sparsemask.compare.table import MISSING
 
 _INTRODUCTION = f"""# Leaderboard
 
-`tools/results.py page` writes this page from the files in `results/`, which have one row a run; nothing on it comes from
-elsewhere. `tools/run_table.py` trains and scores the runs of a table and adds their rows.
+`tools/results.py page` writes this page from the files in `results/`, which have one row a run;
+nothing on it comes from elsewhere. `tools/run_table.py` trains and scores the runs of a table and
+adds their rows.
 
-- mIoU is in percent: mean ± sample standard deviation over the seeds. Methods may be chosen by *val*; *test* was scored
-  once for each run.
+- mIoU is in percent: mean ± sample standard deviation over the seeds. Methods may be chosen by
+  *val*; *test* was scored once for each run.
 - *iterations* are those of the search and those of the training after it.
-- *parameters* and *multiply-adds* are the decoder's, for an image of the size that the table names; *ms* is the median time
-  of the whole network for one. Where a search found different decoders, they are means.
-- *against random* compares test scores with those of {CONTROL}: the relative difference of the means, and the p-value of
-  a two-sided rank test (Mann and Whitney).
+- *parameters* and *multiply-adds* are the decoder's, for one image of the size that the network
+  sees; *ms* is the median time of the whole network for such an image. Where searches found
+  different decoders, they are means.
+- *against random* compares test scores with those of {CONTROL}: the relative difference of the
+  means, and the p-value of a two-sided rank test (Mann and Whitney).
 """
 
 _PANELS: tuple[Panel, ...] = (
@@ -77,7 +79,7 @@ def _section(stem: str, results: Sequence[Result]) -> str:
             '',
             f'![mIoU on test against decoder parameters and time]({image})',
             '',
-            f'Every run, with config, options and log: [results/{stem}.csv](../results/{stem}.csv).',
+            f'[Every run](../results/{stem}.csv), with its config, options and log.',
             '',
         ]
     )
