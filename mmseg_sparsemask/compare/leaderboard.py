@@ -47,7 +47,7 @@ def draw_results(results: Sequence[Result]) -> Figure:
     return draw_comparison([group.row() for group in group_results(results)], _PANELS)
 
 
-def page(tables: Mapping[str, Sequence[Result]]) -> str:
+def page_text(tables: Mapping[str, Sequence[Result]]) -> str:
     """The page in Markdown.
 
     Args:
