@@ -53,6 +53,7 @@ class Runs:
         self.surroundings = surroundings()
 
     def tool(self, title, name, *arguments, work_dir, total=0, options=None):
+        """Run one of the tools beside this one with the table's number of threads."""
         from mmseg_sparsemask.compare.plan import as_arguments
         from mmseg_sparsemask.utils.commands import run_tool
 
@@ -67,6 +68,7 @@ class Runs:
         )
 
     def search_dir(self, name, seed):
+        """Work directory of a search."""
         return self.root / name / f'seed{seed}'
 
     def train(self, title, config, work_dir, iterations, options, about):
@@ -113,6 +115,7 @@ class Runs:
     def start_of(self, run):
         """Config, work directory and options of a run's training, from whatever it starts with."""
         from mmseg_sparsemask.compare.plan import USES
+        from mmseg_sparsemask.utils.commands import call_tool
 
         entry = run.entry
         options = {**entry.options, 'randomness.seed': run.seed}
@@ -125,20 +128,10 @@ class Runs:
         if not (own_dir / 'pruned.pth').is_file():
             checkpoint = found / Path((found / 'last_checkpoint').read_text().strip()).name
             title = f'{entry.method}, seed {run.seed}: permute'
-            self.prune(title, checkpoint, own_dir, run.seed)
+            seed = ('--permute-seed', str(run.seed), '--out-dir', own_dir)
+            own_dir.mkdir(parents=True, exist_ok=True)
+            call_tool(title, shown_path(TOOLS / 'prune.py'), checkpoint, *seed, env=self.env)
         return own_dir / USES[entry.use], own_dir / 'trained', options
-
-    def prune(self, title, checkpoint, out_dir, seed):
-        import shlex
-        import subprocess
-
-        out_dir.mkdir(parents=True, exist_ok=True)
-        command = [shown_path(TOOLS / 'prune.py'), str(checkpoint), '--permute-seed', str(seed)]
-        command += ['--out-dir', str(out_dir)]
-        print(f'\n== {title}\n$ python {shlex.join(command)}', flush=True)
-        done = subprocess.run([sys.executable, *command], env=self.env)
-        if done.returncode:
-            raise SystemExit(f'{title} failed (exit status {done.returncode})')
 
     def size_options(self, run):
         """Seed and parameters of a run's random decoder."""
@@ -300,12 +293,10 @@ def run_all(table, root, results, left, total):
 
 def add_row(work_dir, results, env):
     """Add a run's row in a process of its own, with the table's number of threads."""
-    import subprocess
+    from mmseg_sparsemask.utils.commands import call_tool
 
-    command = [shown_path(TOOLS / 'results.py'), 'add', str(work_dir), '--csv', str(results)]
-    done = subprocess.run([sys.executable, *command], env=env)
-    if done.returncode:
-        raise SystemExit(f'{work_dir}: its results could not be added')
+    tool = shown_path(TOOLS / 'results.py')
+    call_tool('results', tool, 'add', work_dir, '--csv', results, env=env)
 
 
 if __name__ == '__main__':

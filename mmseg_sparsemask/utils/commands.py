@@ -62,6 +62,30 @@ def run_tool(
     return seconds
 
 
+def call_tool(
+    title: str,
+    tool: str | os.PathLike[str],
+    *arguments: str | os.PathLike[str],
+    env: Mapping[str, str] | None = None,
+) -> None:
+    """Run a tool that takes no time worth following, with its own output.
+
+    Args:
+        title: Of the step.
+        tool: Path of the tool, as it is shown.
+        arguments: For the tool.
+        env: Environment of the tool; by default that of this process.
+
+    Raises:
+        SystemExit: When it fails.
+    """
+    command = [os.fspath(tool), *map(os.fspath, arguments)]
+    print(f'\n== {title}\n$ python {shlex.join(command)}', flush=True)
+    done = subprocess.run([sys.executable, *command], env=env)
+    if done.returncode:
+        raise SystemExit(f'{title} failed (exit status {done.returncode})')
+
+
 def _follow(process: subprocess.Popen[bytes], work_dir: Path, total: int, start: float) -> None:
     """Print the progress of a training until its process ends."""
     path: Path | None = None
