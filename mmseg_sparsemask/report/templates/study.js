@@ -11,20 +11,20 @@ function drawCell(branches) {
   const svg = byId('cell');
   const depth = [];
   branches.forEach(([source], i) => { depth[i] = source < 0 ? 1 : depth[source] + 1; });
-  const columns = Math.max(...depth) + 1, width = 150;
+  const columns = Math.max(...depth) + 1, width = 180;
   const height = 44 * branches.length + 20;
   svg.setAttribute('viewBox', `0 0 ${width * (columns + 1)} ${height}`);
   svg.setAttribute('width', width * (columns + 1));
   svg.replaceChildren();
-  const at = (i) => (i < 0 ? [60, height / 2] : [60 + width * depth[i], 30 + 44 * i]);
-  const [endX, endY] = [60 + width * columns, height / 2];
+  const at = (i) => (i < 0 ? [80, height / 2] : [80 + width * depth[i], 30 + 44 * i]);
+  const [endX, endY] = [80 + width * columns, height / 2];
   const arrow = (x1, y1, x2, y2, colour) => draw(svg, 'path', {d: `M${x1},${y1}C${x1 + 30},${y1} ${x2 - 30},${y2} ${x2},${y2}`, fill: 'none', stroke: colour, 'stroke-width': 1.5, class: 'arrow'});
   branches.forEach(([source], i) => {
-    arrow(at(source)[0] + 50, at(source)[1], at(i)[0] - 50, at(i)[1], 'var(--encoder)');
-    arrow(at(i)[0] + 50, at(i)[1], endX - 50, endY, 'var(--line)');
+    arrow(at(source)[0] + 66, at(source)[1], at(i)[0] - 66, at(i)[1], 'var(--encoder)');
+    arrow(at(i)[0] + 66, at(i)[1], endX - 66, endY, 'var(--line)');
   });
   const box = (x, y, text, colour) => {
-    draw(svg, 'rect', {x: x - 50, y: y - 14, width: 100, height: 28, rx: 5, fill: colour, class: 'node'});
+    draw(svg, 'rect', {x: x - 66, y: y - 14, width: 132, height: 28, rx: 5, fill: colour, class: 'node'});
     draw(svg, 'text', {x, y: y + 4, 'text-anchor': 'middle', class: 'on'}, text);
   };
   box(...at(-1), 'feature', 'var(--global)');
