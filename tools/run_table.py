@@ -73,11 +73,13 @@ class Runs:
 
     def train(self, title, config, work_dir, iterations, options, about):
         """Train unless that is done; return the checkpoint."""
+        from mmengine.config import Config
+
         from mmseg_sparsemask.compare.gather import RUN_FILE, log_of, read_run
         from mmseg_sparsemask.compare.plan import as_arguments, schedule_options
         from mmseg_sparsemask.utils.files import write_json
 
-        options = {**schedule_options(iterations), **options}
+        options = {**schedule_options(Config.fromfile(config), iterations), **options}
         wanted = {**about, 'config': str(config), 'options': as_arguments(options)}
         known = read_run(work_dir)
         for key, value in wanted.items():

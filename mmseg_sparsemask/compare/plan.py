@@ -226,14 +226,33 @@ def runs_of(table: Table, only: Sequence[str] = ()) -> list[Run]:
     ]
 
 
-def schedule_options(iterations: int) -> dict[str, Any]:
-    """What gives a config a number of iterations, and leaves the validation to the end."""
-    return {
+def schedule_options(config: Mapping[str, Any], iterations: int) -> dict[str, Any]:
+    """What gives a config a number of iterations, and leaves the validation to the end.
+
+    Args:
+        config: Its content; schedulers keep their shape.
+        iterations: Of the training.
+
+    Raises:
+        ValueError: The config counts epochs.
+    """
+    before = config.get('train_cfg', {}).get('max_iters')
+    if before is None:
+        raise ValueError(
+            'expected a config that counts iterations (train_cfg.max_iters), got '
+            f'{dict(config.get("train_cfg", {}))}'
+        )
+    options = {
         'train_cfg.max_iters': iterations,
         'train_cfg.val_interval': iterations + 1,
-        'param_scheduler.0.end': iterations,
         'default_hooks.checkpoint.interval': min(iterations, CHECKPOINT_INTERVAL),
     }
+    for place, scheduler in enumerate(config.get('param_scheduler') or []):
+        for key in ('begin', 'end'):
+            if scheduler.get(key):
+                scaled = round(scheduler[key] * iterations / before)
+                options[f'param_scheduler.{place}.{key}'] = scaled
+    return options
 
 
 def as_arguments(options: Mapping[str, Any]) -> list[str]:

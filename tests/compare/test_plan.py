@@ -6,6 +6,7 @@ import pytest
 import yaml
 from mmengine.config import Config
 
+from mmseg_sparsemask.compare.gather import parse_options
 from mmseg_sparsemask.compare.plan import (
     Run,
     as_arguments,
@@ -115,14 +116,19 @@ def test_unknown_entries_are_named(tmp_path):
 
 
 def test_options_are_read_back_as_they_were():
-    from mmseg_sparsemask.compare.gather import parse_options
-
-    options = {'a.b': 3, 'c': 'images/val', 'd': 0.05, 'e': [64, 64], **schedule_options(700)}
+    options = {'a.b': 3, 'c': 'images/val', 'd': 0.05, 'e': [64, 64]}
     assert parse_options(as_arguments(options)) == options
-    cfg = Config.fromfile('configs/sparsemask/fcn_efficientnet-lite0_camvid-160x208.py')
-    cfg.merge_from_dict(parse_options(as_arguments(schedule_options(1400))))
-    assert cfg.train_cfg.max_iters == cfg.param_scheduler[0].end == 1400
-    assert cfg.train_cfg.val_interval > 1400
+
+
+def test_schedules_keep_their_shape():
+    cfg = Config.fromfile('configs/sparsemask/fdn_mbv2_shapes.py')
+    options = schedule_options(cfg, 600)
+    cfg.merge_from_dict(parse_options(as_arguments(options)))
+    assert cfg.train_cfg.max_iters == 600 and cfg.train_cfg.val_interval > 600
+    ends = [(scheduler.begin, scheduler.end) for scheduler in cfg.param_scheduler]
+    assert ends == [(0, 60), (60, 600)]
+    with pytest.raises(ValueError, match='expected a config that counts iterations'):
+        schedule_options(Config.fromfile('configs/sparsemask/unet_mbv2_voc.py'), 600)
 
 
 @pytest.mark.parametrize('path', TABLES, ids=lambda path: path.stem)
