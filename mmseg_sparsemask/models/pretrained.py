@@ -68,7 +68,7 @@ def read_efficientnet_lite0(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ImportError: timm is not installed.
+        ImportError: The library timm is not installed.
         ValueError: The file is damaged, or holds another architecture.
     """
     require_extra('timm', 'pretrained')
