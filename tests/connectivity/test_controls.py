@@ -25,24 +25,22 @@ def costs_of(strides, kind='parameters', size=(512, 512)):
     return getattr(counted, kind)
 
 
-@settings(max_examples=30)
-@given(stride_lists(min_levels=2), st.integers(0, 2**32), st.floats(0.1, 0.9))
-@pytest.mark.parametrize('kind', ['parameters', 'multiply_adds'])
-def test_a_random_decoder_is_reachable_and_within_the_tolerance(kind, strides, seed, share):
-    costs = costs_of(strides, kind)
+@settings(max_examples=20)
+@given(
+    stride_lists(min_levels=4, distinct=True, monotone=True),
+    st.integers(0, 2**32),
+    st.floats(0.2, 0.8),
+)
+def test_a_random_decoder_is_reachable_and_within_the_tolerance(strides, seed, share):
+    costs = costs_of(strides)
     full = frozenset(preset('fdn', strides))
     low, high = cheapest_cost(full, costs), costs.total(full)
     target = low + share * (high - low)
-    try:
-        drawn = random_decoder(strides, costs, kind, target, seed)
-    except ValueError as error:
-        # With few levels there may be no decoder of this size at all.
-        assert 'draws was within 5%' in str(error) and len(strides) < 4
-        return
-    assert drawn.strides == tuple(strides)
+    drawn = random_decoder(strides, costs, 'parameters', target, seed)
+    assert drawn.strides == strides
     assert drop_unreachable(drawn) == frozenset(drawn)
     assert abs(costs.total(drawn) - target) <= TOLERANCE * target
-    assert drawn == random_decoder(strides, costs, kind, target, seed)
+    assert drawn == random_decoder(strides, costs, 'parameters', target, seed)
 
 
 def test_seeds_give_different_decoders_of_the_published_size():
@@ -60,8 +58,9 @@ def test_seeds_give_different_decoders_of_the_published_size():
 def test_draws_follow_the_definition(monkeypatch):
     """Every decoder of two levels comes up, also the full one and single connections."""
     costs = costs_of((4, 8))
-    monkeypatch.setattr(tested, 'TOLERANCE', 100.0)
-    drawn = {random_decoder((4, 8), costs, 'parameters', 50, seed) for seed in range(400)}
+    # Whatever a decoder costs, it is near enough.
+    monkeypatch.setattr(tested, 'TOLERANCE', 0.99)
+    drawn = {random_decoder((4, 8), costs, 'parameters', 410, seed) for seed in range(400)}
     # D1 takes some of E1, E2, G; and, where D2 is there, D2 and two of its own inputs or more.
     without = 2**3 - 1
     with_stage = 2**3 * (2**2 - 1)
@@ -99,13 +98,13 @@ def test_settings_without_a_head():
 
 
 def test_a_size_that_no_draw_has(monkeypatch):
-    # One level: E1, G or both feed D1, and nothing lies between.
+    # One level: E1, G or both feed D1, which costs 75, 75 or 107.
     costs = costs_of((4,))
-    sizes = sorted(costs.total({Connection(s, 'D1') for s in sources}) for sources in ('E', 'G'))
+    single = costs.total([Connection('G', 'D1')])
+    assert (single, costs.total(preset('fdn', (4,)))) == (75, 107)
     monkeypatch.setattr(tested, 'MAX_DRAWS', 100)
-    between = (costs.total(preset('fdn', (4,))) + sizes[0]) / 2
-    with pytest.raises(ValueError, match=r'none of 100 draws .*nearest.*cost \d+ param.* to \d+'):
-        random_decoder((4,), costs, 'parameters', between, 0)
+    with pytest.raises(ValueError, match=r'none of 100 draws .* cost 75 param.* to 107 param'):
+        random_decoder((4,), costs, 'parameters', 91, 0)
 
 
 @settings(max_examples=30)
