@@ -2,5 +2,5 @@
 # sets them: connectivity.seed, connectivity.parameters.
 _base_ = './sparsemask_efficientnet-lite0_camvid-160x208.py'
 model = dict(
-    decode_head=dict(connectivity=dict(source='random', seed=0, parameters=168779)),
+    decode_head=dict(connectivity=dict(_delete_=True, source='random', seed=0, parameters=168779)),
 )

@@ -250,7 +250,7 @@ def schedule_options(config: Mapping[str, Any], iterations: int) -> dict[str, An
     for place, scheduler in enumerate(config.get('param_scheduler') or []):
         for key in ('begin', 'end'):
             if scheduler.get(key):
-                scaled = round(scheduler[key] * iterations / before)
+                scaled = max(1, round(scheduler[key] * iterations / before))
                 options[f'param_scheduler.{place}.{key}'] = scaled
     return options
 
