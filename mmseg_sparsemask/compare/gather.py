@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from mmengine.config import Config, DictAction
 
-import mmseg_sparsemask
 from mmseg_sparsemask.compare.collect import Method, build_segmentor, fill_sizes, find_score
 from mmseg_sparsemask.compare.measure import machine, measure
 from mmseg_sparsemask.compare.results import NONE, Result, to_result
@@ -41,7 +40,7 @@ def surroundings() -> dict[str, str]:
 
 def commit() -> str:
     """This repository's commit, with ``+`` where files differ from it; ``unknown`` without git."""
-    root = Path(mmseg_sparsemask.__file__).parents[1]
+    root = Path(__file__).parents[2]
 
     def git(*arguments: str) -> str:
         done = subprocess.run(

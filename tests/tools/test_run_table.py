@@ -157,5 +157,5 @@ def test_a_work_directory_of_another_kind_has_no_row(tmp_path):
     assert 'expected a run.json' in done.stderr and 'tools/run_table.py' in done.stderr
     (tmp_path / 'run.json').write_text(json.dumps({'method': 'U-Net'}))
     done = subprocess.run(tool, env=env, capture_output=True, text=True)
-    assert done.returncode != 0 and "run.json lacks 'training'" in done.stderr
+    assert done.returncode != 0 and "run.json lacks 'image_size'" in done.stderr
     assert not (tmp_path / 'x.csv').exists()
