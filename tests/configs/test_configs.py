@@ -123,6 +123,9 @@ def test_names_what_is_registered(name):
             assert DATASETS.get(dataset['type']) is not None, dataset['type']
             for transform in dataset.get('pipeline') or []:
                 assert TRANSFORMS.get(transform['type']) is not None, transform['type']
+    # MMEngine starts no training with one of these alone.
+    validation = [cfg.get(f'val_{part}') for part in ('cfg', 'dataloader', 'evaluator')]
+    assert all(validation) or not any(validation), 'validation is set up in part'
     for hook in cfg.get('custom_hooks', []):
         built = HOOKS.build(hook)
         retrain = getattr(built, 'retrain_config', None)
