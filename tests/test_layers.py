@@ -39,7 +39,10 @@ PURE = [
     ),
     *sorted((ROOT / PACKAGE / 'connectivity').glob('*.py')),
     *sorted((ROOT / PACKAGE / 'report').glob('*.py')),
-    *(ROOT / PACKAGE / 'compare' / f'{name}.py' for name in ('__init__', 'draw', 'table')),
+    *(
+        ROOT / PACKAGE / 'compare' / f'{name}.py'
+        for name in ('__init__', 'draw', 'leaderboard', 'plan', 'results', 'table')
+    ),
     *(
         ROOT / PACKAGE / 'dpc' / f'{name}.py'
         for name in ('cell', 'cost', 'draw', 'presets', 'space')

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import mmseg_sparsemask  # noqa: F401
 from mmseg_sparsemask.connectivity.prune import DEFAULT_THRESHOLD
+from mmseg_sparsemask.engine.controls import permuted_supernet
 from mmseg_sparsemask.engine.inheritance import largest_difference, write_pruned
 from mmseg_sparsemask.engine.pruning import (
     inheritance_table,
@@ -36,6 +37,13 @@ def parse_args():
         action=argparse.BooleanOptionalAction,
         help='merge stages with equal inputs and drop subsumed ones (default: as in the search)',
     )
+    parser.add_argument(
+        '--permute-seed',
+        type=int,
+        metavar='N',
+        help='put the weights in random places first, as a control: as many connections are left, '
+        'with as many parameters within 5 %%; needs --out-dir',
+    )
     parser.add_argument('--out-dir', help="where to write (default: the checkpoint's folder)")
     parser.add_argument(
         '--retrain-config', help='config that retrain.py inherits (default: as in the search)'
@@ -53,7 +61,10 @@ def parse_args():
         action='store_true',
         help='read a checkpoint that may run code while it is read',
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.permute_seed is not None and args.out_dir is None:
+        parser.error('--permute-seed: name a folder with --out-dir, beside the search itself')
+    return args
 
 
 def main():
@@ -77,14 +88,18 @@ def main():
             'checkpoint': os.path.basename(args.checkpoint),
             'iteration': search.meta.get('iter', 0),
         }
-        connectivity = prune_supernet(search.head, threshold, merge, meta)
-        difference = largest_difference(search.head, pruned_head(search.head, connectivity))
-        files = write_results(search.head, connectivity, out_dir, search.history)
+        head, history = search.head, search.history
+        connectivity = prune_supernet(head, threshold, merge, meta)
+        if args.permute_seed is not None:
+            head, connectivity = permuted_supernet(head, connectivity, args.permute_seed)
+            history = None
+        difference = largest_difference(head, pruned_head(head, connectivity))
+        files = write_results(head, connectivity, out_dir, history)
         files += write_configs(connectivity, out_dir, retrain_config, finetune_config)
         files.append(Path(out_dir) / 'pruned.pth')
         dataset_meta = search.meta.get('dataset_meta')
         meta = {**meta, 'dataset_meta': dataset_meta, 'largest_difference': difference}
-        write_pruned(files[-1], search.state, search.head, connectivity, meta)
+        write_pruned(files[-1], search.state, head, connectivity, meta)
         files += write_search_report(
             search.head,
             connectivity,
@@ -98,12 +113,12 @@ def main():
         )
     except (OSError, ValueError) as error:
         raise SystemExit(f'error: {error}') from error
-    print(summary_table(search.head, connectivity))
+    print(summary_table(head, connectivity))
     print(
         f'largest dropped weight {status.largest_dropped:.2g}, '
         f'smallest kept {status.smallest_kept:.2g}'
     )
-    print(inheritance_table(search.head, connectivity, difference))
+    print(inheritance_table(head, connectivity, difference))
     print(next_steps(out_dir, files))
 
 

@@ -7,9 +7,6 @@ data needs nothing but another config.
 import argparse
 import json
 import os
-import shlex
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -59,110 +56,25 @@ def shown_path(path):
     return str(path) if relative.startswith(os.pardir) else relative
 
 
-def new_records(path, offset):
-    """Records that a run has added to its scalars.json since `offset`, and where it ends now."""
-    with path.open('rb') as file:
-        file.seek(offset)
-        lines = file.read().split(b'\n')
-    # The last piece is a line that is still being written, or nothing.
-    done = lines[:-1]
-    return [json.loads(line) for line in done], offset + sum(len(line) + 1 for line in done)
-
-
-def shown(record, total):
-    """What a user wants to see of a record of scalars.json; None for other records."""
-    if 'loss' not in record:
-        return None
-    left = (total - record['step']) * record['time']
-    text = (
-        f'iteration {record["step"]:{len(str(total))}}/{total}  eta {clock(left)}  '
-        f'loss {record["loss"]:.3f}'
-    )
-    if 'connections' in record:
-        text += (
-            f'  if pruned now {record["connections"]:.0f} connections '
-            f'(dropped <= {record["largest_dropped"]:.2g}, '
-            f'kept >= {record.get("smallest_kept", 0):.2g})'
-        )
-    return text
-
-
-def follow(process, work_dir, total, start):
-    """Print the progress of a training until its process ends."""
-    path, offset = None, 0
-    while True:
-        running = process.poll() is None
-        if path is None:
-            files = work_dir.glob('*/vis_data/scalars.json')
-            path = next((file for file in files if file.stat().st_mtime >= start), None)
-        if path is not None:
-            records, offset = new_records(path, offset)
-            for line in filter(None, (shown(record, total) for record in records)):
-                print(f'   {line}', flush=True)
-        if not running:
-            return
-        time.sleep(0.5)
-
-
-def run(title, tool, *arguments, work_dir, total=0, options=()):
-    """Run a tool of this folder, show its progress, return the seconds it took.
-
-    Args:
-        title: Of the step.
-        tool: Name of the file.
-        arguments: For the tool.
-        work_dir: Where the run writes its scalars, and this tool the run's output.
-        total: Iterations of a training; 0 shows no progress.
-        options: For the tool's ``--cfg-options``.
-
-    Raises:
-        SystemExit: When it fails, with the end of its output.
-    """
-    arguments = [shown_path(ROOT / 'tools' / tool), *map(str, arguments)]
-    arguments += ['--work-dir', str(work_dir)]
-    arguments += ['--cfg-options', *options] if options else []
-    print(f'\n== {title}\n$ python {shlex.join(arguments)}', flush=True)
-    work_dir.mkdir(parents=True, exist_ok=True)
-    begun, start = time.perf_counter(), time.time()
-    log = work_dir / 'output.log'
-    with log.open('w') as output:
-        process = subprocess.Popen(
-            [sys.executable, '-u', *arguments], stdout=output, stderr=subprocess.STDOUT
-        )
-        try:
-            if total:
-                follow(process, work_dir, total, start)
-            process.wait()
-        except BaseException:
-            process.terminate()
-            raise
-    if process.returncode:
-        tail = '\n'.join(log.read_text(errors='replace').splitlines()[-30:])
-        raise SystemExit(f'{tail}\n{title} failed (exit status {process.returncode})')
-    seconds = time.perf_counter() - begun
-    print(f'   done in {clock(seconds)}', flush=True)
-    return seconds
-
-
-def clock(seconds):
-    """Minutes and seconds, ``3:07``."""
-    return f'{int(seconds + 0.5) // 60}:{int(seconds + 0.5) % 60:02}'
-
-
 def train(name, config, work_dir, options):
     """Train a config; return its last checkpoint and the seconds it took."""
+    from mmseg_sparsemask.utils.commands import run_tool
+
     total = loaded(config, options).train_cfg.max_iters
-    seconds = run(
-        f'{name}: train', 'train.py', config, work_dir=work_dir, total=total, options=options
+    tool = shown_path(ROOT / 'tools/train.py')
+    seconds = run_tool(
+        f'{name}: train', tool, config, work_dir=work_dir, total=total, options=options
     )
     return Path((work_dir / 'last_checkpoint').read_text().strip()), seconds
 
 
 def test(name, config, checkpoint, work_dir, options):
     """Test a checkpoint and save its predictions; return the mIoU in percent."""
-    run(
+    from mmseg_sparsemask.utils.commands import run_tool
+
+    run_tool(
         f'{name}: test',
-        'test.py',
+        shown_path(ROOT / 'tools/test.py'),
         config,
         shown_path(checkpoint),
         *('--out', work_dir / 'predictions'),
@@ -244,6 +156,7 @@ def sizes(config, options):
 def main(argv=None):
     args = parse_args(argv)
     start = time.perf_counter()
+    from mmseg_sparsemask.utils.commands import clock
     from mmseg_sparsemask.utils.files import check_work_dir
 
     work_dir, options = Path(args.work_dir), args.cfg_options

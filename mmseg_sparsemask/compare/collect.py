@@ -106,8 +106,8 @@ def _method(
     row: Row, cfg: Config, work_dirs: Sequence[Path], image_size: tuple[int, int]
 ) -> Method:
     try:
-        model = _build(cfg)
-        _count(model, row, image_size)
+        model = build_segmentor(cfg)
+        fill_sizes(model, row, image_size)
     except Exception as error:  # noqa: BLE001
         row.notes.append(f'cannot be built: {one_line(error)}')
         return Method(row)
@@ -125,7 +125,8 @@ def _work_dirs(cfg: Config, config: Path, roots: Sequence[str | Path]) -> list[P
     return [Path(root) / config.stem for root in roots]
 
 
-def _build(cfg: Config) -> nn.Module:
+def build_segmentor(cfg: Config) -> nn.Module:
+    """The model of a config in evaluation mode, without what needs several processes."""
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     # Syncing batch statistics needs a process group and has no part in the size.
     built = revert_sync_batchnorm(MODELS.build(cfg.model))
@@ -134,7 +135,14 @@ def _build(cfg: Config) -> nn.Module:
     return built
 
 
-def _count(model: nn.Module, row: Row, image_size: tuple[int, int]) -> None:
+def fill_sizes(model: nn.Module, row: Row, image_size: tuple[int, int]) -> None:
+    """Fill in a row's connections, parameters and multiply-adds.
+
+    Args:
+        model: An ``EncoderDecoder``.
+        row: What cannot be counted is said in its notes.
+        image_size: (height, width) in pixels, for the multiply-adds.
+    """
     head = model.decode_head
     weights = head.connections.parameters() if isinstance(head, FDNHead) else ()
     encoder = [model.backbone, *([model.neck] if model.with_neck else [])]

@@ -10,8 +10,11 @@ from matplotlib.figure import Figure
 from mmseg_sparsemask.compare.table import Row
 from mmseg_sparsemask.utils.figures import new_figure
 
-#: Title of each panel and the value on its x axis.
-PANELS: tuple[tuple[str, Callable[[Row], float | None]], ...] = (
+#: Title of a panel, and the value on its x axis.
+Panel = tuple[str, Callable[[Row], float | None]]
+
+#: What a table shows by default.
+PANELS: tuple[Panel, ...] = (
     ('parameters (M)', lambda row: None if row.parameters is None else row.parameters / 1e6),
     (
         'multiply-adds (G)',
@@ -24,16 +27,20 @@ PANELS: tuple[tuple[str, Callable[[Row], float | None]], ...] = (
 MARKERS = 'osD^vP*X'
 
 
-def draw_comparison(rows: Sequence[Row]) -> Figure:
-    """Plot mIoU against parameters, multiply-adds and FPS; a bar shows the spread of several runs.
+def draw_comparison(rows: Sequence[Row], panels: Sequence[Panel] = PANELS) -> Figure:
+    """Plot mIoU against what a method costs; a bar shows the spread of several runs.
 
     A panel shows the rows for which both values are known, and says so when there are none. A
     method has the same colour and marker in all of them.
+
+    Args:
+        rows: The methods.
+        panels: What is on the x axes.
     """
-    figure = new_figure(4.0 * len(PANELS), 4.2)
+    figure = new_figure(max(8.0, 4.0 * len(panels)), 4.2)
     drawn: dict[str, Any] = {}
-    for place, (label, value) in enumerate(PANELS, 1):
-        axes = figure.add_subplot(1, len(PANELS), place)
+    for place, (label, value) in enumerate(panels, 1):
+        axes = figure.add_subplot(1, len(panels), place)
         axes.set_xlabel(label)
         axes.set_ylabel('mIoU (%)')
         axes.grid(alpha=0.3)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import re
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -84,13 +87,23 @@ def _time(model: nn.Module, image: Tensor) -> tuple[float, int | None]:
     return seconds, torch.cuda.max_memory_allocated() - others if cuda else None
 
 
+def machine(device: str) -> str:
+    """What a device is: the name of a GPU, or processor and number of its cores."""
+    if device.startswith('cuda'):
+        return torch.cuda.get_device_name(device)
+    name = platform.processor() or platform.machine()
+    info = Path('/proc/cpuinfo')
+    if info.is_file():
+        named = re.search(r'^model name\s*:\s*(.+)$', info.read_text(), re.MULTILINE)
+        name = named[1].strip() if named else name
+    return f'{name}, {os.cpu_count()} cores'
+
+
 def conditions(image_size: tuple[int, int], device: str) -> str:
     """What the measured figures hold for, in a line."""
-    if device.startswith('cuda'):
-        where = torch.cuda.get_device_name(device)
-    else:
-        processor = platform.processor() or platform.machine()
-        where = f'CPU {processor}, {torch.get_num_threads()} threads'
+    where = machine(device)
+    if not device.startswith('cuda'):
+        where = f'CPU {where}, {torch.get_num_threads()} threads'
     return (
         f'One {image_size[0]}x{image_size[1]} image at a time, float32, {where}, '
         f'Python {platform.python_version()}, torch {torch.__version__}.'

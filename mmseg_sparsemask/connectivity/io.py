@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmseg_sparsemask.connectivity.controls import DecoderSize, from_settings
 from mmseg_sparsemask.connectivity.graph import (
     GLOBAL,
     Connection,
@@ -141,7 +142,11 @@ def load(path: str | os.PathLike[str]) -> Connectivity:
     return from_dict(data, str(path))
 
 
-def resolve(spec: ConnectivityLike, strides: Sequence[int] | None = None) -> Connectivity:
+def resolve(
+    spec: ConnectivityLike,
+    strides: Sequence[int] | None = None,
+    size: DecoderSize | None = None,
+) -> Connectivity:
     """Whatever a config may say of a connectivity, as a Connectivity.
 
     Args:
@@ -151,13 +156,17 @@ def resolve(spec: ConnectivityLike, strides: Sequence[int] | None = None) -> Con
             * the path of a connectivity.json (in a config: ``'{{ fileDirname }}/x.json'``, so that
               it is relative to the config);
             * the content of such a file, inline;
-            * ``dict(source=<any of these>, strides=[...])``: transferred to those strides.
+            * ``dict(source=<any of these>, strides=[...])``: transferred to those strides;
+            * ``dict(source='random', seed=..., parameters=...)``: see `controls.from_settings`.
         strides: Strides of the features it will meet, if known.
+        size: Channels and classes of the head it is for, if known; a random decoder needs them.
 
     Raises:
         ValueError: None of these; or its strides differ from `strides`.
     """
-    if isinstance(spec, Mapping) and 'source' in spec:
+    if isinstance(spec, Mapping) and spec.get('source') == 'random':
+        connectivity = from_settings(spec, strides, size)
+    elif isinstance(spec, Mapping) and 'source' in spec:
         unknown = sorted(set(spec) - {'source', 'strides'})
         if unknown or 'strides' not in spec:
             raise ValueError(

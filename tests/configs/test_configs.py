@@ -37,10 +37,13 @@ def test_the_methods_of_table_1_are_complete():
     """A new baseline of Table 1 is a preset, a config for each data set, and a name here."""
     methods = ['fcn', 'deeplabv3', 'unet', 'sparseacn', 'full', 'l1', 'maskconnect', 'fdn']
     found = parts('sparsemask')
-    for data in ('voc', 'camvid', 'camvid-96x128', 'shapes'):
-        missing = [method for method in methods if (method, 'mbv2', data) not in found]
-        assert not missing, f'{data}: no config of {missing}'
-    known = {*methods, 'sparsemask', 'fdn-budget'}
+    for backbone, data in [
+        *(('mbv2', name) for name in ('voc', 'camvid', 'camvid-96x128', 'shapes')),
+        ('efficientnet-lite0', 'camvid-160x208'),
+    ]:
+        missing = [method for method in methods if (method, backbone, data) not in found]
+        assert not missing, f'{backbone}, {data}: no config of {missing}'
+    known = {*methods, 'sparsemask', 'fdn-budget', 'random'}
     assert {method for method, *_ in found} == known, 'name the new method here'
 
 
@@ -120,6 +123,9 @@ def test_names_what_is_registered(name):
             assert DATASETS.get(dataset['type']) is not None, dataset['type']
             for transform in dataset.get('pipeline') or []:
                 assert TRANSFORMS.get(transform['type']) is not None, transform['type']
+    # MMEngine starts no training with one of these alone.
+    validation = [cfg.get(f'val_{part}') for part in ('cfg', 'dataloader', 'evaluator')]
+    assert all(validation) or not any(validation), 'validation is set up in part'
     for hook in cfg.get('custom_hooks', []):
         built = HOOKS.build(hook)
         retrain = getattr(built, 'retrain_config', None)

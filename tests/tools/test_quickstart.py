@@ -105,32 +105,6 @@ def test_a_failing_step_ends_it_with_the_reason(tmp_path):
     assert done.stdout.count('$ python') == 1
 
 
-def test_progress_is_read_from_what_the_run_writes(quickstart, tmp_path):
-    path = tmp_path / 'scalars.json'
-    first = {'loss': 3.0434, 'time': 0.25, 'step': 50, 'decode.loss_ce': 1.8}
-    checked = {**first, 'step': 75, 'connections': 21.0, 'largest_dropped': 0.00042}
-    checked['smallest_kept'] = 0.31
-    path.write_text(f'{json.dumps(first)}\n{json.dumps(checked)[:20]}')
-    records, offset = quickstart.new_records(path, 0)
-    assert records == [first]
-    path.write_text(
-        f'{json.dumps(first)}\n{json.dumps(checked)}\n{json.dumps({"mIoU": 50.0, "step": 75})}\n'
-    )
-    more, end = quickstart.new_records(path, offset)
-    assert end == path.stat().st_size and quickstart.new_records(path, end) == ([], end)
-    assert [quickstart.shown(record, 350) for record in [*records, *more]] == [
-        'iteration  50/350  eta 1:15  loss 3.043',
-        'iteration  75/350  eta 1:09  loss 3.043  if pruned now 21 connections '
-        '(dropped <= 0.00042, kept >= 0.31)',
-        None,
-    ]
-
-
-@pytest.mark.parametrize(('seconds', 'shown'), [(0.4, '0:00'), (59.6, '1:00'), (187, '3:07')])
-def test_clock(quickstart, seconds, shown):
-    assert quickstart.clock(seconds) == shown
-
-
 def test_sample_has_image_label_and_prediction_side_by_side(quickstart, tmp_path):
     config = ROOT / 'configs/sparsemask/fcn_mbv2_shapes.py'
     options = ['test_dataloader.dataset.size=(64,96)', 'test_dataloader.dataset.length=1']

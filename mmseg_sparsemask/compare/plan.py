@@ -1,0 +1,260 @@
+"""What a table of runs asks for: searches, trainings, and what each of them starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+#: What of a search a row can train, and the config that the search leaves for it.
+USES = {'finetune': 'finetune.py', 'retrain': 'retrain.py', 'pruned': 'finetune.py'}
+
+#: Iterations between checkpoints, so that a run that is stopped loses little.
+CHECKPOINT_INTERVAL = 100
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search that rows start from.
+
+    Attributes:
+        config: Its config, with a `PruneHook` that names a retrain config.
+        iterations: Of the search.
+        options: What overrides the config, by dotted key.
+    """
+
+    config: str
+    iterations: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A method of a table, with all its seeds.
+
+    Attributes:
+        name: Of its folder.
+        method: As the page names it.
+        training: How it is trained, as the page says it.
+        seeds: One run for each.
+        iterations: Of the training; 0 takes what the search left.
+        config: Of the training; none if it is the search that leaves it.
+        search: Name of the search that it starts from.
+        use: What of the search it trains: a key of `USES`.
+        permuted: The search's weights are put in random places first, with the entry's seed; the
+            search itself has the first seed of the table's searches.
+        size_of: Name of a search. The entry's random decoder, with the entry's seed, gets the
+            parameters of what that search found.
+        options: What overrides the config, by dotted key.
+    """
+
+    name: str
+    method: str
+    training: str
+    seeds: tuple[int, ...]
+    iterations: int
+    config: str | None = None
+    search: str | None = None
+    use: str | None = None
+    permuted: bool = False
+    size_of: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A comparison whose runs share data, machine and number of threads.
+
+    Attributes:
+        name: Stem of its file; its results go to a CSV file of the same name beside it.
+        data: Data set, and sizes of images and crops, for the page.
+        encoder: Encoder, and the weights it starts from, for the page.
+        image_size: (height, width) of what the network sees, for multiply-adds and time.
+        threads: Of every run.
+        val_options: What makes tools/test.py score the validation images.
+        searches: By name.
+        entries: In the order in which they run.
+    """
+
+    name: str
+    data: str
+    encoder: str
+    image_size: tuple[int, int]
+    threads: int
+    val_options: Mapping[str, Any]
+    searches: Mapping[str, Search]
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row of results: an entry with one of its seeds."""
+
+    entry: Entry
+    seed: int
+
+    @property
+    def search_seed(self) -> int:
+        """Seed of the search that the run starts from."""
+        return 0 if self.entry.permuted or self.entry.size_of else self.seed
+
+    @property
+    def search(self) -> str | None:
+        """Name of the search that has to be there first."""
+        return self.entry.search or self.entry.size_of
+
+
+def read_table(path: str | Path) -> Table:
+    """A table from its YAML file.
+
+    Raises:
+        ValueError: Not such a file; a key is unknown or missing; a config does not exist; an entry
+            starts from a search that is not there.
+    """
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding='utf-8'))
+    except OSError as error:
+        raise ValueError(f'{path}: cannot be read ({error.strerror})') from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f'{path}: not a YAML file ({error})') from None
+    try:
+        return _to_table(path.stem, content)
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from None
+
+
+def _to_table(name: str, content: Any) -> Table:
+    settings = _settings(Table, content, 'the table', given={'name': name})
+    size = settings['image_size']
+    if not isinstance(size, list) or len(size) != 2 or not all(_is_count(side) for side in size):
+        raise ValueError(f'image_size: expected [height, width] in pixels, got {size!r}')
+    if not _is_count(settings['threads']):
+        raise ValueError(f'threads: expected at least 1, got {settings["threads"]!r}')
+    searches = {
+        key: Search(**_settings(Search, value, f'search {key}'))
+        for key, value in (settings['searches'] or {}).items()
+    }
+    entries = tuple(
+        _to_entry(value, place, searches) for place, value in enumerate(settings['entries'], 1)
+    )
+    names = [entry.name for entry in entries] + list(searches)
+    if len(set(names)) < len(names):
+        raise ValueError(f'expected a name of its own for each entry and search, got {names}')
+    for key, search in searches.items():
+        _check_run(f'search {key}', search.config, search.iterations, least=1)
+    values = {**settings, 'image_size': tuple(size), 'searches': searches, 'entries': entries}
+    return Table(**values)
+
+
+def _to_entry(value: Any, place: int, searches: Mapping[str, Search]) -> Entry:
+    settings = _settings(Entry, value, f'entry {place}')
+    where = f'entry {settings["name"]}'
+    seeds = settings['seeds']
+    if not isinstance(seeds, list) or not seeds or len(set(seeds)) < len(seeds):
+        raise ValueError(f'{where}: seeds: expected a list of different numbers, got {seeds!r}')
+    entry = Entry(**{**settings, 'seeds': tuple(seeds)})
+    if (entry.config is None) == (entry.search is None):
+        raise ValueError(f'{where}: expected either a config or a search, got both or none')
+    for name in filter(None, (entry.search, entry.size_of)):
+        if name not in searches:
+            raise ValueError(f'{where}: no search {name!r}; there are {", ".join(searches)}')
+    if entry.search is not None and entry.use not in USES:
+        raise ValueError(f'{where}: use: expected one of {", ".join(USES)}, got {entry.use!r}')
+    if entry.search is None and (entry.use or entry.permuted):
+        raise ValueError(f'{where}: use and permuted are about a search; name one')
+    least = 0 if entry.use == 'pruned' else 1
+    _check_run(where, entry.config, entry.iterations, least)
+    if entry.use == 'pruned' and entry.iterations:
+        raise ValueError(f'{where}: use: pruned trains nothing; expected iterations: 0')
+    return entry
+
+
+def _check_run(where: str, config: str | None, iterations: Any, least: int) -> None:
+    if config is not None and not Path(config).is_file():
+        raise ValueError(f'{where}: the config {config} does not exist; name it from the root')
+    if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < least:
+        raise ValueError(f'{where}: iterations: expected at least {least}, got {iterations!r}')
+
+
+def _settings(
+    kind: Any, value: Any, where: str, given: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Keywords of a class from a mapping, none unknown and none missing."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f'{where}: expected a mapping, got {value!r}')
+    known = {item.name: item for item in fields(kind) if item.name not in (given or {})}
+    unknown = sorted(map(str, set(value) - set(known)))
+    missing = [
+        name
+        for name, item in known.items()
+        if name not in value and item.default is MISSING and item.default_factory is MISSING
+    ]
+    if unknown or missing:
+        raise ValueError(
+            f'{where}: unknown keys {unknown}, missing keys {missing}; expected {", ".join(known)}'
+        )
+    return {**value, **(given or {})}
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def runs_of(table: Table, only: Sequence[str] = ()) -> list[Run]:
+    """The runs of a table, an entry after another.
+
+    Args:
+        table: The table.
+        only: Names of entries; all of them by default.
+
+    Raises:
+        ValueError: No entry has such a name.
+    """
+    names = [entry.name for entry in table.entries]
+    unknown = sorted(set(only) - set(names))
+    if unknown:
+        raise ValueError(f'no entries {unknown}; there are {", ".join(names)}')
+    return [
+        Run(entry, seed)
+        for entry in table.entries
+        if not only or entry.name in only
+        for seed in entry.seeds
+    ]
+
+
+def schedule_options(config: Mapping[str, Any], iterations: int) -> dict[str, Any]:
+    """What gives a config a number of iterations, and leaves the validation to the end.
+
+    Args:
+        config: Its content; schedulers keep their shape.
+        iterations: Of the training.
+
+    Raises:
+        ValueError: The config counts epochs.
+    """
+    before = config.get('train_cfg', {}).get('max_iters')
+    if before is None:
+        raise ValueError(
+            'expected a config that counts iterations (train_cfg.max_iters), got '
+            f'{dict(config.get("train_cfg", {}))}'
+        )
+    options = {
+        'train_cfg.max_iters': iterations,
+        'train_cfg.val_interval': iterations + 1,
+        'default_hooks.checkpoint.interval': min(iterations, CHECKPOINT_INTERVAL),
+    }
+    for place, scheduler in enumerate(config.get('param_scheduler') or []):
+        for key in ('begin', 'end'):
+            if scheduler.get(key):
+                scaled = max(1, round(scheduler[key] * iterations / before))
+                options[f'param_scheduler.{place}.{key}'] = scaled
+    return options
+
+
+def as_arguments(options: Mapping[str, Any]) -> list[str]:
+    """Options as ``--cfg-options`` reads them: ``key=value``, lists without white space."""
+    return [f'{key}={str(value).replace(" ", "")}' for key, value in options.items()]

@@ -1,0 +1,146 @@
+"""Tables of runs: what they ask for, and what is wrong with some."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from mmengine.config import Config
+
+from mmseg_sparsemask.compare.gather import parse_options
+from mmseg_sparsemask.compare.plan import (
+    Run,
+    as_arguments,
+    read_table,
+    runs_of,
+    schedule_options,
+)
+
+ROOT = Path(__file__).parents[2]
+TABLES = sorted((ROOT / 'results').glob('*.yaml'))
+CONFIG = 'configs/sparsemask/unet_mbv2_shapes.py'
+GOOD = dict(
+    data='shapes',
+    encoder='MobileNet-V2',
+    image_size=[64, 64],
+    threads=1,
+    val_options={},
+    searches=dict(
+        search=dict(config='configs/sparsemask/fdn_mbv2_shapes.py', iterations=4),
+    ),
+    entries=[
+        dict(name='unet', method='U-Net', training='t', seeds=[0, 1], iterations=8, config=CONFIG),
+        dict(
+            name='found',
+            method='searched',
+            training='t',
+            seeds=[0],
+            iterations=4,
+            search='search',
+            use='finetune',
+        ),
+    ],
+)
+
+
+@pytest.fixture(autouse=True)
+def at_the_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def read(tmp_path, content):
+    path = tmp_path / 'table.yaml'
+    path.write_text(yaml.safe_dump(content))
+    return read_table(path)
+
+
+def changed(place, **change):
+    """GOOD with other keys in one of its entries, or in itself."""
+    content = {**GOOD, 'entries': [dict(entry) for entry in GOOD['entries']]}
+    target = content if place is None else content['entries'][place]
+    target.update(change)
+    return content
+
+
+def test_a_table_lists_its_runs_in_order(tmp_path):
+    table = read(tmp_path, GOOD)
+    unet, found = table.entries
+    assert table.name == 'table' and table.image_size == (64, 64)
+    assert runs_of(table) == [Run(unet, 0), Run(unet, 1), Run(found, 0)]
+    assert runs_of(table, ['found']) == [Run(found, 0)]
+    assert Run(found, 0).search == 'search' and Run(unet, 0).search is None
+
+
+def test_controls_start_from_the_first_search(tmp_path):
+    permuted = read(tmp_path, changed(1, permuted=True, seeds=[0, 1])).entries[1]
+    assert [Run(permuted, seed).search_seed for seed in permuted.seeds] == [0, 0]
+    sized = read(tmp_path, changed(0, size_of='search')).entries[0]
+    assert (Run(sized, 1).search, Run(sized, 1).search_seed) == ('search', 0)
+
+
+@pytest.mark.parametrize(
+    'content, message',
+    [
+        ([], 'the table: expected a mapping'),
+        ({**GOOD, 'extra': 1}, r"unknown keys \['extra'\]"),
+        ({k: v for k, v in GOOD.items() if k != 'threads'}, r"missing keys \['threads'\]"),
+        ({**GOOD, 'threads': 0}, 'threads: expected at least 1, got 0'),
+        ({**GOOD, 'image_size': 64}, r'image_size: expected \[height, width\]'),
+        (changed(0, config='none.py'), 'entry unet: the config none.py does not exist'),
+        (changed(0, search='search'), 'entry unet: expected either a config or a search'),
+        (changed(0, permuted=True), 'entry unet: use and permuted are about a search'),
+        (changed(0, iterations=0), 'entry unet: iterations: expected at least 1, got 0'),
+        (changed(0, seeds=[1, 1]), 'seeds: expected a list of different numbers'),
+        (changed(0, seed=1), r"entry 1: unknown keys \['seed'\]"),
+        (changed(1, name='unet'), 'a name of its own for each'),
+        (changed(1, search='x'), "no search 'x'; there are search"),
+        (changed(1, use='all'), "use: expected one of finetune, retrain, pruned, got 'all'"),
+        (changed(1, use='pruned'), 'use: pruned trains nothing; expected iterations: 0'),
+    ],
+)
+def test_a_bad_table_is_refused(tmp_path, content, message):
+    with pytest.raises(ValueError, match=rf'table\.yaml: .*{message}'):
+        read(tmp_path, content)
+
+
+def test_unreadable_tables(tmp_path):
+    with pytest.raises(ValueError, match=r'none\.yaml: cannot be read'):
+        read_table(tmp_path / 'none.yaml')
+    (tmp_path / 'bad.yaml').write_text('a: [1')
+    with pytest.raises(ValueError, match=r'bad\.yaml: not a YAML file'):
+        read_table(tmp_path / 'bad.yaml')
+
+
+def test_unknown_entries_are_named(tmp_path):
+    with pytest.raises(ValueError, match=r"no entries \['x'\]; there are unet, found"):
+        runs_of(read(tmp_path, GOOD), ['x', 'unet'])
+
+
+def test_options_are_read_back_as_they_were():
+    options = {'a.b': 3, 'c': 'images/val', 'd': 0.05, 'e': [64, 64]}
+    assert parse_options(as_arguments(options)) == options
+
+
+def test_schedules_keep_their_shape():
+    cfg = Config.fromfile('configs/sparsemask/fdn_mbv2_shapes.py')
+    options = schedule_options(cfg, 600)
+    cfg.merge_from_dict(parse_options(as_arguments(options)))
+    assert cfg.train_cfg.max_iters == 600 and cfg.train_cfg.val_interval > 600
+    ends = [(scheduler.begin, scheduler.end) for scheduler in cfg.param_scheduler]
+    assert ends == [(0, 60), (60, 600)]
+    with pytest.raises(ValueError, match='expected a config that counts iterations'):
+        schedule_options(Config.fromfile('configs/sparsemask/unet_mbv2_voc.py'), 600)
+
+
+@pytest.mark.parametrize('path', TABLES, ids=lambda path: path.stem)
+def test_shipped_tables_compare_like_with_like(path):
+    """Equal iterations, the search's included, but for the paper's own accounting."""
+    table = read_table(path)
+    totals = {}
+    for entry in table.entries:
+        search = table.searches[entry.search].iterations if entry.search else 0
+        totals.setdefault(search + entry.iterations, []).append(entry.name)
+    most = max(totals, key=lambda total: len(totals[total]))
+    others = [name for total, names in totals.items() if total != most for name in names]
+    assert set(others) <= {'searched-as-found', 'searched-paper'}
+    seeds = {entry.name: len(entry.seeds) for entry in table.entries}
+    assert seeds['random'] >= 8 and min(seeds['unet'], seeds['permuted']) >= 3

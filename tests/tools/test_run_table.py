@@ -1,0 +1,161 @@
+"""A small table from the first command to the page, stopped and gone on with."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mmseg_sparsemask.compare.results import CONTROL, read_results
+
+ROOT = Path(__file__).parents[2]
+TINY = {
+    'train_dataloader.batch_size': 2,
+    'train_dataloader.dataset.size': [64, 64],
+    'val_dataloader.dataset.size': [64, 64],
+    'val_dataloader.dataset.length': 2,
+    'test_dataloader.dataset.size': [64, 64],
+    'test_dataloader.dataset.length': 2,
+    'model.data_preprocessor.size': [64, 64],
+    'default_hooks.logger.interval': 1,
+}
+
+
+def table(folder):
+    """A table with an entry of each kind, and configs of its own."""
+    configs = ROOT / 'configs/sparsemask'
+    (folder / 'sized.py').write_text(
+        f'_base_ = [{str(configs / "unet_mbv2_shapes.py")!r}]\n'
+        'model = dict(decode_head=dict(connectivity=dict(\n'
+        "    _delete_=True, source='random', seed=0, parameters=1)))\n"
+    )
+    trained = dict(training='trained', iterations=2, seeds=[0], options=TINY)
+    started = dict(search='search', iterations=2, seeds=[0], options=TINY)
+    content = dict(
+        data='shapes',
+        encoder='MobileNet-V2',
+        image_size=[64, 64],
+        threads=1,
+        val_options={'test_dataloader.dataset.split': 'val'},
+        searches=dict(
+            search=dict(config=str(configs / 'fdn_mbv2_shapes.py'), iterations=2, options=TINY)
+        ),
+        entries=[
+            dict(trained, name='unet', method='U-Net', config=str(configs / 'unet_mbv2_shapes.py')),
+            dict(started, name='tuned', method='searched', training='tuned', use='finetune'),
+            dict(
+                started,
+                name='found',
+                method='searched',
+                training='as found',
+                use='pruned',
+                iterations=0,
+            ),
+            dict(
+                started,
+                name='permuted',
+                method='permuted weights',
+                training='tuned',
+                use='finetune',
+                permuted=True,
+            ),
+            dict(
+                trained,
+                name='random',
+                method=CONTROL,
+                config=str(folder / 'sized.py'),
+                size_of='search',
+            ),
+        ],
+    )
+    path = folder / 'tiny.yaml'
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def call(folder, *arguments):
+    return subprocess.run(
+        [sys.executable, ROOT / 'tools/run_table.py', folder / 'tiny.yaml', *arguments],
+        cwd=folder,
+        env=dict(os.environ, PYTHONPATH=str(ROOT), CUDA_VISIBLE_DEVICES=''),
+        capture_output=True,
+        text=True,
+    )
+
+
+def commands(done):
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = [line for line in done.stdout.splitlines() if line.startswith('$ python ')]
+    return [line.split()[2].rpartition('/')[2] for line in lines]
+
+
+@pytest.mark.slow
+def test_a_table_is_run_once(tmp_path):
+    table(tmp_path)
+    scored = ['test.py', 'test.py', 'results.py']
+    first = call(tmp_path, '--only', 'unet')
+    assert commands(first) == ['train.py', *scored]
+    assert '0 of 1 rows done, eta not known yet (2 iterations)' in first.stdout
+    # As if it had been stopped while it scored: the training is not done again.
+    (tmp_path / 'tiny.csv').unlink()
+    (result,) = (tmp_path / 'work_dirs/tiny/unet/seed0/test').glob('*/*.json')
+    result.unlink()
+    listed = call(tmp_path, '--list')
+    assert 'unet, seed 0: 2 iterations' in listed.stdout
+    assert '0 of 5 rows done, eta ' in listed.stdout and not commands(listed)
+
+    whole = call(tmp_path)
+    names = commands(whole)
+    assert names == [
+        *scored[1:],
+        *('train.py', 'train.py', *scored),
+        *scored,
+        *('prune.py', 'train.py', *scored),
+        *('train.py', *scored),
+    ]
+    assert '4 of 5 rows done, eta 0:' in whole.stdout
+    assert not commands(call(tmp_path))
+
+    rows = {(row.method, row.training): row for row in read_results(tmp_path / 'tiny.csv')}
+    assert len(rows) == 5
+    unet, tuned = rows['U-Net', 'trained'], rows['searched', 'tuned']
+    assert (unet.connections, unet.decoder_parameters) == (17, 164_821 - 15 * 65)
+    assert unet.search_iterations == 0 and tuned.search_iterations == 2
+    assert unet.log.startswith('seed0/') and unet.log.endswith('.log')
+    assert 'randomness.seed=0' in unet.options and unet.threads == 1
+    # Two iterations prune nothing.
+    assert tuned.connections == rows['searched', 'as found'].connections == 90
+    assert rows['searched', 'as found'].training_iterations == 0
+    control, permuted = rows[CONTROL, 'trained'], rows['permuted weights', 'tuned']
+    assert control.decoder_parameters == pytest.approx(tuned.decoder_parameters, rel=0.05)
+    assert permuted.connections == 90 and 'prune.py --permute-seed 0' in permuted.config
+    assert all(0 <= row.miou_test <= 100 and row.ms > 0 for row in rows.values())
+
+    # A table that asks for something else does not get what is there.
+    path = tmp_path / 'tiny.yaml'
+    path.write_text(path.read_text().replace('MobileNet-V2', 'another'))
+    (tmp_path / 'tiny.csv').unlink()
+    done = call(tmp_path, '--only', 'unet')
+    assert done.returncode != 0
+    assert "unet/seed0 holds a run with encoder = 'MobileNet-V2'" in done.stderr
+
+
+def test_what_is_wrong_with_a_table_is_said(tmp_path):
+    (tmp_path / 'tiny.yaml').write_text('data: shapes\n')
+    done = call(tmp_path)
+    assert done.returncode != 0 and 'missing keys' in done.stderr
+    assert not (tmp_path / 'work_dirs').exists()
+
+
+def test_a_work_directory_of_another_kind_has_no_row(tmp_path):
+    tool = [sys.executable, ROOT / 'tools/results.py', 'add', tmp_path, '--csv', tmp_path / 'x.csv']
+    env = dict(os.environ, PYTHONPATH=str(ROOT))
+    done = subprocess.run(tool, env=env, capture_output=True, text=True)
+    assert 'expected a run.json' in done.stderr and 'tools/run_table.py' in done.stderr
+    (tmp_path / 'run.json').write_text(json.dumps({'method': 'U-Net'}))
+    done = subprocess.run(tool, env=env, capture_output=True, text=True)
+    assert done.returncode != 0 and "run.json lacks 'image_size'" in done.stderr
+    assert not (tmp_path / 'x.csv').exists()

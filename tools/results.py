@@ -1,0 +1,66 @@
+"""Results of runs: add rows to a CSV file, or write the page of all results."""
+
+import argparse
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest='command', required=True)
+    add = commands.add_parser('add', help='add a row for each of some work directories')
+    add.add_argument('work_dirs', nargs='+', type=Path, help='of runs of tools/run_table.py')
+    add.add_argument(
+        '--csv', type=Path, required=True, help='file to add to, such as results/x.csv'
+    )
+    page = commands.add_parser('page', help='write docs/leaderboard.md and its plots')
+    page.add_argument(
+        '--root', type=Path, default=ROOT, help='folder with results/ and docs/ (the repository)'
+    )
+    return parser.parse_args(argv)
+
+
+def add(args):
+    from mmseg_sparsemask.compare.gather import gather
+    from mmseg_sparsemask.compare.results import append_results
+
+    results = [gather(work_dir) for work_dir in args.work_dirs]
+    args.csv.parent.mkdir(parents=True, exist_ok=True)
+    append_results(args.csv, results)
+    for result in results:
+        print(
+            f'{args.csv}: {result.method}, seed {result.seed}: mIoU {result.miou_val:.2f} val, '
+            f'{result.miou_test:.2f} test, {result.decoder_parameters:,} decoder parameters, '
+            f'{result.ms} ms'
+        )
+
+
+def page(args):
+    from mmseg_sparsemask.compare.leaderboard import draw_results, figure_name, page_text
+    from mmseg_sparsemask.compare.results import read_results
+    from mmseg_sparsemask.utils.figures import save_figure
+    from mmseg_sparsemask.utils.files import write_atomically
+
+    files = sorted((args.root / 'results').glob('*.csv'))
+    if not files:
+        raise ValueError(f'{args.root / "results"}: expected CSV files, found none')
+    tables = {path.stem: read_results(path) for path in files}
+    docs = args.root / 'docs'
+    (docs / 'images').mkdir(parents=True, exist_ok=True)
+    for stem, results in tables.items():
+        save_figure(draw_results(results), docs / 'images' / figure_name(stem))
+    write_atomically(docs / 'leaderboard.md', page_text(tables))
+    print(f'written: {docs / "leaderboard.md"}')
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    try:
+        {'add': add, 'page': page}[args.command](args)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f'error: {error}') from None
+
+
+if __name__ == '__main__':
+    main()
