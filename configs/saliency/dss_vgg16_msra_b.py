@@ -21,6 +21,6 @@ model = dict(
         type='DSSHead',
         in_channels=[64, 128, 256, 512, 512, 512],
         in_index=[0, 1, 2, 3, 4, 5],
-        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True, avg_non_ignore=True),
+        loss_decode=dict(type='BinaryCrossEntropyLoss'),
     ),
 )

@@ -8,6 +8,6 @@ model = dict(
         in_index=[0, 1, 2, 3, 4, 5],
         # A quarter of VGG16's widths: the encoder's features are as much thinner.
         side_channels=[32, 32, 64, 64, 128, 128],
-        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True, avg_non_ignore=True),
+        loss_decode=dict(type='BinaryCrossEntropyLoss'),
     ),
 )

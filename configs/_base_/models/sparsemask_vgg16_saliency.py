@@ -9,8 +9,6 @@ model = dict(
         num_classes=2,
         out_channels=1,
         threshold=0.5,
-        loss_decode=dict(
-            _delete_=True, type='CrossEntropyLoss', use_sigmoid=True, avg_non_ignore=True
-        ),
+        loss_decode=dict(_delete_=True, type='BinaryCrossEntropyLoss'),
     ),
 )
