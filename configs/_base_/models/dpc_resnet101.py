@@ -1,5 +1,5 @@
 # ResNet-101 (the variant with a 3x3 stem) at output stride 16: the larger backbone. The paper's is
-# Xception-65, which the toolbox does not have; both give 2048 channels.
+# Xception-65, which MMSegmentation does not have; both give 2048 channels.
 _base_ = './segmentor.py'
 norm_cfg = dict(type='SyncBN', requires_grad=True, eps=1e-5, momentum=3e-4)
 model = dict(

@@ -1,4 +1,4 @@
-# ConvNeXt-T, ImageNet weights of the toolbox's own configs: strides 4, 8, 16, 32.
+# ConvNeXt-T, ImageNet weights of MMSegmentation's own configs: strides 4, 8, 16, 32.
 _base_ = './sparsemask_four_stages.py'
 checkpoint = 'https://mmassets.onedl.ai/mmclassification/v0/convnext/downstream/convnext-tiny_3rdparty_32xb128-noema_in1k_20220301-795e9634.pth'  # noqa: E501
 model = dict(

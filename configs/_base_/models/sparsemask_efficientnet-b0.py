@@ -1,5 +1,5 @@
-# A model of timm through the toolbox's wrapper: strides 2, 4, 8, 16, 32. timm downloads its weights
-# while the model is built; --cfg-options model.backbone.pretrained=True asks for that.
+# A model of timm, through the wrapper of MMPretrain: strides 2, 4, 8, 16, 32. timm downloads its
+# weights while the model is built; --cfg-options model.backbone.pretrained=True asks for that.
 _base_ = './sparsemask_five_features.py'
 model = dict(
     backbone=dict(

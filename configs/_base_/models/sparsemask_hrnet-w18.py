@@ -1,4 +1,4 @@
-# HRNet-W18, ImageNet weights of the toolbox's own configs: strides 4, 8, 16, 32.
+# HRNet-W18, ImageNet weights of MMSegmentation's own configs: strides 4, 8, 16, 32.
 _base_ = './sparsemask_four_stages.py'
 model = dict(
     backbone=dict(

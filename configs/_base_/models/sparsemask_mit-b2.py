@@ -1,4 +1,4 @@
-# MiT-B2, the encoder of SegFormer, ImageNet weights of the toolbox's own configs: strides 4, 8,
+# MiT-B2, the encoder of SegFormer, ImageNet weights of MMSegmentation's own configs: strides 4, 8,
 # 16, 32.
 _base_ = './sparsemask_four_stages.py'
 checkpoint = (

@@ -1,4 +1,4 @@
-# Swin-T, ImageNet weights of the toolbox's own configs: strides 4, 8, 16, 32.
+# Swin-T, ImageNet weights of MMSegmentation's own configs: strides 4, 8, 16, 32.
 _base_ = './sparsemask_four_stages.py'
 checkpoint = 'https://mmassets.onedl.ai/mmsegmentation/v0.5/pretrain/swin/swin_tiny_patch4_window7_224_20220317-1cdeb081.pth'  # noqa: E501
 model = dict(

@@ -1,4 +1,4 @@
-# As sgd_50e.py, with the optimiser that transformers and ConvNeXt need: the toolbox's settings for
+# As sgd_50e.py, with the optimiser that transformers and ConvNeXt need: MMSegmentation's settings for
 # them, the decoder at ten times the encoder's learning rate.
 _base_ = './sgd_50e.py'
 optim_wrapper = dict(
