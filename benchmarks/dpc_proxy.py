@@ -1,8 +1,8 @@
 """How much faster the proxy task trains a cell than training end to end does.
 
-Both train the same number of iterations, at the same image and batch size, with MMSegmentation's data
-loaders, models and optimisers; rounds of the two alternate, so that a change of the machine's load
-meets both. Printed are the medians over rounds, and their ratio in each round.
+Both train the same number of iterations, at the same image and batch size, with MMSegmentation's
+data loaders, models and optimisers; rounds of the two alternate, so that a change of the machine's
+load meets both. Printed are the medians over rounds, and their ratio in each round.
 """
 
 import argparse

@@ -1,5 +1,5 @@
-# As sgd_50e.py, with the optimiser that transformers and ConvNeXt need: MMSegmentation's settings for
-# them, the decoder at ten times the encoder's learning rate.
+# As sgd_50e.py, with the optimiser that transformers and ConvNeXt need: MMSegmentation's settings
+# for them, the decoder at ten times the encoder's learning rate.
 _base_ = './sgd_50e.py'
 optim_wrapper = dict(
     optimizer=dict(_delete_=True, type='AdamW', lr=6e-5, betas=(0.9, 0.999), weight_decay=0.01),
