@@ -26,6 +26,7 @@ from mmseg_sparsemask.connectivity.prune import (
     DEFAULT_THRESHOLD,
     Connections,
     drop_unreachable,
+    keep_above,
 )
 from mmseg_sparsemask.models.losses.controller import ControllerState, NuPI
 from mmseg_sparsemask.models.losses.ramp import check_ramp, ramp_factor
@@ -43,7 +44,8 @@ class BudgetLoss(nn.Module):
 
     1. C is the cost of the decoder that pruning would give now. The error ``C / T - 1`` drives the
        multiplier lambda (`NuPI`).
-    2. The decoder that the largest weights give within T is left alone (`fit_budgets`).
+    2. The decoder that the largest weights give within T is left alone (`fit_budgets`), with what
+       there is still room for, the largest weight first (`refill`).
     3. The loss is ``lambda * sum w c / mean(c)`` over all other connections, c their costs; what is
        to stay but is nearly gone counts with the opposite sign.
 
@@ -203,6 +205,9 @@ class BudgetLoss(nn.Module):
         ):
             return kept
         kept = fit_budgets(weights, [budget], self.threshold)
+        # An expensive connection that has to go takes no cheap one of smaller weight along.
+        above = keep_above(weights, self.threshold)
+        kept = refill(kept, above, weights, [budget])
         if budget.costs.total(kept) < FULL_ENOUGH * budget.limit:
             # What has gone too far comes back.
             kept = refill(kept, weights, weights, [budget])
