@@ -2,7 +2,7 @@
 
 A runtime's resize visits every output alone, and each addition reads and writes a map of the full
 size again. Bilinear resizing is a product with one matrix for each axis, so coarse maps, whose
-matrices are small, are resized by two products: each map's height by one, and the widths of all
+matrices are small, are resized by two products: each map's width by one, and the heights of all
 maps together by another, which adds the maps up as well. The matrices depend on sizes alone and are
 computed in the graph, in integers up to the last division, so any size works.
 """
@@ -25,36 +25,25 @@ def resize(feature: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:
     return F.interpolate(feature, tuple(size), mode='bilinear', align_corners=align_corners)
 
 
-class Resizing:
+def resized_sum(maps: Sequence[Tensor], size: Sequence[int], align_corners: bool) -> Tensor:
     """Sum of maps, each resized bilinearly to one size, by matrix products.
-
-    The heights come first, where maps are small, and the widths of all maps at once last: one
-    product with one matrix, which also adds the maps up.
 
     Args:
         maps: Each (N, K, h, w).
         size: (H, W).
         align_corners: As of `torch.nn.functional.interpolate`.
+
+    Returns:
+        (N, K, H, W).
     """
-
-    def __init__(self, maps: Sequence[Tensor], size: Sequence[int], align_corners: bool) -> None:
-        height, width = size
-        tall, across = [], []
-        for feature in maps:
-            rows, columns = feature.shape[-2:]
-            matrix = interpolation_matrix(rows, height, align_corners, feature)
-            tall.append(torch.matmul(matrix, feature))
-            across.append(interpolation_matrix(columns, width, align_corners, feature).t())
-        self.tall = torch.cat(tall, 3)
-        self.across = torch.cat(across, 0)
-
-    def rows(self, rows: slice) -> Tensor:
-        """Some rows of the sum, (N, K, their number, W)."""
-        return torch.matmul(self.tall[:, :, rows], self.across)
-
-    def sum(self) -> Tensor:
-        """The whole sum, (N, K, H, W)."""
-        return torch.matmul(self.tall, self.across)
+    height, width = size
+    tall, wide = [], []
+    for feature in maps:
+        rows, columns = feature.shape[-2:]
+        across = interpolation_matrix(columns, width, align_corners, feature)
+        wide.append(torch.matmul(feature, across.t()))
+        tall.append(interpolation_matrix(rows, height, align_corners, feature))
+    return torch.matmul(torch.cat(tall, 1), torch.cat(wide, 2))
 
 
 def interpolation_matrix(inputs: int, outputs: int, align_corners: bool, like: Tensor) -> Tensor:
