@@ -1,6 +1,10 @@
 """What holds for all tests: a run finds what the run before it found."""
 
+import os
 import random
+
+# Before torch: tests run side by side, and the programs that they start do as well.
+os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 import numpy as np
 import pytest
