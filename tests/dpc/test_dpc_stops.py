@@ -1,0 +1,147 @@
+"""A search whose processes stand still, are interrupted, or lose their launcher."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from mmseg_sparsemask.dpc.storage import open_storage
+from mmseg_sparsemask.dpc.study import finished_trials
+
+ROOT = Path(__file__).parents[2]
+GRACE = 3
+
+
+class Search:
+    """A running search with two workers, in a session of its own, and its study."""
+
+    def __init__(self, config, folder, trials, iterations):
+        storage = str(folder / 'study.db')
+        command = [
+            *(sys.executable, str(ROOT / 'tools/dpc_search.py'), config.filename),
+            *('--storage', storage, '--study-name', 's', '--work-dir', str(folder / 'work')),
+            *('--workers', '2', '--trials', str(trials), '--cfg-options'),
+            f'dpc_search.proxy.cache_dir={folder / "cache"}',
+            f'dpc_search.proxy.max_iters={iterations}',
+            f'dpc_search.proxy.val_interval={iterations}',
+            'dpc_search.heartbeat=1',
+            f'dpc_search.grace={GRACE}',
+        ]
+        self.process = subprocess.Popen(
+            command,
+            env={**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.study = optuna.create_study(
+            storage=open_storage(storage, 1, GRACE), study_name='s', direction='maximize'
+        )
+
+    def workers(self, seconds=200):
+        """Process ids of both workers, once each has a cell in training."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, self.process.communicate()[0]
+            busy = {
+                int(trial.user_attrs['worker'].split(':')[1])
+                for trial in self.study.get_trials(deepcopy=False)
+                if trial.state == TrialState.RUNNING and 'hash' in trial.user_attrs
+            }
+            if len(busy) == 2:
+                return sorted(busy)
+            time.sleep(0.1)
+        raise AssertionError('the workers did not begin')
+
+    def end(self):
+        """What the search printed."""
+        return self.process.communicate(timeout=200)[0]
+
+
+@pytest.fixture
+def search(tiny, tmp_path):
+    started = []
+
+    def start(**more):
+        started.append(Search(tiny, tmp_path, **more))
+        return started[-1]
+
+    yield start
+    for one in started:
+        try:
+            os.killpg(one.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        one.process.wait()
+
+
+def gone(pids, seconds=60):
+    """Whether none of these processes is there after a while (one that is a zombie is not)."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        states = [_state(pid) for pid in pids]
+        if all(state in (None, 'Z') for state in states):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def _state(pid):
+    try:
+        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
+def test_a_worker_that_stood_still_goes_on(search):
+    """Its trial is given to another; its own result then is one too many, and no error."""
+    running = search(trials=4, iterations=60)
+    victim = running.workers()[0]
+    os.kill(victim, signal.SIGSTOP)
+    deadline = time.monotonic() + 100
+    while time.monotonic() < deadline:
+        failed = [t for t in running.study.get_trials() if t.state == TrialState.FAIL]
+        if failed:
+            break
+        time.sleep(0.1)
+    os.kill(victim, signal.SIGCONT)
+    output = running.end()
+    assert failed and running.process.returncode == 0, output
+    assert 'Traceback' not in output and 'Cannot tell' not in output
+    finished = finished_trials(running.study)
+    assert len(finished) == 4 == len({t.user_attrs['hash'] for t in finished})
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
+def test_interrupted_from_the_keyboard(search):
+    """As the terminal does it: the signal reaches launcher and workers at once."""
+    running = search(trials=40, iterations=400)
+    pids = running.workers()
+    os.killpg(running.process.pid, signal.SIGINT)
+    output = running.end()
+    assert running.process.returncode == 130, output
+    assert output.count('interrupted; what is finished is kept') == 1
+    assert 'Traceback' not in output and 'KeyboardInterrupt' not in output
+    assert gone(pids)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
+def test_workers_end_after_their_launcher(search):
+    """They finish the cell in hand and begin no other one."""
+    running = search(trials=40, iterations=10)
+    pids = running.workers()
+    os.kill(running.process.pid, signal.SIGKILL)
+    running.process.wait()
+    assert gone(pids)
+    assert len(finished_trials(running.study)) < 40
