@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -269,6 +270,6 @@ def write_study_page(
             )
         )
     retrain = work_dir / 'retrain.py'
-    commands = [Step(f'python tools/train.py {retrain}', 'train the best cell')]
+    commands = [Step(f'python tools/train.py {shlex.quote(str(retrain))}', 'train the best cell')]
     record = StudyRecord(name, cells, commands=commands if retrain.is_file() else ())
     return write_page(study_page(record), work_dir / 'report.html')

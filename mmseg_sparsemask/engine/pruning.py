@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -301,7 +302,8 @@ def command_steps(out_dir: str | os.PathLike[str], files: Sequence[Path]) -> lis
     """(what it does, command) of what can be done next with the files that were written."""
     names = {path.name for path in files}
     retrain, finetune, pruned = (
-        Path(out_dir) / name for name in ('retrain.py', 'finetune.py', 'pruned.pth')
+        shlex.quote(str(Path(out_dir) / name))
+        for name in ('retrain.py', 'finetune.py', 'pruned.pth')
     )
     steps = []
     if {'finetune.py', 'pruned.pth'} <= names:

@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -167,6 +169,44 @@ def test_a_small_disk(tiny, tmp_path, monkeypatch):
     assert not (tmp_path / source.key).exists()
     # 20 items of 8x4x4 halves and 16x16 bytes.
     assert len(said) == 1 and '10.2 kB' in said[0]
+
+
+@pytest.mark.parametrize('cut', [1, 7, 10**6])
+def test_a_file_that_was_cut_is_not_taken_for_done(tiny, tmp_path, monkeypatch, cut):
+    """The interrupted build had noted 15 items; the file system kept fewer bytes of them."""
+    monkeypatch.setattr(cache_module, 'CHUNK', 5)
+    whole = contents(build_cache(extractor(tiny), tmp_path / 'a', 'train'))
+    source = extractor(tiny)
+    batch = source.batch
+    source.batch = lambda start, end: batch(start, end) if start < 15 else 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        build_cache(source, tmp_path / 'b', 'train')
+    folder = tmp_path / 'b' / source.key
+    partial = folder / 'features.npy.partial'
+    os.truncate(partial, max(0, partial.stat().st_size - cut))
+    assert contents(build_cache(extractor(tiny), tmp_path / 'b', 'train')) == whole
+
+
+def test_a_disk_that_fills_up(tiny, tmp_path, monkeypatch):
+    """One error that names the file; with room again, the same call ends with a whole cache."""
+    monkeypatch.setattr(cache_module, 'CHUNK', 5)
+    whole = contents(build_cache(extractor(tiny), tmp_path / 'a', 'train'))
+    sync, left = os.fsync, [4]
+
+    def fsync(number):
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        sync(number)
+
+    monkeypatch.setattr(cache_module.os, 'fsync', fsync)
+    with pytest.raises(ValueError, match=r'\.npy\.partial: cannot be written \(No space left'):
+        build_cache(extractor(tiny), tmp_path / 'b', 'train')
+    folder = tmp_path / 'b' / extractor(tiny).key
+    with pytest.raises(ValueError, match='no finished feature cache'):
+        CachedFeatureDataset(folder)
+    left[0] = 10**6
+    assert contents(build_cache(extractor(tiny), tmp_path / 'b', 'train')) == whole
 
 
 def test_a_cache_of_another_backbone(tiny, tmp_path):

@@ -1,6 +1,7 @@
 import csv
 import json
 import math
+from pathlib import Path
 
 import optuna
 import pytest
@@ -59,6 +60,11 @@ def test_the_best_are_trained_for_real(tiny, tmp_path, storage):
     more = run_rerank(tiny, storage, 's', 5, out)
     assert len(more['rows']) == 3
     assert all(p.stat().st_mtime_ns == stamp for p, stamp in stamps.items())
+    # A score of another budget is no score of this one.
+    text = Path(tiny.filename).read_text()
+    Path(tiny.filename).write_text(text.replace('max_iters=4', 'max_iters=6'))
+    run_rerank(tiny, storage, 's', 1, out)
+    assert len(list(out.glob('*/result.json'))) == 4
 
 
 def test_rank_correlation():

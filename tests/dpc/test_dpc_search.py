@@ -2,7 +2,9 @@
 
 import collections
 import csv
+import html
 import os
+import shlex
 import threading
 import time
 from pathlib import Path
@@ -22,8 +24,9 @@ from mmseg_sparsemask.dpc.search import run_search
 from mmseg_sparsemask.dpc.settings import SearchSettings
 from mmseg_sparsemask.dpc.space import SearchSpace
 from mmseg_sparsemask.dpc.storage import open_storage
-from mmseg_sparsemask.dpc.study import finished_trials, open_study
+from mmseg_sparsemask.dpc.study import check_fingerprint, finished_trials, open_study
 from mmseg_sparsemask.dpc.worker import Job, cost_of, run_worker, search_fingerprint
+from mmseg_sparsemask.utils.work_dir import lock_work_dir
 
 SPACE = SearchSpace(branches=3, rates=(1, 2, 3), grids=(1, 2))
 
@@ -225,7 +228,7 @@ def test_a_worker_whose_launcher_is_gone_ends(make_job, fake):
 def test_report(make_job, fake, tmp_path):
     job = make_job(9)
     study = work(job, 2)
-    out = tmp_path / 'report'
+    out = tmp_path / "a writer's report"
     result = write_report(study, job.settings, out)
     names = {str(p.relative_to(out)) for p in out.rglob('*') if p.is_file()}
     assert names == {
@@ -240,7 +243,8 @@ def test_report(make_job, fake, tmp_path):
     }
     page = (out / 'report.html').read_text()
     assert f'<th scope="row">{ranking(study)[0].number}</th>' in page
-    assert f'python tools/train.py {out}/retrain.py' in page
+    command = f'python tools/train.py {shlex.quote(str(out / "retrain.py"))}'
+    assert command in html.unescape(page)
     with open(out / 'results.csv') as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 9
@@ -288,6 +292,47 @@ def test_studies_that_do_not_compare(make_job, fake):
     changed = {**search_fingerprint(job.settings, job.task), 'caches': {'train': 'x', 'val': 'y'}}
     with pytest.raises(ValueError, match='caches=.*backbone checkpoint'):
         open_study(storage, job.study, job.settings.directions, changed)
+
+
+def test_a_changed_setting_is_refused_before_anything_is_computed(make_job, fake, monkeypatch):
+    job = make_job(3)
+    study_of(job)
+    monkeypatch.setattr('mmseg_sparsemask.dpc.search.prepare_task', lambda cfg: pytest.fail('ran'))
+    config = Config.fromfile(Path(job.work_dir).parent / 'tiny.py')
+    config.dpc_search.proxy.batch_size = 3
+    with pytest.raises(ValueError, match='was started with'):
+        run_search(config, job.storage, 's', 1, 3, job.work_dir)
+
+
+def test_two_searches_in_one_work_directory(tiny, tmp_path):
+    """The second is told who holds it, and changes nothing."""
+    with lock_work_dir(tmp_path / 'work'):
+        with pytest.raises(ValueError, match=f'in use by process {os.getpid()} on .*--work-dir'):
+            run_search(tiny, str(tmp_path / 'study.db'), 's', 1, 2, tmp_path / 'work')
+    assert not (tmp_path / 'cache').exists()
+    assert all(path.name.startswith('.') for path in (tmp_path / 'work').iterdir())
+
+
+def test_names_of_earlier_studies_and_configs_are_read(tiny, tmp_path):
+    tiny.dpc_search.objectives = ['miou', 'params']
+    tiny.dpc_search.constraints = dict(macs=10**9)
+    settings = SearchSettings.from_config(tiny)
+    assert settings.objectives == ('miou', 'parameters')
+    assert settings.constraints == {'multiply_adds': 10**9}
+    study = optuna.create_study(directions=settings.directions)
+    study.set_user_attr('objectives', ['miou', 'params'])
+    check_fingerprint(study, {'objectives': list(settings.objectives)})
+    cell = Cell.from_string('-1:conv1x1 -1:conv1x1')
+    trial = study.ask()
+    for name, value in dict(
+        cell=cell.to_string(), hash=cell.hash, miou=50.0, params=7, macs=9, latency=1.0
+    ).items():
+        trial.set_user_attr(name, value)
+    study.tell(trial, [50.0, 7])
+    write_report(study, settings, tmp_path / 'out')
+    with open(tmp_path / 'out/results.csv') as file:
+        (row,) = csv.DictReader(file)
+    assert (row['parameters'], row['multiply_adds']) == ('7', '9')
 
 
 @pytest.mark.parametrize(
