@@ -32,6 +32,8 @@ PATIENCE = 600.0
 STORAGE_VARIABLE = 'SPARSEMASK_STORAGE'
 
 _OUTAGES = (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.PendingRollbackError)
+#: What SQLite says with the same kind of error where asking again is of no use.
+_LASTING = re.compile('no such (table|column)|syntax error')
 _SECRET = re.compile('pass|pwd|secret|token', re.IGNORECASE)
 
 
@@ -82,6 +84,8 @@ def _without_secrets(text: str, url: URL) -> str:
 def _is_outage(error: BaseException) -> bool:
     """Whether the same call may succeed later."""
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    if isinstance(cause, _OUTAGES) and _LASTING.search(str(getattr(cause, 'orig', None) or cause)):
+        return False
     return isinstance(cause, _OUTAGES) or getattr(cause, 'connection_invalidated', False)
 
 

@@ -6,6 +6,7 @@ import time
 
 import optuna
 import pytest
+from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 from sqlalchemy.exc import OperationalError
 
@@ -81,6 +82,19 @@ def test_patience_ends(tmp_path):
         opened.patiently(away)
     with pytest.raises(KeyError):  # not an outage: no second try
         opened.patiently(lambda: {}['x'])
+
+
+def test_what_lasts_is_no_outage(tmp_path):
+    """A file that lost a table is an error at once, not after minutes."""
+    storage = open_storage(str(tmp_path / 'study.db'), 1, 3, patience=60)
+    study = optuna.create_study(storage=storage)
+    with storage.engine.connect() as connection:
+        connection.exec_driver_sql('DROP TABLE trials')
+        connection.commit()
+    start = time.monotonic()
+    with pytest.raises(StorageInternalError):
+        study.ask()
+    assert time.monotonic() - start < 10
 
 
 def test_a_worker_killed_before_its_first_sign_of_life(tmp_path):
