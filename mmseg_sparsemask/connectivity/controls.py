@@ -6,6 +6,7 @@ Esperança and Carlucci, "NAS evaluation is frustratingly hard", ICLR 2020).
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -145,6 +146,32 @@ def _is_size(value: Any) -> bool:
         and len(value) == 2
         and all(isinstance(side, int) and side > 0 for side in value)
     )
+
+
+def overlap(decoders: Sequence[Connectivity]) -> float:
+    """How alike decoders are: of each two, the connections in both over those in either (Jaccard).
+
+    Args:
+        decoders: On the same features, at least two.
+
+    Returns:
+        The mean over all pairs, 0 to 1.
+
+    Raises:
+        ValueError: A single decoder, or decoders on features of different strides.
+    """
+    if len(decoders) < 2:
+        raise ValueError(f'overlap: expected at least two decoders, got {len(decoders)}')
+    strides = {decoder.strides for decoder in decoders}
+    if len(strides) > 1:
+        raise ValueError(
+            f'overlap: expected decoders on the same features, got strides {sorted(strides)}'
+        )
+    shares = [
+        len(set(first) & set(second)) / len(set(first) | set(second))
+        for first, second in itertools.combinations(decoders, 2)
+    ]
+    return sum(shares) / len(shares)
 
 
 def permuted_places(

@@ -3,12 +3,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference.strategies import connection_weights, stride_lists
 
-from mmseg_sparsemask.connectivity import Connection, decoder_cost, preset, prune, resolve
+from mmseg_sparsemask.connectivity import (
+    Connection,
+    Connectivity,
+    decoder_cost,
+    preset,
+    prune,
+    resolve,
+)
 from mmseg_sparsemask.connectivity import controls as tested
 from mmseg_sparsemask.connectivity.budget import cheapest_cost
 from mmseg_sparsemask.connectivity.controls import (
     TOLERANCE,
     DecoderSize,
+    overlap,
     permuted_places,
     random_decoder,
 )
@@ -53,6 +61,25 @@ def test_seeds_give_different_decoders_of_the_published_size():
         parameters = decoder_cost(drawn, *MBV2).parameters
         assert parameters == pytest.approx(560_981, rel=0.05)
         assert drawn.meta['seed'] == seed and drawn.meta['parameters'] == parameters
+
+
+def test_overlap_by_hand():
+    """Three of five connections shared; two of five; two of four."""
+    first, second, third = (
+        Connectivity([2, 4], stages)
+        for stages in (
+            {'D2': ['E2'], 'D1': ['E1', 'E2', 'D2']},
+            {'D2': ['E2', 'G'], 'D1': ['E1', 'D2']},
+            {'D1': ['E1', 'E2']},
+        )
+    )
+    assert overlap([first, second]) == 3 / 5
+    assert overlap([first, first]) == 1
+    assert overlap([first, second, third]) == pytest.approx((3 / 5 + 2 / 4 + 1 / 5) / 3)
+    with pytest.raises(ValueError, match='at least two decoders, got 1'):
+        overlap([first])
+    with pytest.raises(ValueError, match=r'same features, got strides \[\(2, 4\), \(2, 8\)\]'):
+        overlap([first, Connectivity([2, 8], {'D1': ['E1']})])
 
 
 def test_draws_follow_the_definition(monkeypatch):
