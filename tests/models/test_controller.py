@@ -61,6 +61,8 @@ def test_bad_controllers(arguments, words):
 def test_ramp_by_hand():
     steps = (0, 10, 15, 20, 25, 30, 99)
     assert [ramp_factor(step, (10, 30)) for step in steps] == [0, 0, 0.25, 0.5, 0.75, 1, 1]
+    # A step, where both ends are one iteration.
+    assert [ramp_factor(step, (10, 10)) for step in (0, 9, 10, 11)] == [0, 0, 1, 1]
     assert [ramp_factor(step, (0, 0)) for step in (0, 1)] == [1, 1]
     assert ramp_factor(5, (5, 5)) == 1
     assert check_ramp([3, 4]) == (3, 4)

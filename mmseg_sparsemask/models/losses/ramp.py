@@ -25,4 +25,6 @@ def ramp_factor(step: int, ramp: tuple[int, int]) -> float:
     first, last = ramp
     if step >= last:
         return 1.0
-    return max(0.0, (step - first) / (last - first))
+    if step <= first:
+        return 0.0
+    return (step - first) / (last - first)
