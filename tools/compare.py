@@ -44,6 +44,13 @@ def parse_args(argv=None):
 
 def main(argv=None):
     args = parse_args(argv)
+    from mmseg_sparsemask.utils.errors import one_line_errors
+
+    with one_line_errors():
+        run(args)
+
+
+def run(args):
     import torch
     from mmengine.utils import ProgressBar
 
@@ -73,13 +80,10 @@ def main(argv=None):
     text = to_markdown(rows, args.measure, heading)
     print(text)
     if args.out:
-        try:
-            args.out.mkdir(parents=True, exist_ok=True)
-            write_atomically(args.out / 'compare.md', text)
-            write_atomically(args.out / 'compare.csv', to_csv(rows))
-            save_figure(draw_comparison(rows), args.out / 'compare.svg')
-        except (OSError, ValueError) as error:
-            raise SystemExit(f'error: {error}') from None
+        args.out.mkdir(parents=True, exist_ok=True)
+        write_atomically(args.out / 'compare.md', text)
+        write_atomically(args.out / 'compare.csv', to_csv(rows))
+        save_figure(draw_comparison(rows), args.out / 'compare.svg')
         print(f'written to {args.out}: compare.md, compare.csv, compare.svg')
 
 

@@ -29,6 +29,13 @@ def parse_args(argv=None):
 
 def main(argv=None):
     args = parse_args(argv)
+    from mmseg_sparsemask.utils.errors import one_line_errors
+
+    with one_line_errors():
+        run(args)
+
+
+def run(args):
     from mmengine.registry import init_default_scope
 
     from mmseg_sparsemask.models.describe import (
@@ -44,10 +51,7 @@ def main(argv=None):
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     image_size = (args.shape[0], args.shape[-1])
     model = cfg.get('model', {})
-    try:
-        description = describe_backbone(model, image_size)
-    except ValueError as error:
-        raise SystemExit(f'error: {error}') from None
+    description = describe_backbone(model, image_size)
     print(feature_table(description))
     print(f'\n{config_lines(description.features)}')
     mismatch = head_mismatch(model.get('decode_head') or {}, description.features)

@@ -5,7 +5,6 @@ Run the same line on every machine that is to help; run it again to go on.
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
@@ -31,22 +30,18 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> int:
+def main() -> None:
     args = parse_args()
+    from mmseg_sparsemask.utils.errors import one_line_errors
     from mmseg_sparsemask.utils.extras import require_extra
 
-    require_extra('optuna', 'dpc')
-    try:
-        return search(args)
-    except (ValueError, RuntimeError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print('interrupted; what is finished is kept: the same command goes on', file=sys.stderr)
-        return 130
+    message = 'interrupted; what is finished is kept: the same command goes on'
+    with one_line_errors(RuntimeError, interrupted=message):
+        require_extra('optuna', 'dpc')
+        search(args)
 
 
-def search(args: argparse.Namespace) -> int:
+def search(args: argparse.Namespace) -> None:
     from mmseg_sparsemask.dpc.search import run_search
     from mmseg_sparsemask.dpc.storage import STORAGE_VARIABLE
 
@@ -63,8 +58,7 @@ def search(args: argparse.Namespace) -> int:
         trials=args.trials,
         work_dir=work_dir,
     )
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

@@ -1,7 +1,6 @@
 """Score boundary maps of any program: ODS, OIS, AP, R50, tables and the precision-recall plot."""
 
 import argparse
-import sys
 
 
 def parse_args():
@@ -32,6 +31,13 @@ def count(name, pred_path, gt_path, thresholds, max_dist, nms):
 
 def main():
     args = parse_args()
+    from mmseg_sparsemask.utils.errors import one_line_errors
+
+    with one_line_errors(RuntimeError):
+        evaluate(args)
+
+
+def evaluate(args):
     from mmseg_sparsemask.edges.files import find_pairs
     from mmseg_sparsemask.edges.report import score_dict, write_report
     from mmseg_sparsemask.edges.scores import EdgeCounts, default_thresholds, summarise
@@ -39,22 +45,19 @@ def main():
     from mmseg_sparsemask.utils.files import check_work_dir
 
     out = args.out or args.pred_dir.rstrip('/\\') + '-eval'
+    thresholds = default_thresholds(args.thresholds)
+    pairs = find_pairs(args.pred_dir, args.gt_dir)
+    # Scoring takes long: whether the result can be written shows before.
+    check_work_dir(out, '--out')
+    workers = default_workers() if args.workers is None else args.workers
+    pool = WorkerPool(workers, preload=['mmseg_sparsemask.edges.scores'])
+    settings = (thresholds, args.max_dist, not args.no_nms)
     try:
-        thresholds = default_thresholds(args.thresholds)
-        pairs = find_pairs(args.pred_dir, args.gt_dir)
-        # Scoring takes long: whether the result can be written shows before.
-        check_work_dir(out, '--out')
-        workers = default_workers() if args.workers is None else args.workers
-        pool = WorkerPool(workers, preload=['mmseg_sparsemask.edges.scores'])
-        settings = (thresholds, args.max_dist, not args.no_nms)
-        try:
-            counts = gather([pool.submit(count, *pair, *settings) for pair in pairs], progress=True)
-        finally:
-            pool.close()
-        scores = summarise([EdgeCounts.from_array(c) for c in counts], thresholds)
-        write_report(scores, [name for name, *_ in pairs], out, args.title)
-    except (ImportError, OSError, RuntimeError, ValueError) as error:
-        sys.exit(f'error: {error}')
+        counts = gather([pool.submit(count, *pair, *settings) for pair in pairs], progress=True)
+    finally:
+        pool.close()
+    scores = summarise([EdgeCounts.from_array(c) for c in counts], thresholds)
+    write_report(scores, [name for name, *_ in pairs], out, args.title)
     print('  '.join(f'{key} {value:.3f}' for key, value in score_dict(scores).items()))
     print(f'{len(pairs)} images; tables and plot in {out}')
 

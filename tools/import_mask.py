@@ -23,12 +23,11 @@ def parse_args(argv=None):
 def main(argv=None):
     args = parse_args(argv)
     from mmseg_sparsemask.connectivity import from_npy, save
+    from mmseg_sparsemask.utils.errors import one_line_errors
 
-    try:
+    with one_line_errors():
         connectivity = from_npy(args.mask, args.strides)
         save(connectivity, args.out)
-    except ValueError as error:
-        raise SystemExit(f'error: {error}') from None
     print(f'{len(connectivity)} connections: {connectivity}')
     print(f'written: {args.out}')
 

@@ -11,6 +11,7 @@ import mmseg_sparsemask  # noqa: F401
 from mmseg_sparsemask.deployment.onnx_predictor import read_image
 from mmseg_sparsemask.deployment.overlay import overlay
 from mmseg_sparsemask.deployment.predictor import ToolboxPredictor, load_predictor
+from mmseg_sparsemask.utils.errors import one_line_errors
 from mmseg_sparsemask.utils.files import write_atomically
 
 
@@ -107,10 +108,8 @@ def run(args):
 
 def main(argv=None):
     args = parse_args(argv)
-    try:
+    with one_line_errors(RuntimeError):
         run(args)
-    except (ImportError, OSError, RuntimeError, ValueError) as error:
-        raise SystemExit(f'error: {error}') from None
 
 
 if __name__ == '__main__':

@@ -40,6 +40,7 @@ def main():
     import mmseg_sparsemask  # noqa: F401
     from mmseg_sparsemask.deployment.latency import measure_table
     from mmseg_sparsemask.models.decode_heads import FDNHead
+    from mmseg_sparsemask.utils.errors import one_line_errors
     from mmseg_sparsemask.utils.files import check_work_dir
 
     cfg = Config.fromfile(args.config)
@@ -47,7 +48,7 @@ def main():
         cfg.merge_from_dict(args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     settings = cfg.get('model', {}).get('decode_head', {})
-    try:
+    with one_line_errors(RuntimeError):
         if settings.get('type') != 'FDNHead':
             raise ValueError(
                 f"expected the config of a search, with a decode_head of type 'FDNHead', got "
@@ -62,8 +63,6 @@ def main():
             head, shape, args.device, args.threads, args.decoders, args.left_out, args.seed
         )
         table.save(args.out)
-    except (ValueError, RuntimeError) as error:
-        raise SystemExit(f'error: {error}') from error
     print(
         f'written: {args.out}; error on {args.left_out} decoders that the fit has not seen: '
         f'{table.meta["mean_error"]:.1%} on average, {table.meta["largest_error"]:.1%} at most'

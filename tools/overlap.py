@@ -5,7 +5,6 @@ same for random decoders, one as large as each.
 """
 
 import argparse
-import sys
 
 
 def parse_args(argv=None):
@@ -20,6 +19,13 @@ def parse_args(argv=None):
 
 def main(argv=None):
     args = parse_args(argv)
+    from mmseg_sparsemask.utils.errors import one_line_errors
+
+    with one_line_errors(AttributeError):
+        run(args)
+
+
+def run(args):
     from statistics import fmean, stdev
 
     from mmengine.config import Config
@@ -27,32 +33,26 @@ def main(argv=None):
     from mmseg_sparsemask.connectivity import decoder_cost, load
     from mmseg_sparsemask.connectivity.controls import DecoderSize, from_settings, overlap
 
-    try:
-        if args.draws < 2:
-            raise ValueError(f'--draws: expected at least 2, got {args.draws}')
-        head = Config.fromfile(args.config).model.decode_head
-        size = DecoderSize(head.in_channels, head.channels, head.num_classes)
-        found = [load(path) for path in args.connectivity]
-        shared = overlap(found)
-        parameters = [decoder_cost(decoder, *size).parameters for decoder in found]
-        by_chance = [
-            overlap(
-                [
-                    from_settings(
-                        dict(source='random', seed=draw * len(found) + place, parameters=number),
-                        found[0].strides,
-                        size,
-                    )
-                    for place, number in enumerate(parameters)
-                ]
-            )
-            for draw in range(args.draws)
-        ]
-    except (ValueError, OSError, AttributeError) as error:
-        sys.exit(f'error: {error}')
+    if args.draws < 2:
+        raise ValueError(f'--draws: expected at least 2, got {args.draws}')
+    head = Config.fromfile(args.config).model.decode_head
+    size = DecoderSize(head.in_channels, head.channels, head.num_classes)
+    found = [load(path) for path in args.connectivity]
+    parameters = [decoder_cost(decoder, *size).parameters for decoder in found]
     for path, decoder, number in zip(args.connectivity, found, parameters):
         print(f'{path}: {len(decoder)} connections, {number:,} parameters')
-    print(f'overlap {shared:.2f}')
+    print(f'overlap {overlap(found):.2f}', flush=True)
+    by_chance = []
+    for draw in range(args.draws):
+        drawn = [
+            from_settings(
+                dict(source='random', seed=draw * len(found) + place, parameters=number),
+                found[0].strides,
+                size,
+            )
+            for place, number in enumerate(parameters)
+        ]
+        by_chance.append(overlap(drawn))
     print(f'random decoders of these sizes {fmean(by_chance):.2f} ± {stdev(by_chance):.2f}')
 
 

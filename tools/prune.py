@@ -20,6 +20,7 @@ from mmseg_sparsemask.engine.pruning import (
 from mmseg_sparsemask.engine.saved_search import load_search
 from mmseg_sparsemask.engine.search_report import write_search_report
 from mmseg_sparsemask.models.inheritance import pruned_head
+from mmseg_sparsemask.utils.errors import one_line_errors
 from mmseg_sparsemask.utils.files import check_work_dir
 
 
@@ -69,7 +70,7 @@ def parse_args():
 
 def main():
     args = parse_args()
-    try:
+    with one_line_errors():
         search = load_search(args.checkpoint, args.config, args.trust_checkpoint)
         threshold = args.threshold
         if threshold is None:
@@ -111,8 +112,6 @@ def main():
             os.path.basename(args.checkpoint),
             search.scores,
         )
-    except (OSError, ValueError) as error:
-        raise SystemExit(f'error: {error}') from error
     print(summary_table(head, connectivity))
     print(
         f'largest dropped weight {status.largest_dropped:.2g}, '

@@ -116,10 +116,10 @@ def run(args):
 
 def main(argv=None):
     args = parse_args(argv)
-    try:
+    from mmseg_sparsemask.utils.errors import one_line_errors
+
+    with one_line_errors(RuntimeError):
         run(args)
-    except (ImportError, OSError, RuntimeError, ValueError) as error:
-        raise SystemExit(f'error: {error}') from None
 
 
 if __name__ == '__main__':

@@ -157,13 +157,12 @@ def main(argv=None):
     args = parse_args(argv)
     start = time.perf_counter()
     from mmseg_sparsemask.utils.commands import clock
+    from mmseg_sparsemask.utils.errors import one_line_errors
     from mmseg_sparsemask.utils.files import check_work_dir
 
     work_dir, options = Path(args.work_dir), args.cfg_options
-    try:
+    with one_line_errors():
         check_work_dir(work_dir)
-    except ValueError as error:
-        raise SystemExit(f'error: {error}') from None
     finetune, retrain = work_dir / 'finetune.py', work_dir / 'retrain.py'
     rows = []
 

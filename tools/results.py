@@ -56,10 +56,10 @@ def page(args):
 
 def main(argv=None):
     args = parse_args(argv)
-    try:
+    from mmseg_sparsemask.utils.errors import one_line_errors
+
+    with one_line_errors():
         {'add': add, 'page': page}[args.command](args)
-    except (OSError, ValueError) as error:
-        raise SystemExit(f'error: {error}') from None
 
 
 if __name__ == '__main__':

@@ -258,11 +258,12 @@ def progress(table, root, runs, total):
 def main(argv=None):
     args = parse_args(argv)
     from mmseg_sparsemask.compare.plan import read_table, runs_of
+    from mmseg_sparsemask.utils.errors import one_line_errors
     from mmseg_sparsemask.utils.work_dir import lock_work_dir
 
     # Whoever ends this ends the command that is running too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
+    with one_line_errors():
         table = read_table(args.table)
         runs = runs_of(table, args.only)
         results = args.results or args.table.with_suffix('.csv')
@@ -275,8 +276,6 @@ def main(argv=None):
             return
         with lock_work_dir(root):
             run_all(table, root, results, left, len(runs))
-    except (OSError, ValueError) as error:
-        raise SystemExit(f'error: {error}') from None
     print(f'\n{results} has all rows; python tools/results.py page writes the page')
 
 

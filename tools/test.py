@@ -15,7 +15,8 @@ from mmseg_sparsemask.engine.test_options import (
     enable_tta,
     write_predictions_to,
 )
-from mmseg_sparsemask.utils.checkpoints import load_checkpoint
+from mmseg_sparsemask.utils.checkpoints import load_checkpoint, load_strictly
+from mmseg_sparsemask.utils.errors import one_line_errors
 from mmseg_sparsemask.utils.files import check_work_dir
 
 
@@ -27,6 +28,11 @@ def parse_args():
         '--trust-checkpoint',
         action='store_true',
         help='read a checkpoint that may run code while it is read',
+    )
+    parser.add_argument(
+        '--allow-mismatch',
+        action='store_true',
+        help='test although the checkpoint is not of this network: what is not in it stays random',
     )
     parser.add_argument('--work-dir', help='the dir to save the evaluation results as json')
     parser.add_argument('--out', help='the dir to save predicted label maps for offline evaluation')
@@ -60,9 +66,6 @@ def prepare(args):
     cfg = load_config(args.config, args.work_dir, args.cfg_options, args.launcher)
     cfg.load_from = args.checkpoint
     check_checkpoint(args.checkpoint)
-    if not args.trust_checkpoint:
-        # MMSegmentation runs what is in a file that it cannot read as data.
-        load_checkpoint(args.checkpoint)
     if args.show or args.show_dir:
         enable_drawing(cfg, args.show, args.show_dir, args.wait_time)
     if args.tta:
@@ -76,13 +79,15 @@ def prepare(args):
 
 def main():
     args = parse_args()
-    try:
+    with one_line_errors():
         cfg = prepare(args)
-    except (OSError, ValueError) as error:
-        raise SystemExit(f'error: {error}') from error
-    with process_group(cfg):
-        runner = Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
-        runner.test()
+        # MMSegmentation runs what is in a file that it cannot read as data.
+        checkpoint = load_checkpoint(args.checkpoint, args.trust_checkpoint)
+        with process_group(cfg):
+            runner = Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
+            if not args.allow_mismatch:
+                load_strictly(runner.model, checkpoint, args.checkpoint)
+            runner.test()
 
 
 if __name__ == '__main__':

@@ -11,8 +11,10 @@ from mmseg.registry import RUNNERS
 from mmseg_sparsemask.engine.amp import enable_amp
 from mmseg_sparsemask.engine.checks import check_data_roots
 from mmseg_sparsemask.engine.config import draw_by_iteration, load_config
+from mmseg_sparsemask.engine.downloads import explained_downloads
 from mmseg_sparsemask.engine.processes import is_first_process, process_group
 from mmseg_sparsemask.utils.checkpoints import LAST_CHECKPOINT, checkpoint_to_resume
+from mmseg_sparsemask.utils.errors import one_line_errors
 from mmseg_sparsemask.utils.files import check_work_dir
 from mmseg_sparsemask.utils.work_dir import keep_earlier, lock_work_dir
 
@@ -79,18 +81,17 @@ def choose_checkpoint(cfg, args):
 
 
 def main():
-    with ExitStack() as stack:
-        run(parse_args(), stack)
+    args = parse_args()
+    interrupted = 'interrupted; the same command with --resume goes on'
+    with one_line_errors(interrupted=interrupted), ExitStack() as stack:
+        run(args, stack)
 
 
 def run(args, stack):
-    try:
-        cfg = prepare(args)
-        stack.enter_context(lock_work_dir(cfg.work_dir) if is_first_process() else nullcontext())
-        choose_checkpoint(cfg, args)
-    except (OSError, ValueError) as error:
-        raise SystemExit(f'error: {error}') from error
-    with process_group(cfg):
+    cfg = prepare(args)
+    stack.enter_context(lock_work_dir(cfg.work_dir) if is_first_process() else nullcontext())
+    choose_checkpoint(cfg, args)
+    with process_group(cfg), explained_downloads(cfg):
         runner = Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
         runner.train()
 

@@ -34,9 +34,10 @@ def main(argv=None):
     args = parse_args(argv)
     from mmseg_sparsemask.connectivity import PRESETS, resolve, save, transfer_report
     from mmseg_sparsemask.connectivity.draw import draw_graph
+    from mmseg_sparsemask.utils.errors import one_line_errors
     from mmseg_sparsemask.utils.figures import save_figure
 
-    try:
+    with one_line_errors():
         own = args.strides if args.connectivity in PRESETS else None
         source = resolve(args.connectivity, own)
         report = transfer_report(source, args.strides)
@@ -58,8 +59,6 @@ def main(argv=None):
             save(report.connectivity, args.out / 'connectivity.json')
             save_figure(draw_graph(report.connectivity), args.out / 'connectivity.svg')
             print(f'written: {args.out / "connectivity.json"}, {args.out / "connectivity.svg"}')
-    except (ValueError, OSError) as error:
-        raise SystemExit(f'error: {error}') from None
 
 
 if __name__ == '__main__':

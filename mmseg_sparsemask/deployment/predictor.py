@@ -13,7 +13,6 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
-from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from mmseg.apis import inference_model
 from mmseg.datasets import BaseSegDataset
 from mmseg.models.segmentors import EncoderDecoder
@@ -23,7 +22,7 @@ from torch import Tensor
 from mmseg_sparsemask.deployment.accuracy import TestSet, labels_of
 from mmseg_sparsemask.deployment.metadata import Metadata, class_colours
 from mmseg_sparsemask.deployment.onnx_predictor import FilePredictor, OnnxPredictor, Predictor
-from mmseg_sparsemask.utils.checkpoints import load_checkpoint
+from mmseg_sparsemask.utils.checkpoints import load_checkpoint, load_strictly
 
 
 def load_model(
@@ -55,12 +54,7 @@ def load_model(
     cfg.model.pretrained = None
     content = load_checkpoint(checkpoint, trust)
     model = MODELS.build(cfg.model)
-    try:
-        content = _load_checkpoint_to_model(model, content, strict=True)
-    except RuntimeError as error:
-        raise ValueError(
-            f'the checkpoint {checkpoint} does not fit the model of the config: {error}'
-        ) from error
+    load_strictly(model, content, checkpoint)
     model.cfg = cfg
     model.dataset_meta = content.get('meta', {}).get('dataset_meta') or _dataset_meta(cfg)
     return model.eval()

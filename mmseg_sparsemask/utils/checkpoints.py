@@ -7,10 +7,13 @@ import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmseg_sparsemask.utils.files import replacing
 from mmseg_sparsemask.utils.toolbox import allow_checkpoint_types
+
+if TYPE_CHECKING:
+    from torch import nn
 
 #: The file in which MMSegmentation names the checkpoint that it wrote last.
 LAST_CHECKPOINT = 'last_checkpoint'
@@ -70,6 +73,28 @@ def load_checkpoint(path: str | os.PathLike[str], trust: bool = False) -> dict[s
     if not isinstance(content, dict):
         raise ValueError(f'{name}: expected a checkpoint, got a {type(content).__name__}')
     return content
+
+
+def load_strictly(model: nn.Module, content: Mapping[str, Any], name: str) -> None:
+    """Give a network the weights of a checkpoint that has to be its own.
+
+    Args:
+        model: The network, or a wrapper for tests with augmentation.
+        content: From `load_checkpoint`.
+        name: Of the file, for messages.
+
+    Raises:
+        ValueError: Weights are missing, superfluous or of another shape.
+    """
+    from mmengine.runner.checkpoint import _load_checkpoint_to_model
+
+    network = getattr(model, 'module', model)
+    try:
+        _load_checkpoint_to_model(network, dict(content), strict=True)
+    except RuntimeError as error:
+        raise ValueError(
+            f'the checkpoint {name} does not fit the model of the config: {error}'
+        ) from error
 
 
 def write_checkpoint(

@@ -123,6 +123,18 @@ def test_testing_with_augmentation(trained, tmp_path):
     assert '[3/3]' in done.stdout + done.stderr
 
 
+def test_a_checkpoint_of_another_network(trained, tmp_path):
+    """An error that names what is missing, or a score on request."""
+    arguments = (ROOT / 'configs/sparsemask/deeplabv3_mbv2_shapes.py', trained / 'iter_4.pth')
+    options = ('--cfg-options', *SMALL, f'work_dir={tmp_path}')
+    done = test_tool(*arguments, *options, cwd=tmp_path, check=False)
+    assert done.returncode == 1 and 'Traceback' not in done.stderr
+    assert re.search(r'error: .*iter_4\.pth does not fit the model of the config', done.stderr)
+    assert 'decode_head.aspp_modules' in done.stderr
+    done = test_tool(*arguments, '--allow-mismatch', *options, cwd=tmp_path)
+    assert 'mIoU' in done.stdout + done.stderr
+
+
 def test_resume_and_amp_on_a_cpu(trained, tmp_path):
     work_dir = tmp_path / 'w'
     shutil.copytree(trained, work_dir)

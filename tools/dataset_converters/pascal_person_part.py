@@ -15,11 +15,10 @@ def parse_args():
 def main():
     args = parse_args()
     from mmseg_sparsemask.datasets.pascal_person_part import convert_pascal_part
+    from mmseg_sparsemask.utils.errors import one_line_errors
 
-    try:
+    with one_line_errors():
         counts = convert_pascal_part(args.voc, args.annotations, args.out_dir, args.lists)
-    except (OSError, ValueError) as error:
-        raise SystemExit(f'error: {error}') from error
     print(f'{args.out_dir}: {counts["train"]} train, {counts["val"]} val (published: 1716, 1817)')
 
 

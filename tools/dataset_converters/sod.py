@@ -14,11 +14,10 @@ def parse_args():
 def main():
     args = parse_args()
     from mmseg_sparsemask.saliency.converters import join_sod
+    from mmseg_sparsemask.utils.errors import one_line_errors
 
-    try:
+    with one_line_errors():
         counts = join_sod(args.bsds, args.masks, args.out_dir)
-    except (OSError, ValueError) as error:
-        raise SystemExit(f'error: {error}') from error
     print(f'{args.out_dir}: ' + ', '.join(f'{number} {split}' for split, number in counts.items()))
 
 

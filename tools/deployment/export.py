@@ -36,6 +36,7 @@ from mmseg_sparsemask.deployment.predictor import (
     network_input,
     self_labelled,
 )
+from mmseg_sparsemask.utils.errors import one_line_errors
 
 #: Images taken from the test data set when none are given.
 IMAGES = 3
@@ -251,10 +252,8 @@ def report(done, real):
 def main(argv=None):
     args = parse_args(argv)
     torch.manual_seed(0)
-    try:
+    with one_line_errors(RuntimeError):
         run(args)
-    except (ImportError, OSError, RuntimeError, ValueError) as error:
-        raise SystemExit(f'error: {error}') from None
 
 
 if __name__ == '__main__':

@@ -27,14 +27,13 @@ def main(argv=None):
         read_efficientnet_lite0,
         write_backbone,
     )
+    from mmseg_sparsemask.utils.errors import one_line_errors
 
-    try:
+    with one_line_errors():
         path = args.weights or efficientnet_lite0_file()
         state = read_efficientnet_lite0(path)
         args.out.parent.mkdir(parents=True, exist_ok=True)
         count = write_backbone(args.out, state, path.name)
-    except (ImportError, OSError, ValueError) as error:
-        raise SystemExit(f'error: {error}') from None
     print(f'written: {args.out} ({count} tensors from {path})')
 
 

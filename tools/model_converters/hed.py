@@ -26,14 +26,13 @@ def main(argv=None):
     args = parse_args(argv)
     from mmseg_sparsemask.edges.hed_weights import hed_file, read_hed
     from mmseg_sparsemask.utils.checkpoints import write_checkpoint
+    from mmseg_sparsemask.utils.errors import one_line_errors
 
-    try:
+    with one_line_errors():
         path = args.weights or hed_file()
         state = read_hed(path)
         args.out.parent.mkdir(parents=True, exist_ok=True)
         write_checkpoint(args.out, state, {'source': path.name})
-    except (ImportError, OSError, ValueError) as error:
-        raise SystemExit(f'error: {error}') from None
     print(f'written: {args.out} ({len(state)} tensors from {path})')
 
 
