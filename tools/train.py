@@ -9,7 +9,12 @@ from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
 from mmseg_sparsemask.engine.amp import enable_amp
-from mmseg_sparsemask.engine.checks import check_data_roots
+from mmseg_sparsemask.engine.checks import (
+    check_classes,
+    check_data_roots,
+    check_features,
+    warn_without_pruning,
+)
 from mmseg_sparsemask.engine.config import draw_by_iteration, load_config
 from mmseg_sparsemask.engine.downloads import explained_downloads
 from mmseg_sparsemask.engine.processes import is_first_process, process_group
@@ -59,6 +64,10 @@ def prepare(args):
         enable_amp(cfg)
     check_data_roots(cfg, ('train_dataloader', 'val_dataloader'))
     check_work_dir(cfg.work_dir)
+    if is_first_process():
+        check_classes(cfg, 'train_dataloader')
+        check_features(cfg)
+        warn_without_pruning(cfg)
     return cfg
 
 

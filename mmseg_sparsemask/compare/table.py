@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -72,7 +73,15 @@ def both(encoder: int | None, decoder: int | None, unit: float, suffix: str) -> 
     """``'2.22+0.56M'``: encoder and decoder as the paper writes them."""
     if encoder is None or decoder is None:
         return MISSING
-    return f'{encoder / unit:.2f}+{decoder / unit:.2f}{suffix}'
+    return f'{_digits(encoder / unit)}+{_digits(decoder / unit)}{suffix}'
+
+
+def _digits(number: float) -> str:
+    """Two decimals; for what these would show as 0, the decimals of two digits."""
+    decimals = 2
+    if 0 < number < 0.005:
+        decimals = 1 - math.floor(math.log10(number))
+    return f'{number:.{decimals}f}'
 
 
 def score_text(row: Row) -> str:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 
 from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS
+
+from mmseg_sparsemask.models.describe import describe_backbone, head_mismatch
 
 #: What a URI looks like to MMSegmentation's file backends; such a place cannot be checked here.
 _URI_MARK = '://'
@@ -73,3 +79,83 @@ def _check_dataset(key: str, dataset: dict) -> None:
                 f'{key}.{name} = {place!r} does not exist: there is no {path} '
                 f'(data set {dataset.get("type")}); see docs/data.md for the layout'
             )
+
+
+def check_classes(cfg: Config, loader: str) -> None:
+    """Compare the heads' classes with those of the data set.
+
+    More than there are is said in a warning. Binary tasks may count the background or not, so heads
+    of one or two classes are left alone, as is a data set that does not say its classes.
+
+    Args:
+        cfg: The whole config.
+        loader: Name of the data loader, such as ``'train_dataloader'``.
+
+    Raises:
+        ValueError: A head has fewer, so that labels would be out of its range.
+    """
+    if cfg.get(loader, None) is None:
+        return
+    for key, dataset in _walk_datasets(cfg[loader]['dataset'], f'{loader}.dataset'):
+        kind = DATASETS.get(dataset['type']) if isinstance(dataset.get('type'), str) else None
+        meta = {**getattr(kind, 'METAINFO', {}), **(dataset.get('metainfo') or {})}
+        classes = len(meta.get('classes') or ())
+        for name, head in _heads(cfg.model):
+            number = head.get('num_classes')
+            if not classes or number is None or number in (1, 2, classes):
+                continue
+            text = (
+                f'{name}.num_classes = {number}, but {key} ({dataset["type"]}) has {classes} '
+                f'classes; set --cfg-options {name}.num_classes={classes}'
+            )
+            if number < classes:
+                raise ValueError(text)
+            _warn(text)
+
+
+def check_features(cfg: Config) -> None:
+    """Compare the decode head's strides and channels with what the backbone gives.
+
+    Only heads that are told strides are looked at.
+
+    Args:
+        cfg: The whole config.
+
+    Raises:
+        ValueError: They differ.
+    """
+    head = cfg.model.get('decode_head')
+    if not isinstance(head, dict) or 'strides' not in head:
+        return
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    try:
+        features = describe_backbone(cfg.model, (256, 256)).features
+    except ValueError:
+        return  # not a backbone that can be looked at before it runs
+    mismatch = head_mismatch(head, features)
+    if mismatch:
+        raise ValueError(f'model.decode_head.{mismatch}; tools/describe_backbone.py shows them')
+
+
+def _heads(model: dict) -> Iterator[tuple[str, dict]]:
+    for key in ('decode_head', 'auxiliary_head'):
+        heads = model.get(key)
+        if isinstance(heads, dict):
+            yield f'model.{key}', heads
+        for number, head in enumerate(heads if isinstance(heads, (list, tuple)) else ()):
+            yield f'model.{key}.{number}', head
+
+
+def warn_without_pruning(cfg: Config) -> None:
+    """Say so when a config searches but nothing prunes what it finds."""
+    hooks = cfg.get('custom_hooks') or ()
+    searches = any(head.get('type') == 'FDNHead' for _, head in _heads(cfg.model))
+    if searches and not any('PruneHook' in str(hook.get('type')) for hook in hooks):
+        _warn(
+            'FDNHead searches, but custom_hooks has no PruneHook: nothing will be pruned at the '
+            "end. Add custom_hooks = [dict(type='PruneHook')], or use tools/prune.py afterwards"
+        )
+
+
+def _warn(text: str) -> None:
+    print_log(text, logger='current', level=logging.WARNING)

@@ -3,7 +3,7 @@ import io
 import xml.etree.ElementTree as ElementTree
 
 from mmseg_sparsemask.compare.draw import draw_comparison
-from mmseg_sparsemask.compare.table import Row, score_text, to_csv, to_markdown
+from mmseg_sparsemask.compare.table import Row, both, score_text, to_csv, to_markdown
 from mmseg_sparsemask.utils.figures import save_figure
 
 ROWS = [
@@ -71,3 +71,9 @@ def test_plot(tmp_path):
     assert {'parameters (M)', 'multiply-adds (G)', 'images a second', 'mIoU (%)'} <= set(texts)
     figure = draw_comparison([ROWS[2]])
     assert [axes.texts[0].get_text() for axes in figure.axes] == ['no results'] * 3
+
+
+def test_a_small_decoder_is_not_shown_as_nothing():
+    assert both(60_000_000, 3_400_000, 1e9, 'G') == '0.06+0.0034G'
+    assert both(60_000_000, 0, 1e9, 'G') == '0.06+0.00G'
+    assert both(60_000_000, 5_100_000, 1e9, 'G') == '0.06+0.01G'

@@ -1,7 +1,15 @@
 import pytest
 from mmengine.config import Config
+from reference.tiny import ROOT
 
-from mmseg_sparsemask.engine.checks import check_checkpoint, check_data_roots
+from mmseg_sparsemask.engine import checks
+from mmseg_sparsemask.engine.checks import (
+    check_checkpoint,
+    check_classes,
+    check_data_roots,
+    check_features,
+    warn_without_pruning,
+)
 
 
 def dataset(root, **kwargs):
@@ -57,3 +65,48 @@ def test_what_cannot_be_checked_passes():
         test_dataloader=None,
     )
     check_data_roots(cfg, ['train_dataloader', 'val_dataloader', 'test_dataloader'])
+
+
+def test_fewer_classes_than_the_data_set():
+    cfg = config(train_dataloader=dict(dataset=dict(type='CamVidDataset')))
+    cfg.model.decode_head = dict(num_classes=11)
+    check_classes(cfg, 'train_dataloader')
+    cfg.model.auxiliary_head = [dict(num_classes=5)]
+    with pytest.raises(ValueError, match=r'head\.0\.num_classes = 5, .* 11 classes; set'):
+        check_classes(cfg, 'train_dataloader')
+
+
+def test_more_classes_than_the_data_set(monkeypatch):
+    said = []
+    monkeypatch.setattr(checks, 'print_log', lambda text, **_: said.append(text))
+    cfg = config(train_dataloader=dict(dataset=dict(type='CamVidDataset')))
+    cfg.model.decode_head = dict(num_classes=21)
+    check_classes(cfg, 'train_dataloader')
+    assert len(said) == 1 and 'model.decode_head.num_classes=11' in said[0]
+    cfg.train_dataloader.dataset.metainfo = dict(classes=list('abcdefghijklmnopqrstu'))
+    check_classes(cfg, 'train_dataloader')
+    cfg.model.decode_head.num_classes = 2
+    check_classes(cfg, 'train_dataloader')
+    assert len(said) == 1
+
+
+def test_strides_that_the_backbone_does_not_have():
+    cfg = Config.fromfile(ROOT / 'configs/sparsemask/fdn_mbv2_shapes.py')
+    check_features(cfg)
+    cfg.model.decode_head.strides = [2, 2, 4, 8, 16, 16, 32, 32, 64]
+    with pytest.raises(ValueError, match=r'decode_head\.strides=\[.*64\], but the backbone gives'):
+        check_features(cfg)
+
+
+def test_search_without_pruning_is_said(monkeypatch):
+    said = []
+    monkeypatch.setattr(checks, 'print_log', lambda text, **_: said.append(text))
+    cfg = config()
+    warn_without_pruning(cfg)
+    cfg.model.decode_head = dict(type='FDNHead')
+    cfg.custom_hooks = [dict(type='PruneHook')]
+    warn_without_pruning(cfg)
+    assert not said
+    cfg.custom_hooks = []
+    warn_without_pruning(cfg)
+    assert 'nothing will be pruned' in said[0]
