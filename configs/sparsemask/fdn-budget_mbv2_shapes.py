@@ -13,5 +13,3 @@ model = dict(
         ),
     ),
 )
-# What is over the budget has to reach 0 before the learning rate does.
-optim_wrapper = dict(paramwise_cfg=dict(connections_lr=0.024))
