@@ -1,13 +1,15 @@
 """The main job on the embedded data set: search, prune, train on, test, in one command.
 
 Every step is a command that a user can type; it is shown before it runs, so the same job on other
-data needs nothing but another config.
+data needs nothing but another config. Steps run on one thread each, which gives the same results
+whatever the number of cores, and two at a time once the search has ended.
 """
 
 import argparse
 import json
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from prettytable import PrettyTable
@@ -15,6 +17,8 @@ from prettytable import PrettyTable
 ROOT = Path(__file__).resolve().parents[1]
 FIGURES = ('connectivity.svg', 'connection_weights.svg')
 SAMPLES = 4
+#: Environment of every step.
+ENVIRONMENT = {**os.environ, 'OMP_NUM_THREADS': '1', 'MKL_NUM_THREADS': '1'}
 
 
 def parse_args(argv=None):
@@ -63,7 +67,13 @@ def train(name, config, work_dir, options):
     total = loaded(config, options).train_cfg.max_iters
     tool = shown_path(ROOT / 'tools/train.py')
     seconds = run_tool(
-        f'{name}: train', tool, config, work_dir=work_dir, total=total, options=options
+        f'{name}: train',
+        tool,
+        config,
+        work_dir=work_dir,
+        total=total,
+        options=options,
+        env=ENVIRONMENT,
     )
     return Path((work_dir / 'last_checkpoint').read_text().strip()), seconds
 
@@ -80,6 +90,7 @@ def test(name, config, checkpoint, work_dir, options):
         *('--out', work_dir / 'predictions'),
         work_dir=work_dir / 'test',
         options=options,
+        env=ENVIRONMENT,
     )
     newest = max((work_dir / 'test').glob('*/*.json'), key=lambda path: path.stat().st_mtime)
     return json.loads(newest.read_text())['mIoU']
@@ -164,27 +175,38 @@ def main(argv=None):
     with one_line_errors():
         check_work_dir(work_dir)
     finetune, retrain = work_dir / 'finetune.py', work_dir / 'retrain.py'
-    rows = []
 
-    def add(name, config, checkpoint, folder, seconds):
+    def row(name, config, checkpoint, folder, seconds):
         score = test(name, config, checkpoint, folder, options)
         time_shown = clock(seconds) if seconds else '-'
-        rows.append((name, *sizes(config, options), f'{score:.1f}', time_shown))
+        return name, *sizes(config, options), f'{score:.1f}', time_shown
+
+    def trained(name, config):
+        folder = work_dir / Path(config).stem
+        checkpoint, seconds = train(name, config, folder, options)
+        return row(name, config, checkpoint, folder, seconds)
 
     checkpoint, seconds = train('supernet', args.config, work_dir, options)
     if not retrain.is_file():
         raise SystemExit(
             f'error: no {retrain}; give the PruneHook in {args.config} a retrain_config'
         )
-    add('supernet', args.config, checkpoint, work_dir / 'supernet', seconds)
-    add('pruned, not trained', finetune, work_dir / 'pruned.pth', work_dir / 'pruned', 0)
-    trainings = [('pruned, fine-tuned', finetune), ('pruned, from scratch', retrain)]
+    pruned = work_dir / 'pruned.pth'
+    jobs = [
+        (row, 'supernet', args.config, checkpoint, work_dir / 'supernet', seconds),
+        (row, 'pruned, not trained', finetune, pruned, work_dir / 'pruned', 0),
+        (trained, 'pruned, fine-tuned', finetune),
+        (trained, 'pruned, from scratch', retrain),
+    ]
     if args.baseline:
-        trainings.append((Path(args.baseline).stem, args.baseline))
-    for name, config in trainings:
-        folder = work_dir / Path(config).stem
-        checkpoint, seconds = train(name, config, folder, options)
-        add(name, config, checkpoint, folder, seconds)
+        jobs.append((trained, Path(args.baseline).stem, args.baseline))
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        futures = [pool.submit(*job) for job in jobs]
+        try:
+            rows = [future.result() for future in futures]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     samples = write_samples(finetune, options, work_dir / 'finetune/predictions', work_dir)
     print(f'\n{table(rows)}\ntotal {clock(time.perf_counter() - start)}\n\nfigures')
     for path in [*(work_dir / name for name in FIGURES), *samples]:

@@ -48,7 +48,7 @@ def run_tool(
         )
         try:
             if total:
-                _follow(process, work_dir, total, start)
+                _follow(process, title, work_dir, total, start)
             process.wait()
         except BaseException:
             process.terminate()
@@ -58,7 +58,7 @@ def run_tool(
         tail = '\n'.join(log.read_text(errors='replace').splitlines()[-30:])
         raise SystemExit(f'{tail}\n{title} failed (exit status {process.returncode})')
     seconds = time.perf_counter() - begun
-    print(f'   done in {clock(seconds)}', flush=True)
+    print(f'   {title}: done in {clock(seconds)}', flush=True)
     return seconds
 
 
@@ -86,7 +86,9 @@ def call_tool(
         raise SystemExit(f'{title} failed (exit status {done.returncode})')
 
 
-def _follow(process: subprocess.Popen[bytes], work_dir: Path, total: int, start: float) -> None:
+def _follow(
+    process: subprocess.Popen[bytes], title: str, work_dir: Path, total: int, start: float
+) -> None:
     """Print the progress of a training until its process ends."""
     path: Path | None = None
     offset = 0
@@ -98,7 +100,7 @@ def _follow(process: subprocess.Popen[bytes], work_dir: Path, total: int, start:
         if path is not None:
             records, offset = new_records(path, offset)
             for line in filter(None, (progress_line(record, total) for record in records)):
-                print(f'   {line}', flush=True)
+                print(f'   {title}: {line}', flush=True)
         if not running:
             return
         time.sleep(0.5)
