@@ -13,6 +13,10 @@ import mmseg_sparsemask  # noqa: F401
 VOID = torch.full((2, 8, 8), 255)
 
 
+#: Of heads that are not made for one channel alone.
+ONE_CHANNEL = dict(channels=4, num_classes=2, out_channels=1)
+
+
 @pytest.fixture(autouse=True)
 def scope():
     init_default_scope('mmseg')
@@ -48,24 +52,29 @@ def test_a_batch_without_a_label():
 @pytest.mark.parametrize(
     'head',
     [
-        dict(type='FCNHead', in_channels=4, num_convs=1),
+        dict(type='FCNHead', in_channels=4, num_convs=1, **ONE_CHANNEL),
         dict(
             type='SparseMaskHead',
+            **ONE_CHANNEL,
             in_channels=[4, 6, 8],
             in_index=[0, 1, 2],
             strides=[4, 8, 16],
             connectivity='unet',
         ),
-        dict(type='DSSHead', in_channels=[4, 6, 8], in_index=[0, 1, 2]),
+        dict(
+            type='DSSHead',
+            in_channels=[4, 6, 8, 8, 8, 8],
+            in_index=[0, 1, 2, 3, 4, 5],
+            side_channels=[3] * 6,
+        ),
         dict(type='HEDHead', in_channels=[4, 6, 8], in_index=[0, 1, 2]),
     ],
     ids=lambda head: head['type'],
 )
 def test_heads_with_one_channel_bear_a_batch_without_a_label(head, kind):
-    settings = dict(channels=4, num_classes=2, out_channels=1, loss_decode=dict(type=kind))
-    built = MODELS.build({**settings, **head})
-    features = [torch.randn(2, c, s, s) for c, s in zip((4, 6, 8), (16, 8, 4))]
-    features = features[:1] if head['type'] == 'FCNHead' else features
+    built = MODELS.build({**head, 'loss_decode': dict(type=kind)})
+    channels = [4] if head['type'] == 'FCNHead' else head['in_channels']
+    features = [torch.randn(2, c, 64 >> place, 64 >> place) for place, c in enumerate(channels)]
     samples = [SegDataSample(gt_sem_seg=PixelData(data=void[None])) for void in VOID]
     losses = built.loss(features, samples, None)
     total = sum(value.sum() for name, value in losses.items() if 'loss' in name)
