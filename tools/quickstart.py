@@ -1,8 +1,8 @@
 """The main job on the embedded data set: search, prune, train on, test, in one command.
 
 Every step is a command that a user can type; it is shown before it runs, so the same job on other
-data needs nothing but another config. Steps run on one thread each, which gives the same results
-whatever the number of cores, and two at a time once the search has ended.
+data needs nothing but another config. The search runs on two threads, and what follows two steps at
+a time on one thread each, whatever the number of cores: so the results are the same.
 """
 
 import argparse
@@ -17,8 +17,6 @@ from prettytable import PrettyTable
 ROOT = Path(__file__).resolve().parents[1]
 FIGURES = ('connectivity.svg', 'connection_weights.svg')
 SAMPLES = 4
-#: Environment of every step.
-ENVIRONMENT = {**os.environ, 'OMP_NUM_THREADS': '1', 'MKL_NUM_THREADS': '1'}
 
 
 def parse_args(argv=None):
@@ -60,7 +58,12 @@ def shown_path(path):
     return str(path) if relative.startswith(os.pardir) else relative
 
 
-def train(name, config, work_dir, options):
+def environment(threads):
+    """Environment of a step that runs on so many threads."""
+    return {**os.environ, 'OMP_NUM_THREADS': str(threads), 'MKL_NUM_THREADS': str(threads)}
+
+
+def train(name, config, work_dir, options, threads=1):
     """Train a config; return its last checkpoint and the seconds it took."""
     from mmseg_sparsemask.utils.commands import run_tool
 
@@ -73,7 +76,7 @@ def train(name, config, work_dir, options):
         work_dir=work_dir,
         total=total,
         options=options,
-        env=ENVIRONMENT,
+        env=environment(threads),
     )
     return Path((work_dir / 'last_checkpoint').read_text().strip()), seconds
 
@@ -90,7 +93,7 @@ def test(name, config, checkpoint, work_dir, options):
         *('--out', work_dir / 'predictions'),
         work_dir=work_dir / 'test',
         options=options,
-        env=ENVIRONMENT,
+        env=environment(threads=1),
     )
     newest = max((work_dir / 'test').glob('*/*.json'), key=lambda path: path.stat().st_mtime)
     return json.loads(newest.read_text())['mIoU']
@@ -186,7 +189,7 @@ def main(argv=None):
         checkpoint, seconds = train(name, config, folder, options)
         return row(name, config, checkpoint, folder, seconds)
 
-    checkpoint, seconds = train('supernet', args.config, work_dir, options)
+    checkpoint, seconds = train('supernet', args.config, work_dir, options, threads=2)
     if not retrain.is_file():
         raise SystemExit(
             f'error: no {retrain}; give the PruneHook in {args.config} a retrain_config'
