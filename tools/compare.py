@@ -1,4 +1,4 @@
-"""Methods side by side: connections, mIoU, parameters, multiply-adds, FPS and memory."""
+"""Methods side by side: connections, scores, parameters, multiply-adds, FPS and memory."""
 
 import argparse
 from pathlib import Path
@@ -32,7 +32,7 @@ def parse_args(argv=None):
     parser.add_argument('--rounds', type=int, default=20, help='turns of each model that count')
     parser.add_argument('--device', help='device to measure on (default: cuda if there is one)')
     parser.add_argument(
-        '--out', type=Path, metavar='DIR', help='write compare.md, compare.csv, compare.svg here'
+        '--out', type=Path, metavar='DIR', help='write compare.md, .csv, .json and .svg here'
     )
     args = parser.parse_args(argv)
     if len(args.shape) > 2 or min(args.shape) < 1:
@@ -57,7 +57,7 @@ def run(args):
     from mmseg_sparsemask.compare.collect import collect
     from mmseg_sparsemask.compare.draw import draw_comparison
     from mmseg_sparsemask.compare.measure import conditions, measure
-    from mmseg_sparsemask.compare.table import to_csv, to_markdown
+    from mmseg_sparsemask.compare.table import to_csv, to_json, to_markdown
     from mmseg_sparsemask.utils.figures import save_figure
     from mmseg_sparsemask.utils.files import write_atomically
 
@@ -83,8 +83,9 @@ def run(args):
         args.out.mkdir(parents=True, exist_ok=True)
         write_atomically(args.out / 'compare.md', text)
         write_atomically(args.out / 'compare.csv', to_csv(rows))
+        write_atomically(args.out / 'compare.json', to_json(rows))
         save_figure(draw_comparison(rows), args.out / 'compare.svg')
-        print(f'written to {args.out}: compare.md, compare.csv, compare.svg')
+        print(f'written to {args.out}: compare.md, compare.csv, compare.json, compare.svg')
 
 
 if __name__ == '__main__':

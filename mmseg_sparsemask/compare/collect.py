@@ -26,6 +26,9 @@ from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
 #: Ways in which what a search found is trained, and the config and folder of each.
 TRAININGS = {'fine-tuned': 'finetune', 'from scratch': 'retrain'}
 
+#: What a run is compared by, as its log has it and as the table names it; the first that is there.
+HEADLINES = {'mIoU': 'mIoU', 'edge/ODS': 'ODS', 'saliency/max_f': 'max F'}
+
 
 @dataclass
 class Method:
@@ -37,10 +40,14 @@ class Method:
 
 @dataclass(frozen=True)
 class Score:
-    """A mIoU found in a work directory, in percent, and what it was measured on."""
+    """A score found in a work directory, what it was measured on, and its name in the table.
+
+    mIoU is in percent; ODS and max F lie in [0, 1].
+    """
 
     value: float
     source: str
+    metric: str = 'mIoU'
 
 
 def collect(
@@ -62,7 +69,7 @@ def collect(
     Returns:
         What is known; what went wrong is in a row's notes.
     """
-    name = Path(config).stem
+    name = _name(Path(config))
     # A row that fails must not take the table with it, whatever its config is.
     try:
         cfg = Config.fromfile(str(config))
@@ -94,8 +101,15 @@ def _trained(
     if len(searches) > 1:
         row.notes.append(f'the size is that of the decoder in {searches[0]}')
     row.notes.append(f'searched, then trained with {config}')
+    # Where the work directory was moved away from the configs, the training's own copy is whole.
+    copied = searches[0] / folder / f'{folder}.py'
     try:
-        cfg = Config.fromfile(str(config))
+        try:
+            cfg = Config.fromfile(str(config))
+        except FileNotFoundError:
+            if not copied.is_file():
+                raise
+            cfg = Config.fromfile(str(copied))
     except Exception as error:  # noqa: BLE001
         row.notes.append(f'cannot be built: {one_line(error)}')
         return Method(row)
@@ -112,11 +126,21 @@ def _method(
         row.notes.append(f'cannot be built: {one_line(error)}')
         return Method(row)
     scores = [score for directory in work_dirs if (score := find_score(directory)) is not None]
+    row.metric = scores[-1].metric if scores else row.metric
+    scores = [score for score in scores if score.metric == row.metric]
     row.scores = [score.value for score in scores]
     row.score_source = ', '.join(sorted({score.source for score in scores}))
     if not scores:
         row.notes.append(f'no result in {", ".join(map(str, work_dirs))}')
     return Method(row, model)
+
+
+def _name(config: Path) -> str:
+    """A config's name; what a search found is named after the search and the way of training."""
+    for way, name in TRAININGS.items():
+        if config.stem == name:
+            return f'{config.absolute().parent.name}, {way}'
+    return config.stem
 
 
 def _work_dirs(cfg: Config, config: Path, roots: Sequence[str | Path]) -> list[Path]:
@@ -190,38 +214,40 @@ def _count_products(function: Callable[[Any], Any], value: Any) -> tuple[int, An
 
 
 def find_score(work_dir: Path) -> Score | None:
-    """The latest mIoU that a run left in its work directory.
+    """The latest score (`HEADLINES`) that a run left in its work directory.
 
-    A test counts before a validation during training, whichever is newer.
+    A test counts before a validation during training, whichever is newer. Tests are looked for
+    in the folder ``test`` as well, where the commands of the docs put them.
     """
-    tests: list[tuple[str, Score]] = []
-    validations: list[tuple[str, Score]] = []
-    for run in sorted(path for path in work_dir.glob('*') if path.is_dir()):
+    tests: list[Score] = []
+    validations: list[Score] = []
+    runs = [*work_dir.glob('*'), *work_dir.glob('test/*')]
+    for run in sorted((path for path in runs if path.is_dir()), key=lambda path: path.name):
         for path in sorted(run.glob('*.json')):
-            for record in _records(path):
-                tests.append((run.name, Score(record['mIoU'], 'test')))
-        for record in _records(run / 'vis_data' / 'scalars.json'):
-            step = record.get('step')
-            source = 'val' if step is None else f'val at {step}'
-            validations.append((run.name, Score(record['mIoU'], source)))
-    best = tests or validations
-    return best[-1][1] if best else None
+            tests += [Score(value, 'test', name) for value, name, _ in _scores(path)]
+        for value, name, step in _scores(run / 'vis_data' / 'scalars.json'):
+            validations.append(Score(value, 'val' if step is None else f'val at {step}', name))
+    found = tests or validations
+    return found[-1] if found else None
 
 
-def _records(path: Path) -> list[dict[str, Any]]:
-    """Lines of a log that hold a mIoU."""
+def _scores(path: Path) -> list[tuple[float, str, int | None]]:
+    """The scores in a log: value, name in the table, iteration."""
     if not path.is_file():
         return []
-    records = []
+    scores = []
     for line in path.read_text(encoding='utf-8').splitlines():
         try:
             record = json.loads(line)
         except json.JSONDecodeError:
             continue  # a line that a killed run did not finish
-        value = record.get('mIoU') if isinstance(record, dict) else None
+        if not isinstance(record, dict):
+            continue
+        key = next((key for key in HEADLINES if key in record), '')
+        value = record.get(key)
         if isinstance(value, (int, float)) and math.isfinite(value):
-            records.append(record)
-    return records
+            scores.append((value, HEADLINES[key], record.get('step')))
+    return scores
 
 
 def one_line(error: Exception) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from prettytable import PrettyTable, TableStyle
 
@@ -21,7 +23,8 @@ class Row:
     Attributes:
         method: Name, usually that of its config.
         connections: Connections of the decoder, for decoders that have them.
-        scores: mIoU in percent, one for each run found.
+        scores: One for each run found; mIoU in percent, other scores in [0, 1].
+        metric: Their name.
         score_source: What they were measured on, such as ``'test'``.
         encoder_parameters: Learnable numbers.
         decoder_parameters: The same, of the decode head; connection weights are not counted.
@@ -43,6 +46,7 @@ class Row:
     fps: float | None = None
     memory: int | None = None
     notes: list[str] = field(default_factory=list)
+    metric: str = 'mIoU'
 
     @property
     def score(self) -> float | None:
@@ -85,12 +89,19 @@ def _digits(number: float) -> str:
 
 
 def score_text(row: Row) -> str:
-    """``'71.2'``, or ``'71.2 ± 0.4 (3 runs)'``."""
+    """``'71.20'``, or ``'71.20 ± 0.40 (3 runs)'``; three decimals of what is no percentage."""
     if row.score is None:
         return MISSING
+    decimals = 2 if row.metric == 'mIoU' else 3
     if row.spread is None:
-        return f'{row.score:.2f}'
-    return f'{row.score:.2f} ± {row.spread:.2f} ({len(row.scores)} runs)'
+        return f'{row.score:.{decimals}f}'
+    return f'{row.score:.{decimals}f} ± {row.spread:.{decimals}f} ({len(row.scores)} runs)'
+
+
+def metric_of(rows: Sequence[Row]) -> str:
+    """Name of the scores of a table: their metric, or ``score`` where they differ."""
+    metrics = {row.metric for row in rows if row.scores} or {'mIoU'}
+    return metrics.pop() if len(metrics) == 1 else 'score'
 
 
 def to_markdown(rows: Sequence[Row], measured: bool, heading: str = '') -> str:
@@ -101,17 +112,20 @@ def to_markdown(rows: Sequence[Row], measured: bool, heading: str = '') -> str:
         measured: Whether to show FPS and memory.
         heading: What the figures hold for: image size, device, versions.
     """
+    metric = metric_of(rows)
     table = PrettyTable(
-        ['method', 'connections', 'mIoU', 'parameters', 'multiply-adds']
+        ['method', 'connections', metric, 'parameters', 'multiply-adds']
         + (['FPS', 'peak memory'] if measured else [])
     )
     table.align = 'l'
     table.set_style(TableStyle.MARKDOWN)
     for row in rows:
+        said = [row.metric] if metric == 'score' else []
+        said += [row.score_source] if row.score_source else []
         cells = [
             row.method,
             MISSING if row.connections is None else str(row.connections),
-            score_text(row) + (f' ({row.score_source})' if row.scores and row.score_source else ''),
+            score_text(row) + (f' ({", ".join(said)})' if row.scores and said else ''),
             both(row.encoder_parameters, row.decoder_parameters, 1e6, 'M'),
             both(row.encoder_multiply_adds, row.decoder_multiply_adds, 1e9, 'G'),
         ]
@@ -128,20 +142,33 @@ def to_markdown(rows: Sequence[Row], measured: bool, heading: str = '') -> str:
 def to_csv(rows: Sequence[Row]) -> str:
     """Every number unrounded, one line a row; empty where unknown."""
     file = io.StringIO()
-    columns = [
-        *('method', 'connections', 'miou', 'miou_std', 'runs', 'miou_source'),
-        *('encoder_parameters', 'decoder_parameters'),
-        *('encoder_multiply_adds', 'decoder_multiply_adds', 'fps', 'peak_memory_bytes', 'notes'),
-    ]
-    writer = csv.writer(file, lineterminator='\n')
-    writer.writerow(columns)
+    writer = csv.DictWriter(file, list(_record(Row(''))), lineterminator='\n')
+    writer.writeheader()
     for row in rows:
-        writer.writerow(
-            [
-                *(row.method, row.connections, row.score, row.spread, len(row.scores)),
-                *(row.score_source, row.encoder_parameters, row.decoder_parameters),
-                *(row.encoder_multiply_adds, row.decoder_multiply_adds, row.fps, row.memory),
-                '; '.join(row.notes),
-            ]
-        )
+        writer.writerow({**_record(row), 'notes': '; '.join(row.notes)})
     return file.getvalue()
+
+
+def to_json(rows: Sequence[Row]) -> str:
+    """The same as a list of objects; null where unknown."""
+    records = [{**_record(row), 'scores': row.scores} for row in rows]
+    return json.dumps(records, indent=2) + '\n'
+
+
+def _record(row: Row) -> dict[str, Any]:
+    return {
+        'method': row.method,
+        'connections': row.connections,
+        'metric': row.metric,
+        'score': row.score,
+        'score_std': row.spread,
+        'runs': len(row.scores),
+        'score_source': row.score_source,
+        'encoder_parameters': row.encoder_parameters,
+        'decoder_parameters': row.decoder_parameters,
+        'encoder_multiply_adds': row.encoder_multiply_adds,
+        'decoder_multiply_adds': row.decoder_multiply_adds,
+        'fps': row.fps,
+        'peak_memory_bytes': row.memory,
+        'notes': row.notes,
+    }

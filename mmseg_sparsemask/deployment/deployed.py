@@ -60,15 +60,6 @@ def resolution_groups(connectivity: Connectivity, stage: str) -> list[Resolution
     ]
 
 
-def expected_convs(connectivity: Connectivity) -> list[tuple[str, str]]:
-    """(stage, resolution) of every convolution of a deployed decoder, but for the classifier."""
-    return [
-        (stage, group.name)
-        for stage in connectivity.stages
-        for group in resolution_groups(connectivity, stage)
-    ]
-
-
 class Pointwise(nn.Linear):
     """A 1x1 convolution as one matrix product: weight (K, C), maps (N, C, h, w) to (N, K, h, w).
 

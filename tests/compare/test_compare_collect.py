@@ -98,6 +98,16 @@ def test_scores_in_a_work_directory(tmp_path):
     log(tmp_path, '20260103_000000/20260103_000000.json', {'mIoU': 52.0})
     log(tmp_path, '20260105_000000/20260105_000000.json', '{"mIoU": NaN}')
     assert find_score(tmp_path) == Score(51.0, 'test')
+    # As `tools/test.py --work-dir WORK_DIR/test` leaves it.
+    log(tmp_path, 'test/20260104_120000/20260104_120000.json', {'mIoU': 53.0})
+    assert find_score(tmp_path) == Score(53.0, 'test')
+
+
+def test_scores_of_edges_and_saliency(tmp_path):
+    log(tmp_path / 'e', 'a/a.json', {'edge/ODS': 0.71, 'edge/OIS': 0.73})
+    log(tmp_path / 's', 'a/vis_data/scalars.json', {'saliency/mae': 0.1, 'saliency/max_f': 0.8})
+    assert find_score(tmp_path / 'e') == Score(0.71, 'test', 'ODS')
+    assert find_score(tmp_path / 's') == Score(0.8, 'val', 'max F')
 
 
 def test_several_seeds(tmp_path):
@@ -128,8 +138,22 @@ def test_a_search_stands_for_what_it_found(tmp_path):
     classes = Config.fromfile(CONFIGS / 'sparsemask_mbv2_shapes.py').model.decode_head.num_classes
     assert row.decoder_parameters == (32 + 1280) * 64 + 2 * 64 + 65 * classes
     assert f'searched, then trained with {work_dir / "retrain.py"}' in row.notes[0]
-    # The written config is a row of its own as well.
+    # The written config is a row of its own as well, under the same name.
     (row,) = rows(work_dir / 'retrain.py', ['elsewhere'])
+    assert (row.method, row.connections) == ('fdn_mbv2_shapes, from scratch', 2)
+    assert row.scores == [60.0]
+
+
+def test_a_moved_work_directory_has_its_row(tmp_path):
+    work_dir = tmp_path / 'fdn_mbv2_shapes'
+    log(work_dir / 'retrain', 'b/b.json', {'mIoU': 60.0})
+    write_found(work_dir, 'retrain')
+    whole = Config.fromfile(work_dir / 'retrain.py')
+    (work_dir / 'retrain.py').write_text("_base_ = ['../../configs/no_more.py']\n")
+    (row,) = rows(CONFIGS / 'fdn_mbv2_shapes.py', [tmp_path])
+    assert row.scores == [] and 'cannot be built: FileNotFoundError' in row.notes[1]
+    whole.dump(work_dir / 'retrain' / 'retrain.py')
+    (row,) = rows(CONFIGS / 'fdn_mbv2_shapes.py', [tmp_path])
     assert (row.connections, row.scores) == (2, [60.0])
 
 
@@ -230,9 +254,11 @@ def test_tool(tmp_path, capsys):
     assert '| fcn_mbv2_shapes        | -           | 30.00 (test) |' in text
     assert 'One 64x64 image at a time, float32, CPU' in text and 'threads' in text
     assert '- missing: cannot be built: FileNotFoundError' in text
-    assert sorted(os.listdir(tmp_path / 'o')) == ['compare.csv', 'compare.md', 'compare.svg']
+    assert sorted(os.listdir(tmp_path / 'o')) == [
+        f'compare.{kind}' for kind in ('csv', 'json', 'md', 'svg')
+    ]
     lines = (tmp_path / 'o' / 'compare.csv').read_text().splitlines()
-    assert len(lines) == 4 and float(lines[2].split(',')[10]) > 0
+    assert len(lines) == 4 and float(lines[2].split(',')[11]) > 0
 
 
 @pytest.mark.parametrize('extra', [['--shape', '0'], ['--shape', '1', '2', '3'], ['--rounds', '0']])

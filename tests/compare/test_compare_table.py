@@ -1,9 +1,18 @@
 import csv
 import io
+import json
 import xml.etree.ElementTree as ElementTree
 
-from mmseg_sparsemask.compare.draw import draw_comparison
-from mmseg_sparsemask.compare.table import Row, both, score_text, to_csv, to_markdown
+from mmseg_sparsemask.compare.draw import draw_comparison, styles
+from mmseg_sparsemask.compare.table import (
+    Row,
+    both,
+    metric_of,
+    score_text,
+    to_csv,
+    to_json,
+    to_markdown,
+)
 from mmseg_sparsemask.utils.figures import save_figure
 
 ROWS = [
@@ -44,10 +53,38 @@ def test_markdown():
 def test_csv_has_every_digit():
     lines = list(csv.DictReader(io.StringIO(to_csv(ROWS))))
     assert [line['method'] for line in lines] == ['sparsemask', 'fcn', 'broken']
-    assert float(lines[0]['miou']) == 72.0 and float(lines[0]['miou_std']) == 1.0
+    assert float(lines[0]['score']) == 72.0 and float(lines[0]['score_std']) == 1.0
     assert lines[0]['decoder_multiply_adds'] == '293928960' and lines[0]['fps'] == '12.345'
-    assert lines[1]['connections'] == lines[1]['miou_std'] == lines[2]['miou'] == ''
+    assert lines[1]['connections'] == lines[1]['score_std'] == lines[2]['score'] == ''
     assert lines[2]['notes'].startswith('cannot be built')
+
+
+def test_json_has_the_same_and_every_score():
+    records = json.loads(to_json(ROWS))
+    lines = list(csv.DictReader(io.StringIO(to_csv(ROWS))))
+    assert [list(record)[:-1] for record in records] == [list(line) for line in lines]
+    assert records[0]['scores'] == [71.0, 72.0, 73.0] and records[2]['score'] is None
+    assert records[2]['notes'] == ROWS[2].notes
+
+
+def test_scores_of_other_tasks():
+    edge = Row('hed', scores=[0.7131, 0.7142], score_source='test', metric='ODS')
+    assert score_text(edge) == '0.714 ± 0.001 (2 runs)' and metric_of([edge]) == 'ODS'
+    assert metric_of(ROWS) == metric_of([]) == 'mIoU'
+    text = to_markdown([ROWS[1], edge], False)
+    assert '| score ' in text and '| 60.00 (mIoU, val at 600) ' in text
+    assert '| 0.714 ± 0.001 (2 runs) (ODS, test) ' in text
+    axes = draw_comparison([Row('hed', 1, [0.7], 'test', 1, 1, 1, 1, metric='ODS')]).axes[0]
+    assert axes.get_ylabel() == 'ODS'
+
+
+def test_a_method_looks_the_same_in_every_plot():
+    names = [f'method {number}' for number in range(30)]
+    looks = styles(names)
+    assert len(set(looks)) == 30
+    assert styles(['method 7']) == [looks[7]] and styles(names[:2]) == looks[:2]
+    assert styles(['a', 'b', 'a'])[0] == styles(['a', 'b', 'a'])[2]
+    assert len(styles([f'm{number}' for number in range(100)])) == 100
 
 
 def test_sums_and_scores():

@@ -20,7 +20,7 @@ from mmseg_sparsemask.deployment.deployed import (
     Pointwise,
     deployed_decoder,
     deployed_segmentor,
-    expected_convs,
+    resolution_groups,
 )
 
 
@@ -90,7 +90,8 @@ def test_random_connectivities(connectivity):
             assert relative(decoder(features), head(features)) < tolerance
             assert relative(decoder(features), naive_logits(head, features)) < tolerance
             convs = [m for m in decoder.modules() if isinstance(m, Pointwise)]
-            assert len(convs) == len(expected_convs(connectivity)) + 1
+            groups = [resolution_groups(connectivity, stage) for stage in connectivity.stages]
+            assert len(convs) == sum(map(len, groups)) + 1
 
 
 WIDE = Connectivity(
@@ -155,7 +156,8 @@ def test_one_conv_for_each_stage_and_resolution():
         ('D1', 's8'): 4 + 4,
         ('D1', 'G'): 7,
     }
-    assert list(found) == expected_convs(WIDE)
+    groups = {stage: resolution_groups(WIDE, stage) for stage in WIDE.stages}
+    assert list(found) == [(stage, g.name) for stage in groups for g in groups[stage]]
     for stage, convs in decoder.convs.items():
         assert sum(conv.bias is not None for conv in convs.values()) == 1, stage
     inside = {type(module).__module__.split('.')[0] for module in list(decoder.modules())[1:]}
