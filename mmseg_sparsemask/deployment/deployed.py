@@ -28,8 +28,12 @@ from mmseg_sparsemask.connectivity import GLOBAL, Connectivity
 from mmseg_sparsemask.connectivity.cost import source_channels
 from mmseg_sparsemask.connectivity.graph import level_of
 from mmseg_sparsemask.deployment.folding import fold_norms
-from mmseg_sparsemask.deployment.resizing import PRODUCT_RATIO, resize, resized_sum
-from mmseg_sparsemask.deployment.strips import classify_strips
+from mmseg_sparsemask.deployment.resizing import PRODUCT_RATIO, Resizing, resize
+from mmseg_sparsemask.deployment.strips import (
+    classify_strips,
+    classify_strips_in_graph,
+    is_exporting,
+)
 from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
 from mmseg_sparsemask.models.decode_heads.upsampling import strips_pay
 
@@ -145,33 +149,51 @@ class DeployedDecoder(nn.Module):
                 for source in group.sources:
                     if source not in active:
                         active[source] = self.act(_encoder_feature(source, features))
+            if stage == 'D1' and is_exporting():
+                terms = self._terms(stage, active, features)
+                height = features[0].shape[-2]
+                return classify_strips_in_graph(*terms, self.act, self.classifier, height)
             if stage == 'D1' and strips_pay(features[0]) and not torch.is_grad_enabled():
                 return self._classified(active, features)
             active[stage] = self.act(self._stage(stage, active, features))
         return self.classifier(active['D1'])
 
     def _stage(self, stage: str, active: dict[str, Tensor], features: list[Tensor]) -> Tensor:
+        fine, maps, coarse = self._terms(stage, active, features)
+        terms = [conv(joined) for joined, conv in fine] + maps
+        if coarse is not None:
+            terms.append(coarse.sum())
+        return sum(terms[1:], terms[0])
+
+    def _terms(
+        self, stage: str, active: dict[str, Tensor], features: list[Tensor]
+    ) -> tuple[list[tuple[Tensor, nn.Module]], list[Tensor], Resizing | None]:
+        """What a stage is the sum of, at its own size (H, W).
+
+        Returns:
+            Sources of that size, (N, C, H, W), and their convolution, in a list of one or none;
+            maps (N, K, H, W); the sum of coarse maps.
+        """
         size = features[level_of(stage) - 1].shape[-2:]
         own = self.connectivity.stride_of(stage)
-        products = {
-            group.stride: self.convs[stage][group.name](
-                _joined([active[source] for source in group.sources])
-            )
-            for group in self.groups[stage]
-        }
-        constant = products.pop(math.inf, None)
-        if not products:
-            return constant.expand(-1, -1, *size)
-        if constant is not None:
+        fine, products, constant = [], {}, None
+        for group in self.groups[stage]:
+            joined = _joined([active[source] for source in group.sources])
+            conv = self.convs[stage][group.name]
+            if group.stride == own:
+                fine.append((joined, conv))
+            elif group.stride == math.inf:
+                constant = conv(joined)
+            else:
+                products[group.stride] = conv(joined)
+        if constant is not None and products:
             products[max(products)] = products[max(products)] + constant
+            constant = None
         coarse = [products.pop(s) for s in list(products) if s >= PRODUCT_RATIO * own]
-        terms = [
-            product if stride == own else resize(product, size, self.align_corners)
-            for stride, product in products.items()
-        ]
-        if coarse:
-            terms.append(resized_sum(coarse, size, self.align_corners))
-        return sum(terms[1:], terms[0])
+        maps = [resize(product, size, self.align_corners) for product in products.values()]
+        if constant is not None:
+            maps.append(constant.expand(-1, -1, *size))
+        return fine, maps, Resizing(coarse, size, self.align_corners) if coarse else None
 
     def _classified(self, active: dict[str, Tensor], features: list[Tensor]) -> Tensor:
         """Logits, with ``D1`` computed and classified strip by strip."""

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmseg.models.segmentors import EncoderDecoder
@@ -24,6 +25,7 @@ from torch.export import Dim, ExportedProgram
 
 from mmseg_sparsemask.deployment.deployed import DeployedDecoder, deployed_segmentor
 from mmseg_sparsemask.deployment.metadata import Metadata, with_checksum
+from mmseg_sparsemask.deployment.strips import GRAPH_STRIPS
 from mmseg_sparsemask.utils.extras import require_extra
 from mmseg_sparsemask.utils.files import replacing
 
@@ -102,7 +104,7 @@ def trace(
     if min(image_size) < smallest:
         raise ValueError(
             f'shape: expected at least {smallest}x{smallest} (two positions in the coarsest '
-            f'feature), got {image_size[0]}x{image_size[1]}'
+            f'feature, two rows in a strip of D1), got {image_size[0]}x{image_size[1]}'
         )
     # The exporter puts copies in the place of a module's dictionaries, to which hooks keep.
     segmentor = copy.deepcopy(segmentor)
@@ -116,21 +118,61 @@ def trace(
         raise RuntimeError(
             f'the network cannot be exported for images of any size: {error}'
         ) from error
+    _check_open(program)
+    _drop_repeated_activations(program)
     for node in program.graph.nodes:
         # The rest tells classes and lines of source.
         node.meta = {key: value for key, value in node.meta.items() if key in ('val',)}
     return program
 
 
-def _open_sizes(smallest: int) -> dict[int, Dim]:
-    return {0: Dim('batch'), 2: Dim('height', min=smallest), 3: Dim('width', min=smallest)}
+def _open_sizes(smallest: int) -> dict[int, Any]:
+    # Not named: names forbid what is read off sizes to be rounded down, as the ends of strips are.
+    return {0: Dim('batch'), 2: Dim.AUTO(min=smallest), 3: Dim.AUTO(min=smallest)}
+
+
+def _check_open(program: ExportedProgram) -> None:
+    """Raise a RuntimeError if the exporter has fixed the batch or the size of the images."""
+    (image,) = (
+        node for node in program.graph.nodes if node.name in program.graph_signature.user_inputs
+    )
+    fixed = [size for size in image.meta['val'].shape if isinstance(size, int)]
+    if fixed != [3]:
+        raise RuntimeError(
+            'the network cannot be exported for images of any size: the exporter fixes '
+            f'{tuple(image.meta["val"].shape)}'
+        )
+
+
+def _drop_repeated_activations(program: ExportedProgram) -> None:
+    """Let a ReLU or ReLU6 stand once where it is applied to its own output.
+
+    A stage activates its sources (SparseMask, section 3.1), and some of a backbone's features are
+    what the same activation gave.
+    """
+    once = (torch.ops.aten.relu.default, torch.ops.aten.hardtanh.default)
+    for node in program.graph.nodes:
+        source = node.args[0] if node.args else None
+        if (
+            node.target in once
+            and isinstance(source, fx.Node)
+            and (source.target, source.args[1:]) == (node.target, node.args[1:])
+        ):
+            node.replace_all_uses_with(source)
+            program.graph.erase_node(node)
+    program.graph_module.recompile()
 
 
 def smallest_image(segmentor: nn.Module) -> int:
-    """Height and width from which on a plain segmentor is exported for."""
+    """Height and width from which on a plain segmentor is exported for.
+
+    Every feature has two positions a side and every strip of `D1` two rows: where there may be one
+    the exporter makes files for that case alone.
+    """
     decoder = getattr(segmentor, 'decoder', None)
     if isinstance(decoder, DeployedDecoder):
-        return max(2 * max(decoder.connectivity.strides), 2)
+        strides = decoder.connectivity.strides
+        return max(2 * max(strides), 2 * GRAPH_STRIPS * strides[0])
     return SMALLEST
 
 

@@ -25,25 +25,61 @@ def resize(feature: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:
     return F.interpolate(feature, tuple(size), mode='bilinear', align_corners=align_corners)
 
 
-def resized_sum(maps: Sequence[Tensor], size: Sequence[int], align_corners: bool) -> Tensor:
+class Resizing:
     """Sum of maps, each resized bilinearly to one size, by matrix products.
+
+    The widths come first, where maps are small, and the heights of all maps at once last: one
+    product, which also adds the maps up.
 
     Args:
         maps: Each (N, K, h, w).
         size: (H, W).
         align_corners: As of `torch.nn.functional.interpolate`.
-
-    Returns:
-        (N, K, H, W).
     """
-    height, width = size
-    tall, wide = [], []
-    for feature in maps:
-        rows, columns = feature.shape[-2:]
-        across = interpolation_matrix(columns, width, align_corners, feature)
-        wide.append(torch.matmul(feature, across.t()))
-        tall.append(interpolation_matrix(rows, height, align_corners, feature))
-    return torch.matmul(torch.cat(tall, 1), torch.cat(wide, 2))
+
+    def __init__(self, maps: Sequence[Tensor], size: Sequence[int], align_corners: bool) -> None:
+        self.height, width = size
+        self.wide, self.matrices = [], []
+        for feature in maps:
+            rows, columns = feature.shape[-2:]
+            across = interpolation_matrix(columns, width, align_corners, feature)
+            self.wide.append(torch.matmul(feature, across.t()))
+            self.matrices.append(interpolation_matrix(rows, self.height, align_corners, feature))
+
+    def sum(self) -> Tensor:
+        """The whole sum, (N, K, H, W)."""
+        return torch.matmul(torch.cat(self.matrices, 1), torch.cat(self.wide, 2))
+
+    def strip(self, place: int, strips: int) -> Tensor:
+        """One of `strips` parts of the height, (N, K, its rows, W), from the rows that it needs."""
+        rows = strip_rows(self.height, place, strips)
+        matrices, wide = [], []
+        for feature, matrix in zip(self.wide, self.matrices):
+            needed = _rows_needed(feature, place, strips)
+            # Rows outside the map, which the first and the last strip ask for, count nothing.
+            inside = torch.minimum(needed.clamp(min=0), _arange(feature.shape[2], feature)[-1])
+            matrices.append(matrix[rows].index_select(1, inside) * (needed == inside))
+            wide.append(feature.index_select(2, inside))
+        return torch.matmul(torch.cat(matrices, 1), torch.cat(wide, 2))
+
+
+def strip_rows(height: int, place: int, strips: int) -> slice:
+    """Rows of one of `strips` parts of a map."""
+    return slice(height * place // strips, height * (place + 1) // strips)
+
+
+def _rows_needed(feature: Tensor, place: int, strips: int) -> Tensor:
+    """Rows of a coarse map between which a strip's rows lie: their places differ by two rows.
+
+    As a tensor, and not as a slice: the exporter compares the ends of slices with the sizes of
+    maps, which are not known.
+    """
+    rows = feature.shape[2]
+    return _arange(rows // strips + 4, feature) + (rows * place // strips - 1)
+
+
+def _arange(length: int, like: Tensor) -> Tensor:
+    return torch.arange(length, device=like.device)
 
 
 def interpolation_matrix(inputs: int, outputs: int, align_corners: bool, like: Tensor) -> Tensor:

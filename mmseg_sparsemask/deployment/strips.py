@@ -1,7 +1,8 @@
-"""The last stage and its classifier in one pass over the output: PyTorch on CPUs, inference only.
+"""The last stage and its classifier in one pass over the output, for inference on CPUs.
 
 ``D1`` is the decoder's largest map and is only ever activated and classified. Computed strip by
-strip, in the cache, it is never written as a whole.
+strip, in the cache, it is never written as a whole: `classify_strips` with PyTorch's operations in
+place, `classify_strips_in_graph` with operations that exported files have.
 """
 
 from __future__ import annotations
@@ -12,11 +13,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmseg_sparsemask.deployment.resizing import interpolation_matrix
+from mmseg_sparsemask.deployment.resizing import Resizing, interpolation_matrix, strip_rows
 from mmseg_sparsemask.models.decode_heads.upsampling import STRIP
 
 #: The classes of a strip are computed as a multiple of this, which fills a register.
 LANES = 8
+#: Strips of a map in an exported file, each with operations of its own; more make the file larger
+#: and its export slower, and win nothing (docs/performance.md).
+GRAPH_STRIPS = 8
+
+#: Torch 2.6 does not tell exporting from compiling.
+is_exporting = getattr(torch.compiler, 'is_exporting', torch.compiler.is_compiling)
 
 
 def classify_strips(
@@ -69,6 +76,38 @@ def classify_strips(
             found = torch.mm(act(strip), weight, out=scores[: len(strip)])[:, :classes]
             torch.add(found, bias, out=logits[image, first:last].view(-1, classes))
     return logits.permute(0, 3, 1, 2)
+
+
+def classify_strips_in_graph(
+    fine: Sequence[tuple[Tensor, nn.Module]],
+    maps: Sequence[Tensor],
+    coarse: Resizing | None,
+    act: nn.Module,
+    classifier: nn.Module,
+    height: int,
+) -> Tensor:
+    """``classifier(act(conv(fine) + sum of maps + coarse))``, written out for a graph.
+
+    Args:
+        fine: Activated sources of the stage's own size, (N, C, H, W), with their convolutions.
+        maps: Each (N, K, H, W).
+        coarse: Sum of coarser maps, (N, K, H, W) once it is resized.
+        act: Activation, element by element.
+        classifier: From K channels to the classes.
+        height: H.
+
+    Returns:
+        (N, classes, H, W).
+    """
+    logits = []
+    for place in range(GRAPH_STRIPS):
+        rows = strip_rows(height, place, GRAPH_STRIPS)
+        terms = [conv(joined[:, :, rows]) for joined, conv in fine]
+        terms += [feature[:, :, rows] for feature in maps]
+        if coarse is not None:
+            terms.append(coarse.strip(place, GRAPH_STRIPS))
+        logits.append(classifier(act(sum(terms[1:], terms[0]))))
+    return torch.cat(logits, 2)
 
 
 def _widened(feature: Tensor, width: int, align_corners: bool) -> Tensor:

@@ -118,7 +118,7 @@ def exported(model, program, tmp_path_factory):
 
     pytest.importorskip('onnxruntime')
     folder = tmp_path_factory.mktemp('exported')
-    inputs = random_inputs((64, 80), 16)
+    inputs = random_inputs((64, 80), 32)
     return {
         kind: export(
             model, folder / f'net{suffix}', kind, metadata_of(model), inputs, program=program

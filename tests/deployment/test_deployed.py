@@ -6,6 +6,7 @@ import sys
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
@@ -135,6 +136,24 @@ def test_strips_equal_the_plain_form(connectivity, monkeypatch):
     with torch.no_grad():
         assert relative(decoder(features), whole) < 1e-12
     assert calls
+
+
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
+@given(connectivities(max_levels=5), st.integers(1, 40))
+@torch.no_grad()
+def test_strips_of_exported_graphs(connectivity, height):
+    """Also of maps with fewer rows than strips."""
+    head = make_head('SparseMaskHead', connectivity).double()
+    decoder = deployed_decoder(head)
+    features = features_of(head, (height, 34), 2, torch.float64)
+    module = sys.modules['mmseg_sparsemask.deployment.deployed']
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, 'strips_pay', lambda feature: False)
+        whole = decoder(features)
+        patch.setattr(module, 'is_exporting', lambda: True)
+        in_strips = decoder(features)
+    assert in_strips.shape == whole.shape and relative(in_strips, whole) < 1e-12
+    assert relative(in_strips, naive_logits(head, features)) < 1e-10
 
 
 def test_one_conv_for_each_stage_and_resolution():

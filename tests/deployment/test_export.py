@@ -26,6 +26,7 @@ from mmseg_sparsemask.deployment.export import (
 )
 from mmseg_sparsemask.deployment.metadata import Metadata
 from mmseg_sparsemask.deployment.predictor import metadata_of
+from mmseg_sparsemask.deployment.strips import GRAPH_STRIPS
 
 writers = sys.modules['mmseg_sparsemask.deployment.export']._WRITERS
 
@@ -61,9 +62,14 @@ def test_the_onnx_graph_has_one_conv_for_each_stage_and_resolution(exported):
     onnx = pytest.importorskip('onnx')
     graph = onnx.load(exported['onnx'].path).graph
     convs = [node.input[0] for node in graph.node if node.op_type in ('MatMul', 'Gemm')]
-    decoder = [name.split('.') for name in convs if name.startswith('decoder.')]
-    assert [tuple(parts[2:4]) for parts in decoder[:-1]] == CONVS
-    assert decoder[-1] == ['decoder', 'classifier', 'weight']
+    decoder = Counter(name.split('.', 1)[1] for name in convs if name.startswith('decoder.'))
+    # What has D1's own size, and the classifier, once for each strip.
+    strips = {'convs.D1.s2.weight': GRAPH_STRIPS, 'classifier.weight': GRAPH_STRIPS}
+    once = {f'convs.{stage}.{group}.weight': 1 for stage, group in CONVS}
+    assert decoder == {**once, **strips}
+    # The backbone's last activation is that of the head, and stands once.
+    clips = {node.output[0]: node.input[0] for node in graph.node if node.op_type == 'Clip'}
+    assert clips and not any(source in clips for source in clips.values())
     # Nothing is left of normalisations, connection weights, or one resize for each connection.
     kinds = Counter(node.op_type for node in graph.node)
     assert 'BatchNormalization' not in kinds
@@ -138,7 +144,7 @@ def test_a_wrong_file_is_not_left_behind(kind, value, model, program, tmp_path, 
     path = tmp_path / 'net'
     path.write_text('what was here')
     with pytest.raises(ValueError, match=r'logits on noise .* differ by .* was not written'):
-        export(model, path, kind, metadata_of(model), random_inputs(TRACED, 16), program)
+        export(model, path, kind, metadata_of(model), random_inputs(TRACED, 32), program)
     assert [p.name for p in tmp_path.iterdir()] == ['net']
     assert path.read_text() == 'what was here'
 
@@ -155,7 +161,7 @@ def test_a_writer_that_fails_leaves_nothing(model, program, tmp_path, monkeypatc
             tmp_path / 'a.onnx',
             'onnx',
             metadata_of(model),
-            random_inputs(TRACED, 16),
+            random_inputs(TRACED, 32),
             program,
         )
     assert not list(tmp_path.iterdir())
@@ -166,7 +172,7 @@ def test_tracing_leaves_the_segmentor_as_it_is(model):
     segmentor = deployed_segmentor(model)
     image = torch.randn(1, 3, 64, 64)
     wanted = segmentor(image)
-    trace(segmentor, TRACED, 16)
+    trace(segmentor, TRACED, 32)
     assert torch.equal(segmentor(image), wanted)
 
 
@@ -177,7 +183,7 @@ def test_differences():
 
 
 def test_bad_arguments(model, tmp_path):
-    arguments = dict(metadata=metadata_of(model), inputs=random_inputs(TRACED, 16))
+    arguments = dict(metadata=metadata_of(model), inputs=random_inputs(TRACED, 32))
     with pytest.raises(ValueError, match="one of .*, got 'caffe'"):
         export(model, tmp_path / 'net', 'caffe', **arguments)
     with pytest.raises(ValueError, match='at least one input'):
@@ -194,7 +200,7 @@ def test_missing_libraries_name_the_extra(model, tmp_path, monkeypatch):
         lambda name, *more: None if name == 'onnxscript' else find(name, *more),
     )
     with pytest.raises(ImportError, match=r'onnxscript.*mmseg-sparsemask\[deploy\]'):
-        export(model, tmp_path / 'net', 'onnx', metadata_of(model), random_inputs(TRACED, 16))
+        export(model, tmp_path / 'net', 'onnx', metadata_of(model), random_inputs(TRACED, 32))
 
 
 def tool(*arguments, cwd, check=True):

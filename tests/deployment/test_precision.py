@@ -35,7 +35,7 @@ ANY = Measured(1, 1.0, 50.0)
 
 def half(model, path, kind, check=lambda path: ANY):
     return write_half(
-        deployed_segmentor(model), path, kind, metadata_of(model), (64, 80), 16, check
+        deployed_segmentor(model), path, kind, metadata_of(model), (64, 80), 32, check
     )
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.export import Dim
 
-from mmseg_sparsemask.deployment.resizing import interpolation_matrix, resized_sum
+from mmseg_sparsemask.deployment.resizing import Resizing, interpolation_matrix
 
 sides = st.integers(1, 70)
 
@@ -28,12 +28,21 @@ def test_matrix_is_what_the_library_does(inputs, outputs, align_corners):
 def test_sum(size, align_corners):
     maps = [torch.randn(3, 4, 5, 7), torch.randn(3, 4, 2, 4)]
     wanted = sum(F.interpolate(m, size, mode='bilinear', align_corners=align_corners) for m in maps)
-    assert (resized_sum(maps, size, align_corners) - wanted).abs().max() < 1e-5
+    assert (Resizing(maps, size, align_corners).sum() - wanted).abs().max() < 1e-5
+
+
+@given(st.integers(1, 90), st.data(), st.integers(1, 20), st.booleans())
+def test_strips_are_parts_of_the_sum(height, data, strips, align_corners):
+    rows = data.draw(st.lists(st.integers(1, height), min_size=1, max_size=2))
+    maps = [torch.randn(2, 3, count, 4, dtype=torch.float64) for count in rows]
+    resizing = Resizing(maps, (height, 9), align_corners)
+    parts = [resizing.strip(place, strips) for place in range(strips)]
+    assert (torch.cat(parts, 2) - resizing.sum()).abs().max() < 1e-12
 
 
 class Stage(torch.nn.Module):
     def forward(self, fine, coarse):
-        return fine + resized_sum([coarse], fine.shape[-2:], True)
+        return fine + Resizing([coarse], fine.shape[-2:], True).sum()
 
 
 def test_onnx_without_a_resize(tmp_path):
