@@ -11,6 +11,7 @@ import os
 import statistics
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,8 +123,8 @@ def write_int8(
     """Write an exported ONNX file in int8, if `check` has nothing against it.
 
     Convolutions and products with weights take and give eight bits, quantised by the range that
-    their values have on the images; resizing, the interpolation's products and the sums stay in
-    float32.
+    their values have on the images; resizing, the interpolation's products, the sums, and what
+    classifies `D1` strip by strip stay in float32.
 
     Args:
         source: ONNX file of `export`.
@@ -157,10 +158,12 @@ def write_int8(
     weights = {item.name for item in model.graph.initializer}
     for number, node in enumerate(model.graph.node):
         node.name = node.name or f'node_{number}'
+    uses = Counter(name for node in model.graph.node for name in node.input if name in weights)
+    # What stands once for each strip of D1 would take the range of one place in the images.
     kept = [
         node.name
         for node in model.graph.node
-        if node.op_type == 'MatMul' and not weights.intersection(node.input)
+        if node.op_type == 'MatMul' and [uses[name] for name in node.input if name in uses] != [1]
     ]
     with written_if(path) as temporary, tempfile.TemporaryDirectory() as folder:
         quantised = Path(folder) / 'int8.onnx'
