@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from mmseg.registry import MODELS
 
 import mmseg_sparsemask  # noqa: F401
+from mmseg_sparsemask.connectivity import PRESETS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [path for path in ROOT.glob('*.md')] + [
@@ -84,3 +86,24 @@ def test_own_connections_and_own_loss(tmp_path):
     assert list(head.connection_weights().values()) == pytest.approx([share] * 12, abs=1e-6)
     loss = head.loss_connectivity(head.connections.weights())
     assert float(loss) == pytest.approx(1e-4 * (12 * share - 4) ** 2, rel=1e-5)
+
+
+def test_own_preset(tmp_path, monkeypatch, capsys):
+    """In a config's head, and in a tool that has no config."""
+    (tmp_path / 'own_presets.py').write_text(
+        block_after('docs/extending.md', '<!-- example: preset -->')
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    spec = importlib.util.spec_from_file_location('transfer_tool', ROOT / 'tools/transfer.py')
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    with pytest.raises(SystemExit, match="unknown preset 'ladder'"):
+        tool.main(['ladder', '--strides', '4', '8', '16'])
+    with pytest.raises(SystemExit, match='no_such_module'):
+        tool.main(['ladder', '--strides', '4', '8', '--imports', 'no_such_module'])
+    tool.main(['ladder', '--strides', '4', '8', '16', '--imports', 'own_presets'])
+    assert 'result: 2 connections, strides [4, 8, 16]\n  D1: E1 E3\n' in capsys.readouterr().out
+    head = dict(type='SparseMaskHead', connectivity='ladder', strides=[4, 8, 16], channels=8)
+    head = MODELS.build({**head, 'in_channels': [4, 6, 8], 'in_index': [0, 1, 2], 'num_classes': 3})
+    assert head.connectivity.stages == {'D1': ('E1', 'E3')}
+    assert PRESETS.pop('ladder') and sys.modules.pop('own_presets')

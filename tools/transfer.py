@@ -8,7 +8,8 @@ def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         'connectivity',
-        help='a connectivity.json, or a preset: fdn, unet, sparse_acn, sparsemask_mbv2_voc',
+        help='a connectivity.json, or a preset: fdn, unet, sparse_acn, sparsemask_mbv2_voc, or one '
+        'of --imports',
     )
     parser.add_argument(
         '--strides',
@@ -17,6 +18,13 @@ def parse_args(argv=None):
         required=True,
         metavar='S',
         help="strides of the backbone's features, finest first, for example 4 8 16 32",
+    )
+    parser.add_argument(
+        '--imports',
+        nargs='+',
+        default=[],
+        metavar='MODULE',
+        help='modules to import first, which add presets of their own to PRESETS',
     )
     parser.add_argument(
         '--out', type=Path, metavar='DIR', help='write connectivity.json and connectivity.svg here'
@@ -32,12 +40,15 @@ def describe(connectivity):
 
 def main(argv=None):
     args = parse_args(argv)
+    from mmengine.utils import import_modules_from_strings
+
     from mmseg_sparsemask.connectivity import PRESETS, resolve, save, transfer_report
     from mmseg_sparsemask.connectivity.draw import draw_graph
     from mmseg_sparsemask.utils.errors import one_line_errors
     from mmseg_sparsemask.utils.figures import save_figure
 
     with one_line_errors():
+        import_modules_from_strings(args.imports)
         own = args.strides if args.connectivity in PRESETS else None
         source = resolve(args.connectivity, own)
         report = transfer_report(source, args.strides)
