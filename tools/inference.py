@@ -34,7 +34,13 @@ def parse_args(argv=None):
         help='read a checkpoint that may run code while it is read',
     )
     parser.add_argument(
-        '--out-dir', type=Path, required=True, metavar='DIR', help='folder for the overlays'
+        '--out',
+        '--out-dir',
+        dest='out_dir',
+        type=Path,
+        required=True,
+        metavar='DIR',
+        help='folder for the overlays',
     )
     parser.add_argument('--device', default='cpu', help='cpu, cuda:0, ...')
     parser.add_argument(
@@ -62,7 +68,7 @@ def output_paths(images, folder):
         if path in paths.values():
             raise ValueError(f'two images are named {image.stem}; their overlays need two folders')
         if path.resolve() == image.resolve():
-            raise ValueError(f'{path} is an image itself; choose another --out-dir')
+            raise ValueError(f'{path} is an image itself; choose another --out')
         paths[image] = path
     return paths
 

@@ -43,9 +43,14 @@ def parse_args():
         type=int,
         metavar='N',
         help='put the weights in random places first, as a control: as many connections are left, '
-        'with as many parameters within 5 %%; needs --out-dir',
+        'with as many parameters within 5 %%; needs --out',
     )
-    parser.add_argument('--out-dir', help="where to write (default: the checkpoint's folder)")
+    parser.add_argument(
+        '--out',
+        '--out-dir',
+        dest='out_dir',
+        help="where to write (default: the checkpoint's folder)",
+    )
     parser.add_argument(
         '--retrain-config', help='config that retrain.py inherits (default: as in the search)'
     )
@@ -64,7 +69,7 @@ def parse_args():
     )
     args = parser.parse_args()
     if args.permute_seed is not None and args.out_dir is None:
-        parser.error('--permute-seed: name a folder with --out-dir, beside the search itself')
+        parser.error('--permute-seed: name a folder with --out, beside the search itself')
     return args
 
 
@@ -84,7 +89,7 @@ def main():
             raise ValueError(f'{finetune_config} does not exist; name one with --finetune-config')
         status = prune_status(search.head, threshold, merge)
         out_dir = args.out_dir or os.path.dirname(os.path.abspath(args.checkpoint))
-        check_work_dir(out_dir, '--out-dir')
+        check_work_dir(out_dir, '--out')
         meta = {
             'checkpoint': os.path.basename(args.checkpoint),
             'iteration': search.meta.get('iter', 0),

@@ -130,7 +130,7 @@ class Runs:
         if not (own_dir / 'pruned.pth').is_file():
             checkpoint = found / Path((found / 'last_checkpoint').read_text().strip()).name
             title = f'{entry.method}, seed {run.seed}: permute'
-            seed = ('--permute-seed', str(run.seed), '--out-dir', own_dir)
+            seed = ('--permute-seed', str(run.seed), '--out', own_dir)
             own_dir.mkdir(parents=True, exist_ok=True)
             call_tool(title, shown_path(TOOLS / 'prune.py'), checkpoint, *seed, env=self.env)
         return own_dir / USES[entry.use], own_dir / 'trained', options

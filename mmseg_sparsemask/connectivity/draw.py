@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -107,12 +107,17 @@ def _draw_node(axes: Axes, name: str, x: float, y: float, alive: bool) -> None:
     axes.text(x, y, name, ha='center', va='center', fontsize=10, color='white' if alive else '0.45')
 
 
-def draw_weights(weights: Mapping[Connection, float], title: str = '') -> Figure:
+def draw_weights(
+    weights: Mapping[Connection, float],
+    title: str = '',
+    kept: Container[Connection] = (),
+) -> Figure:
     """Heat map of the connection weights at one moment: stages against sources.
 
     Args:
         weights: Weight in [0, 1] of every connection. Places without a connection stay white.
         title: Title of the figure.
+        kept: Connections that pruning keeps; each has a dot.
 
     Raises:
         ValueError: No weights.
@@ -126,6 +131,7 @@ def draw_weights(weights: Mapping[Connection, float], title: str = '') -> Figure
     grid = np.full((len(stages), len(sources)), np.nan)
     for connection, weight in weights.items():
         grid[stages.index(connection.stage), sources.index(connection.source)] = weight
+    dots = [(sources.index(c.source), stages.index(c.stage)) for c in weights if c in kept]
     figure = new_figure(0.36 * len(sources) + 1.8, 0.36 * len(stages) + 1.2)
     axes = figure.add_subplot()
     image = axes.imshow(grid, vmin=0, vmax=1, cmap='viridis')
@@ -133,20 +139,29 @@ def draw_weights(weights: Mapping[Connection, float], title: str = '') -> Figure
     axes.set_yticks(range(len(stages)), stages, fontsize=8)
     axes.set_xlabel('source')
     axes.set_ylabel('stage')
+    if dots:
+        axes.plot(*zip(*dots), 'o', color=DECODER_COLOUR, markersize=3.5)
     axes.set_title(title or 'connection weights', fontsize=10)
     figure.colorbar(image, ax=axes, shrink=0.8)
     return figure
 
 
 def draw_weight_history(
-    steps: Sequence[int], history: Sequence[Sequence[float]], connections: Sequence[Connection]
+    steps: Sequence[int],
+    history: Sequence[Sequence[float]],
+    connections: Sequence[Connection],
+    kept: Container[Connection] | None = None,
 ) -> Figure:
     """Heat map of the connection weights over time: a row for each connection.
+
+    With `kept`, names of kept connections are bold. A connection that was dropped although others
+    of smaller weight were kept is faded: it fed a stage that nobody reads, or did not fit a budget.
 
     Args:
         steps: Training iteration of each record, ascending.
         history: Weights in [0, 1], item i is those of `connections` at ``steps[i]``.
         connections: What the columns of `history` are.
+        kept: The connections that pruning keeps, if that is known.
 
     Raises:
         ValueError: The three do not fit together, or there is no record.
@@ -173,6 +188,13 @@ def draw_weight_history(
         np.arange(len(connections)) + 0.5, [f'{c.source} → {c.stage}' for c in connections]
     )
     axes.tick_params(axis='y', labelsize=5, length=0)
+    if kept is not None:
+        smallest = min((w for c, w in zip(connections, grid[-1]) if c in kept), default=np.inf)
+        for row, (connection, label) in enumerate(zip(connections, axes.get_yticklabels())):
+            alive = connection in kept
+            label.set(color='black' if alive else '0.55', weight='bold' if alive else 'normal')
+            if not alive and grid[-1, row] >= smallest:
+                axes.axhspan(row, row + 1, color='white', alpha=0.6, linewidth=0)
     for row in range(1, len(connections)):
         if connections[row].stage != connections[row - 1].stage:
             axes.axhline(row, color='white', linewidth=0.8)

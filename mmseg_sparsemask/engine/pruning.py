@@ -205,9 +205,11 @@ def write_results(
     save(connectivity, paths[0])
     save_figure(draw_graph(connectivity), paths[1])
     if history is not None and history.steps:
-        figure = draw_weight_history(history.steps, history.weights, list(weights))
+        figure = draw_weight_history(
+            history.steps, history.weights, list(weights), kept=connectivity
+        )
     else:
-        figure = draw_weights(weights)
+        figure = draw_weights(weights, kept=connectivity)
     save_figure(figure, paths[2])
     return paths
 

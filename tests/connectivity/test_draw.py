@@ -47,6 +47,28 @@ def test_files_are_whole_and_say_the_right_names(tmp_path):
     assert history >= {f'{source} → {stage}' for source, stage in all_connections(9)}
 
 
+def test_what_pruning_keeps_is_marked():
+    connections = all_connections(2)
+    weights = {c: 0.0 for c in connections}
+    kept = [c for c in connections if c.stage == 'D1' and c.source in ('E1', 'E2')]
+    weights.update({c: 0.8 for c in kept})
+    unread = next(c for c in connections if c.stage == 'D2')
+    weights[unread] = 0.9
+    figure = draw.draw_weight_history(
+        [0, 5], [[1.0] * 6, list(weights.values())], connections, kept
+    )
+    axes = figure.axes[0]
+    bold = [label.get_text() for label in axes.get_yticklabels() if label.get_weight() == 'bold']
+    assert bold == ['E1 → D1', 'E2 → D1']
+    (faded,) = axes.patches  # D2 stays bright to the end, and nobody reads it
+    assert faded.get_y() == connections.index(unread)
+    plain = draw.draw_weight_history([0], [[1.0] * 6], connections).axes[0]
+    assert not plain.patches and plain.get_yticklabels()[0].get_weight() != 'bold'
+    (dots,) = draw.draw_weights(weights, kept=kept).axes[0].lines
+    assert dots.get_xydata().tolist() == [[0, 0], [1, 0]]
+    assert not draw.draw_weights(weights).axes[0].lines
+
+
 def test_same_picture_same_bytes(tmp_path):
     for name in ('a.svg', 'b.svg'):
         figures.save_figure(draw.draw_graph(preset('unet', (2, 4))), tmp_path / name)

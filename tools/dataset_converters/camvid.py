@@ -6,7 +6,9 @@ import argparse
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('source', help="the SegNet tutorial's CamVid folder")
-    parser.add_argument('-o', '--out-dir', default='data/camvid', help='folder to write')
+    parser.add_argument(
+        '--out', '-o', '--out-dir', dest='out_dir', default='data/camvid', help='folder to write'
+    )
     return parser.parse_args()
 
 

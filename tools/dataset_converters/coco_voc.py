@@ -6,7 +6,14 @@ import argparse
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('annotations', help="COCO's instances_train2017.json")
-    parser.add_argument('-o', '--out-dir', default='data/coco/voc21', help='folder to write')
+    parser.add_argument(
+        '--out',
+        '-o',
+        '--out-dir',
+        dest='out_dir',
+        default='data/coco/voc21',
+        help='folder to write',
+    )
     parser.add_argument('--split', default='train2017', help='name of the folder and list')
     parser.add_argument(
         '--min-pixels', type=int, default=1000, help='leave out images with fewer labelled pixels'

@@ -9,7 +9,9 @@ def parse_args():
     parser.add_argument('--train', required=True, help='list of the 2,500 training images')
     parser.add_argument('--val', required=True, help='list of the 500 validation images')
     parser.add_argument('--test', required=True, help='list of the 2,000 test images')
-    parser.add_argument('-o', '--out-dir', default='data/MSRA-B', help='folder to write')
+    parser.add_argument(
+        '--out', '-o', '--out-dir', dest='out_dir', default='data/MSRA-B', help='folder to write'
+    )
     return parser.parse_args()
 
 

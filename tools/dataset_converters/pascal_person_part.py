@@ -7,7 +7,9 @@ def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('voc', help='VOCdevkit/VOC2010')
     parser.add_argument('annotations', help='Annotations_Part of PASCAL-Part (.mat files)')
-    parser.add_argument('-o', '--out-dir', default='data/pascal_person_part')
+    parser.add_argument(
+        '--out', '-o', '--out-dir', dest='out_dir', default='data/pascal_person_part'
+    )
     parser.add_argument('--lists', help='folder with train.txt and val.txt, if not those of VOC')
     return parser.parse_args()
 

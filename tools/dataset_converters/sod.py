@@ -7,7 +7,9 @@ def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('bsds', help='BSDS500, the folder with images/train and images/val')
     parser.add_argument('masks', help='folder of the masks, PNG with the names of the images')
-    parser.add_argument('-o', '--out-dir', default='data/SOD300', help='folder to write')
+    parser.add_argument(
+        '--out', '-o', '--out-dir', dest='out_dir', default='data/SOD300', help='folder to write'
+    )
     return parser.parse_args()
 
 
