@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
 
 from mmseg_sparsemask.dpc.cell import CONV1X1, FEATURE, POOL, SEP3X3, Cell, Operation
 from mmseg_sparsemask.utils.figures import new_figure
@@ -60,13 +61,22 @@ def draw_cell(cell: Cell, title: str = '') -> Figure:
     end = (right / 2, -float(bottom))
 
     def line(
-        start: tuple[float, float], stop: tuple[float, float], colour: str = '#333333'
+        start: tuple[float, float],
+        stop: tuple[float, float],
+        colour: str = '#333333',
+        bend: float = 0,
     ) -> None:
         axes.annotate(
             '',
             xy=(stop[0], stop[1] + 0.24),
             xytext=(start[0], start[1] - 0.24),
-            arrowprops={'arrowstyle': '->', 'color': colour, 'shrinkA': 0, 'shrinkB': 0},
+            arrowprops={
+                'arrowstyle': '-|>',
+                'color': colour,
+                'shrinkA': 0,
+                'shrinkB': 0,
+                'connectionstyle': f'arc3,rad={bend}',
+            },
         )
 
     def box(at: tuple[float, float], text: str, colour: str) -> None:
@@ -82,11 +92,26 @@ def draw_cell(cell: Cell, title: str = '') -> Figure:
 
     for index, branch in enumerate(cell.branches):
         line(place[branch.input], place[index])
-        line(place[index], end, colour='#aaaaaa')
+        x, y = place[index]
+        if children[index]:
+            # Past the branches below it.
+            line((x + 0.35, y), (x + 0.6, end[1]), colour='#8a8a8a', bend=-0.15)
+        else:
+            line((x, y), (x, end[1]), colour='#8a8a8a')
         box(place[index], f'{index}: {_label(branch.op)}', _COLOURS[branch.op.kind])
     box(place[FEATURE], 'feature', '#dddddd')
-    box(end, 'concatenation of all branches', '#dddddd')
-    axes.set_xlim(-0.9, right + 0.9)
+    axes.add_patch(
+        FancyBboxPatch(
+            (-0.6, end[1] - 0.24),
+            right + 1.3,
+            0.44,
+            boxstyle='round,pad=0.03',
+            facecolor='#dddddd',
+            edgecolor='#555555',
+        )
+    )
+    axes.text(*end, 'concatenation of all branches', ha='center', va='center', fontsize=9)
+    axes.set_xlim(-0.9, right + 1.0)
     axes.set_ylim(-bottom - 0.5, 0.5)
     if title:
         axes.set_title(title, fontsize=10)

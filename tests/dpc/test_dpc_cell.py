@@ -253,6 +253,9 @@ def test_every_branch_has_an_arrow_to_what_it_reads_and_one_to_the_concatenation
     axes = draw_cell(PRESETS['dpc_cityscapes']()).axes[0]
     arrows = [text for text in axes.texts if getattr(text, 'arrowprops', None)]
     assert len(arrows) == 2 * 5
+    # Each into a place of its own.
+    bottom = min(arrow.xy[1] for arrow in arrows)
+    assert len({arrow.xy[0] for arrow in arrows if arrow.xy[1] == bottom}) == 5
 
 
 @pytest.mark.parametrize('module', ['cell', 'presets', 'space', 'cost', 'draw'])
