@@ -101,19 +101,23 @@ def _trained(
     if len(searches) > 1:
         row.notes.append(f'the size is that of the decoder in {searches[0]}')
     row.notes.append(f'searched, then trained with {config}')
-    # Where the work directory was moved away from the configs, the training's own copy is whole.
-    copied = searches[0] / folder / f'{folder}.py'
     try:
-        try:
-            cfg = Config.fromfile(str(config))
-        except FileNotFoundError:
-            if not copied.is_file():
-                raise
-            cfg = Config.fromfile(str(copied))
+        cfg = _training_config(config)
     except Exception as error:  # noqa: BLE001
         row.notes.append(f'cannot be built: {one_line(error)}')
         return Method(row)
     return _method(row, cfg, [search / folder for search in searches], image_size)
+
+
+def _training_config(config: Path) -> Config:
+    """A ``finetune.py`` or ``retrain.py``; moved away from its base, the training's own copy."""
+    try:
+        return Config.fromfile(str(config))
+    except FileNotFoundError:
+        copied = config.parent / config.stem / config.name
+        if not copied.is_file():
+            raise
+        return Config.fromfile(str(copied))
 
 
 def _method(

@@ -176,16 +176,8 @@ class DeployedDecoder(nn.Module):
         """
         size = features[level_of(stage) - 1].shape[-2:]
         own = self.connectivity.stride_of(stage)
-        fine, products, constant = [], {}, None
-        for group in self.groups[stage]:
-            joined = _joined([active[source] for source in group.sources])
-            conv = self.convs[stage][group.name]
-            if group.stride == own:
-                fine.append((joined, conv))
-            elif group.stride == math.inf:
-                constant = conv(joined)
-            else:
-                products[group.stride] = conv(joined)
+        fine, products = self._products(stage, active)
+        constant = products.pop(math.inf, None)
         if constant is not None and products:
             products[max(products)] = products[max(products)] + constant
             constant = None
@@ -197,17 +189,36 @@ class DeployedDecoder(nn.Module):
 
     def _classified(self, active: dict[str, Tensor], features: list[Tensor]) -> Tensor:
         """Logits, with ``D1`` computed and classified strip by strip."""
-        own = self.connectivity.stride_of('D1')
-        fine, maps = None, []
-        for group in self.groups['D1']:
-            joined = _joined([active[source] for source in group.sources])
-            conv = self.convs['D1'][group.name]
-            if group.stride == own:
-                fine = joined, conv
-            else:
-                maps.append(conv(joined))
+        fine, products = self._products('D1', active)
         size, corners = features[0].shape[-2:], self.align_corners
-        return classify_strips(fine, maps, self.act, self.classifier, size, corners)
+        return classify_strips(
+            fine[0] if fine else None,
+            list(products.values()),
+            self.act,
+            self.classifier,
+            size,
+            corners,
+        )
+
+    def _products(
+        self, stage: str, active: dict[str, Tensor]
+    ) -> tuple[list[tuple[Tensor, nn.Linear]], dict[float, Tensor]]:
+        """What a stage reads, before it is resized.
+
+        Returns:
+            Sources of the stage's own size, (N, C, H, W), and their convolution, in a list of one
+            or none; by stride what the other convolutions make, (N, K, h, w).
+        """
+        own = self.connectivity.stride_of(stage)
+        fine, products = [], {}
+        for group in self.groups[stage]:
+            joined = _joined([active[source] for source in group.sources])
+            conv = self.convs[stage][group.name]
+            if group.stride == own:
+                fine.append((joined, conv))
+            else:
+                products[group.stride] = conv(joined)
+        return fine, products
 
 
 class DeployedSegmentor(nn.Module):

@@ -13,7 +13,7 @@ from mmseg.registry import MODELS
 from reference.tiny import ROOT, call
 
 from mmseg_sparsemask.deployment import export as package_export
-from mmseg_sparsemask.deployment.deployed import deployed_segmentor
+from mmseg_sparsemask.deployment.deployed import deployed_segmentor, resolution_groups
 from mmseg_sparsemask.deployment.export import (
     SUFFIXES,
     Difference,
@@ -56,6 +56,9 @@ def test_names_nothing_of_this_package(kind, exported):
 
 def test_the_program_has_one_conv_for_each_stage_and_resolution(model, program):
     assert decoder_convs(program) == Counter(CONVS)
+    graph = model.decode_head.connectivity
+    groups = {stage: resolution_groups(graph, stage) for stage in graph.stages}
+    assert [(stage, g.name) for stage in groups for g in groups[stage]] == CONVS
 
 
 def test_the_onnx_graph_has_one_conv_for_each_stage_and_resolution(exported):
