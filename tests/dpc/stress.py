@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
+import itertools
 import json
 import os
 import pwd
@@ -34,8 +35,8 @@ from mmseg_sparsemask.dpc.settings import ProxySettings
 from mmseg_sparsemask.dpc.storage import open_storage
 
 HEARTBEAT, GRACE = 1, 6
-#: Seconds of an outage: longer than the grace period.
-OUTAGE = 9
+#: Seconds of an outage: far longer than the grace period.
+OUTAGE = 20
 
 
 def stub_worker(job):
@@ -72,10 +73,24 @@ def run_once(folder, storage, trials):
 
 @contextlib.contextmanager
 def sqlite_server(folder):
-    """URL, and a function that locks the file for some seconds."""
-    path = folder / 'study.db'
+    """URL, and a function that in turn locks the file and makes it read-only for some seconds."""
+    inside = folder / 'database'
+    inside.mkdir(exist_ok=True)
+    path = inside / 'study.db'
+    modes = itertools.cycle(['locked', 'read-only'])
+
+    def immutable(flag):
+        # Permissions do not bind root. The folder too, or the journal is written beside.
+        subprocess.run(['chattr', flag, path, inside], check=True)
 
     def away(seconds):
+        if next(modes) == 'read-only':
+            immutable('+i')
+            try:
+                time.sleep(seconds)
+            finally:
+                immutable('-i')
+            return
         connection = sqlite3.connect(path, timeout=60, isolation_level=None)
         connection.execute('BEGIN EXCLUSIVE')
         time.sleep(seconds)
@@ -137,7 +152,7 @@ def storm(folder, storage, away, kills, outages, seed):
     rng = random.Random(seed)
     events = ['kill'] * kills + ['outage'] * outages
     rng.shuffle(events)
-    trials, starts, launcher_kills = 20, 0, 0
+    trials, starts, launcher_kills, before = 20, 0, 0, 0
     seen, process = {}, None
     output = open(folder / 'output.log', 'a')  # noqa: SIM115
     reader = open_storage(storage, HEARTBEAT, GRACE, announce=False)
@@ -164,13 +179,15 @@ def storm(folder, storage, away, kills, outages, seed):
             if events and len(finished()) >= trials:
                 trials += 20
             starts += 1
+            before = len(finished())
             process = start()
         if not events:
             time.sleep(0.2)
             continue
         time.sleep(rng.uniform(1, 4))
         victims = workers_of(process)
-        if not victims or not finished():
+        # Workers that train, not ones that are still importing.
+        if not victims or len(finished()) == before:
             continue
         event = events.pop()
         seen.update(finished())

@@ -32,12 +32,17 @@ os.environ.setdefault('OPENCV_LOG_LEVEL', 'SILENT')
 
 import cv2
 import numpy as np
+import onnx
 from scipy.io import savemat
 
 from mmseg_sparsemask.connectivity import from_npy, load, preset, save, to_npy
 from mmseg_sparsemask.datasets import coco_voc
 from mmseg_sparsemask.datasets.camvid import _read_labels
 from mmseg_sparsemask.datasets.pascal_person_part import person_labels
+from mmseg_sparsemask.deployment.metadata import Metadata, with_checksum
+from mmseg_sparsemask.deployment.onnx_predictor import OnnxPredictor
+from mmseg_sparsemask.dpc.cell import Cell
+from mmseg_sparsemask.dpc.presets import dpc_cityscapes
 from mmseg_sparsemask.edges.files import read_annotations, read_prediction
 from mmseg_sparsemask.saliency.transforms import LoadSaliencyMask
 
@@ -119,6 +124,35 @@ def coco() -> list[bytes]:
     return [json.dumps(content).encode()]
 
 
+def cell() -> list[bytes]:
+    found = dpc_cityscapes()
+    return [json.dumps(form).encode() for form in (found.to_dict(), found.to_published())]
+
+
+def network() -> list[bytes]:
+    metadata = Metadata(
+        mean=(123.675, 116.28, 103.53),
+        std=(58.395, 57.12, 57.375),
+        bgr_to_rgb=True,
+        resize={'scale': [64, 48], 'keep_ratio': True},
+        classes=('sky', 'road', 'car'),
+        palette=((0, 0, 0), (128, 64, 0), (0, 0, 255)),
+        threshold=None,
+        align_corners=False,
+    )
+    maps = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ['n', 3, 'h', 'w'])
+        for name in ('image', 'logits')
+    ]
+    node = onnx.helper.make_node('Identity', ['image'], ['logits'])
+    graph = onnx.helper.make_graph([node], 'graph', maps[:1], maps[1:])
+    model = onnx.helper.make_model(
+        graph, ir_version=8, opset_imports=[onnx.helper.make_opsetid('', 18)]
+    )
+    onnx.helper.set_model_props(model, metadata.to_strings())
+    return [with_checksum(model.SerializeToString())]
+
+
 def convert(path: Path) -> None:
     # A progress bar for each file is too many.
     quiet = mock.patch.object(coco_voc, 'track_iter_progress', iter)
@@ -142,6 +176,8 @@ FORMATS = [
     ),
     Format('connectivity.json', connectivity, load),
     Format('coco.json', coco, convert),
+    Format('cell.json', cell, Cell.load),
+    Format('network.onnx', network, OnnxPredictor),
 ]
 
 #: What stands in files where it does harm: counts, sizes, names and marks.
@@ -196,6 +232,16 @@ def unpacked(data: bytes, draw: random.Random) -> bytes:
     return data[:128] + (15).to_bytes(4, 'little') + len(packed).to_bytes(4, 'little') + packed
 
 
+def relabelled(data: bytes, draw: random.Random) -> bytes:
+    """Damage one value of an ONNX file's metadata, under a checksum that fits."""
+    model = onnx.load_model_from_string(data)
+    # The last is the checksum, which is written anew.
+    del model.metadata_props[-1]
+    item = draw.choice(model.metadata_props)
+    item.value = damage(item.value.encode(), draw).decode('utf-8', 'replace')
+    return with_checksum(model.SerializeToString())
+
+
 def mutations(row: Format, seed: int) -> Iterator[bytes]:
     draw, seeds = random.Random(f'{row.name} {seed}'), row.seeds()
     while True:
@@ -204,6 +250,8 @@ def mutations(row: Format, seed: int) -> Iterator[bytes]:
             yield unpacked(data, draw)
         elif row.name.endswith('.png') and draw.random() < 0.7:
             yield seal(damage(data, draw))
+        elif row.name.endswith('.onnx') and draw.random() < 0.7:
+            yield relabelled(data, draw)
         else:
             yield damage(data, draw)
 
