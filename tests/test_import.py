@@ -67,6 +67,23 @@ def test_extras_are_not_needed_to_import_and_are_named_where_they_are():
     assert "Run: pip install 'mmseg-sparsemask[edge]'" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ('extra', 'config'),
+    [('timm', 'fdn_efficientnet-b0_voc.py'), ('tensorboard', 'fdn_mbv2_shapes.py')],
+)
+def test_train_names_the_extra_of_what_the_toolbox_imports(extra, config, tmp_path):
+    code = f"""
+        import runpy
+        sys.argv = ['train.py', 'configs/sparsemask/{config}', '--work-dir', '{tmp_path}/w']
+        runpy.run_path('tools/train.py', run_name='__main__')
+    """
+    done = run_without([extra], code)
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith('error: ') and f"pip install 'mmseg-sparsemask[{extra}]'" in last
+    assert not (tmp_path / 'w').exists()
+
+
 def test_the_search_for_cells_names_its_extra():
     code = """
         import runpy

@@ -6,6 +6,7 @@ import importlib.metadata
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -97,7 +98,7 @@ print(*own, sep='\\n')
 
 def test_importing_prints_nothing():
     done = subprocess.run(
-        [sys.executable, '-W', 'ignore', '-c', 'import mmseg_sparsemask'],
+        [sys.executable, '-c', 'import mmseg_sparsemask'],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -114,7 +115,21 @@ def test_what_others_print_while_importing_is_passed_on(monkeypatch, capsys):
 
     monkeypatch.setattr(toolbox.importlib, 'import_module', talking)
     toolbox.import_toolbox()
-    assert capsys.readouterr().out == 'mmseg.datasets says this\nmmpretrain.datasets says this\n'
+    names = ('mmseg.datasets', 'mmpretrain.datasets', 'mmseg.models')
+    assert capsys.readouterr().out == ''.join(f'{name} says this\n' for name in names)
+
+
+def test_other_warnings_are_passed_on(monkeypatch):
+    from mmseg_sparsemask.utils import toolbox
+
+    def warning(name):
+        warnings.warn(f'{toolbox.NEEDLESS_WARNING} and more', stacklevel=2)
+        warnings.warn(f'{name} warns', stacklevel=2)
+
+    monkeypatch.setattr(toolbox.importlib, 'import_module', warning)
+    with pytest.warns(UserWarning) as found:
+        toolbox.import_toolbox()
+    assert {str(one.message).split()[-1] for one in found} == {'warns'}
 
 
 def models():

@@ -4,12 +4,11 @@ import argparse
 import os
 
 from mmengine.config import DictAction
-from mmengine.runner import Runner
-from mmseg.registry import RUNNERS
 
-from mmseg_sparsemask.engine.checks import check_checkpoint, check_data_roots
+from mmseg_sparsemask.engine.checks import check_checkpoint, check_data_roots, check_extras
 from mmseg_sparsemask.engine.config import load_config
 from mmseg_sparsemask.engine.processes import process_group
+from mmseg_sparsemask.engine.runner import build_runner
 from mmseg_sparsemask.engine.test_options import (
     enable_drawing,
     enable_tta,
@@ -72,6 +71,7 @@ def prepare(args):
         enable_tta(cfg)
     if args.out is not None:
         write_predictions_to(cfg, args.out)
+    check_extras(cfg)
     check_data_roots(cfg, ('test_dataloader',))
     check_work_dir(cfg.work_dir)
     return cfg
@@ -84,7 +84,7 @@ def main():
         # MMSegmentation runs what is in a file that it cannot read as data.
         checkpoint = load_checkpoint(args.checkpoint, args.trust_checkpoint)
         with process_group(cfg):
-            runner = Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
+            runner = build_runner(cfg)
             if not args.allow_mismatch:
                 load_strictly(runner.model, checkpoint, args.checkpoint)
             runner.test()

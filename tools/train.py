@@ -5,19 +5,19 @@ import os
 from contextlib import ExitStack, nullcontext
 
 from mmengine.config import DictAction
-from mmengine.runner import Runner
-from mmseg.registry import RUNNERS
 
 from mmseg_sparsemask.engine.amp import enable_amp
 from mmseg_sparsemask.engine.checks import (
     check_classes,
     check_data_roots,
+    check_extras,
     check_features,
     warn_without_pruning,
 )
 from mmseg_sparsemask.engine.config import draw_by_iteration, load_config
 from mmseg_sparsemask.engine.downloads import explained_downloads
 from mmseg_sparsemask.engine.processes import is_first_process, process_group
+from mmseg_sparsemask.engine.runner import build_runner
 from mmseg_sparsemask.utils.checkpoints import LAST_CHECKPOINT, checkpoint_to_resume
 from mmseg_sparsemask.utils.errors import one_line_errors
 from mmseg_sparsemask.utils.files import check_work_dir
@@ -62,6 +62,7 @@ def prepare(args):
     draw_by_iteration(cfg)
     if args.amp:
         enable_amp(cfg)
+    check_extras(cfg)
     check_data_roots(cfg, ('train_dataloader', 'val_dataloader'))
     check_work_dir(cfg.work_dir)
     if is_first_process():
@@ -101,7 +102,7 @@ def run(args, stack):
     stack.enter_context(lock_work_dir(cfg.work_dir) if is_first_process() else nullcontext())
     choose_checkpoint(cfg, args)
     with process_group(cfg), explained_downloads(cfg):
-        runner = Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
+        runner = build_runner(cfg)
         runner.train()
 
 

@@ -12,6 +12,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
 from mmseg_sparsemask.models.describe import describe_backbone, head_mismatch
+from mmseg_sparsemask.utils.extras import require_extra
 
 #: What a URI looks like to MMSegmentation's file backends; such a place cannot be checked here.
 _URI_MARK = '://'
@@ -28,6 +29,32 @@ def check_checkpoint(checkpoint: str) -> None:
             f'the checkpoint {checkpoint} does not exist; training leaves its checkpoints as '
             '*.pth in the work directory'
         )
+
+
+def check_extras(cfg: Config) -> None:
+    """Make sure that the optional libraries are there which the toolbox imports for this config.
+
+    Raises:
+        ImportError: With the line to run.
+    """
+    used = {
+        'timm': any(kind.endswith('TIMMBackbone') for kind in _types(cfg.get('model', {}))),
+        'tensorboard': 'TensorboardVisBackend' in _types(cfg.get('visualizer', {})),
+    }
+    for extra, needed in used.items():
+        if needed:
+            require_extra(extra, extra)
+
+
+def _types(value: object) -> Iterator[str]:
+    """Every ``type`` in a part of a config that is a name."""
+    if isinstance(value, dict):
+        if isinstance(value.get('type'), str):
+            yield value['type']
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _types(item)
 
 
 def check_data_roots(cfg: Config, loaders: Sequence[str]) -> None:

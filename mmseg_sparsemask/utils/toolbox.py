@@ -7,10 +7,14 @@ import importlib
 import importlib.metadata
 import importlib.util
 import io
+import warnings
 
 #: What `mmseg.datasets`, `mmseg.datasets.transforms` and `mmpretrain.datasets` of the maintained
 #: distribution print, once each, where its data platform is not installed.
 NEEDLESS_LINE = 'Could not import OneDL'
+
+#: How a warning begins that mmcv-lite gives at import: of a module that nothing here uses.
+NEEDLESS_WARNING = 'Fail to import ``MultiScaleDeformableAttention``'
 
 #: This package in ``package::config``, and the scope of its registries.
 SCOPE = 'mmseg_sparsemask'
@@ -67,16 +71,18 @@ def allow_checkpoint_types() -> None:
 
 
 def import_toolbox() -> None:
-    """Import the parts of the toolbox that print a line that says nothing to a user.
+    """Import the parts of the toolbox that print lines that say nothing to a user.
 
     The maintained distribution reports at level DEBUG that its data platform is missing, but
-    without a logger, so that the line is printed. All else that is printed meanwhile is passed on.
+    without a logger, so that the line is printed; mmcv-lite warns of an operation that it lacks.
+    All else that is printed meanwhile is passed on.
     """
     said = io.StringIO()
     try:
-        with contextlib.redirect_stdout(said):
-            importlib.import_module('mmseg.datasets')
-            importlib.import_module('mmpretrain.datasets')
+        with contextlib.redirect_stdout(said), warnings.catch_warnings():
+            warnings.filterwarnings('ignore', NEEDLESS_WARNING)
+            for name in ('mmseg.datasets', 'mmpretrain.datasets', 'mmseg.models'):
+                importlib.import_module(name)
     finally:
         for line in said.getvalue().splitlines():
             if line.strip() != NEEDLESS_LINE:

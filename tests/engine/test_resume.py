@@ -143,7 +143,7 @@ def test_fine_tuning(tmp_path):
         status = kill_and_resume.killed_and_resumed(job, tmp_path, work_dir, after, 0.05)
         log = Path(f'{work_dir}.log').read_text()
         assert status == 0, log[-3000:]
-        resumed = log[log.rindex('Distributed launcher') :] if after == 5 else log
+        resumed = log[log.rindex('order of hooks') :] if after == 5 else log
         assert words in resumed
         compared, differ = kill_and_resume.differences(work_dir, reference.work_dir)
         assert compared > 500 and not differ

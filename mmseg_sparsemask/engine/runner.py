@@ -1,0 +1,39 @@
+"""The toolbox's runner, with a console that holds what a person reads."""
+
+import logging
+
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.runner import Runner
+from mmseg.registry import RUNNERS
+
+# How messages begin that say the same at each start: some 400 lines of a search.
+_TO_FILE_ALONE = (
+    f'\n{"-" * 60}\nSystem environment:',
+    'Config:\n',
+    'Hooks will be executed in the following order:',
+    'paramwise_options -- ',
+)
+
+
+class ShortConsoleRunner(Runner):
+    """Environment, config, order of hooks and learning rates go to the log file alone."""
+
+    def build_logger(self, *args, **kwargs) -> MMLogger:
+        """As the toolbox does, and one line that says where the rest is."""
+        logger = super().build_logger(*args, **kwargs)
+        files = [h for h in logger.handlers if isinstance(h, logging.FileHandler)]
+        if files:
+            for handler in set(logger.handlers) - set(files):
+                handler.addFilter(_is_short)
+            logger.info(f'environment, config and order of hooks: {files[0].baseFilename}')
+        return logger
+
+
+def _is_short(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(_TO_FILE_ALONE)
+
+
+def build_runner(cfg: Config) -> Runner:
+    """The runner of a config: of the type that it names, else one with a short console."""
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else ShortConsoleRunner.from_cfg(cfg)
