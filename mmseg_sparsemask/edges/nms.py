@@ -130,6 +130,7 @@ def suppress_non_maxima(
 
 def edge_nms(
     edges: np.ndarray,
+    map_smooth_radius: int = 1,
     smooth_radius: int = 4,
     radius: int = 1,
     border: int = 5,
@@ -137,8 +138,13 @@ def edge_nms(
 ) -> np.ndarray:
     """`edge_orientation` and `suppress_non_maxima` with the field's usual settings.
 
+    The map itself is smoothed before, as the evaluation does that comes with HED and its successors
+    (``convTri(E, 1)``): a network's map has plateaus and noise of a pixel's width, which would leave
+    double lines and gaps.
+
     Args:
         edges: Boundary strength in [0, 1], (H, W).
+        map_smooth_radius: Radius of the triangle filter applied to the map, in pixels; 0 for none.
         smooth_radius: See `edge_orientation`.
         radius: See `suppress_non_maxima`.
         border: See `suppress_non_maxima`.
@@ -146,7 +152,15 @@ def edge_nms(
 
     Returns:
         The thinned map, (H, W) float32.
+
+    Raises:
+        ValueError: As `edge_orientation` and `suppress_non_maxima`, and on a negative radius.
     """
+    if map_smooth_radius < 0:
+        raise ValueError(f'map_smooth_radius must be at least 0 pixels, got {map_smooth_radius}')
+    edges = _check_map(edges)
+    if map_smooth_radius:
+        edges = _triangle_smooth(edges, map_smooth_radius)
     return suppress_non_maxima(
         edges, edge_orientation(edges, smooth_radius), radius, border, multiplier
     )

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from scipy.ndimage import convolve1d
 
 from mmseg_sparsemask.edges.nms import edge_nms, edge_orientation, suppress_non_maxima
 
@@ -33,7 +35,7 @@ def test_orientation_is_near_between(degrees):
 def test_thinned_ridge_keeps_its_crest(degrees):
     angle = np.deg2rad(degrees)
     ridge = _ridge(angle)
-    thinned = edge_nms(ridge, border=0)
+    thinned = edge_nms(ridge, map_smooth_radius=0, border=0)
     y, x = np.nonzero(thinned[10:-10, 10:-10] > 0.01)
     across = (x - 20) * np.cos(angle) + (y - 20) * np.sin(angle)
     assert np.abs(across).max() < 1.01
@@ -62,6 +64,22 @@ def test_empty_map_stays_empty():
     assert not edge_nms(np.zeros((9, 9))).any()
 
 
+@pytest.mark.parametrize('radius', [1, 2])
+def test_the_map_is_smoothed_first(radius):
+    """By a triangle, (1, 2, 1) / 4 for radius 1: against SciPy's convolution, borders mirrored."""
+    rng = np.random.default_rng(0)
+    edges = cv2.GaussianBlur(rng.random((40, 50), dtype=np.float32), (0, 0), 1)
+    triangle = np.convolve(np.ones(radius + 1), np.ones(radius + 1)) / (radius + 1) ** 2
+    smooth = edges
+    for axis in (0, 1):
+        smooth = convolve1d(smooth, triangle, axis, mode='mirror')
+    want = edge_nms(smooth, map_smooth_radius=0)
+    got = edge_nms(edges, map_smooth_radius=radius)
+    differ = ~np.isclose(got, want, atol=1e-6)
+    assert differ.mean() < 1e-3 and (got > 0).sum() > 100
+    assert not np.allclose(got, edge_nms(edges, map_smooth_radius=0), atol=1e-2)
+
+
 def test_wrong_inputs():
     with pytest.raises(ValueError, match=r'\(H, W\)'):
         edge_nms(np.zeros((3, 3, 1)))
@@ -71,6 +89,8 @@ def test_wrong_inputs():
         suppress_non_maxima(np.zeros((3, 4)), np.zeros((4, 3)))
     with pytest.raises(ValueError, match='radius'):
         suppress_non_maxima(np.zeros((3, 4)), np.zeros((3, 4)), radius=0)
+    with pytest.raises(ValueError, match='map_smooth_radius must be at least 0 pixels, got -1'):
+        edge_nms(np.zeros((9, 9)), map_smooth_radius=-1)
 
 
 GOLDEN = np.load(Path(__file__).parent / 'golden' / 'nms_golden.npz', allow_pickle=False)
@@ -91,5 +111,6 @@ def test_equals_opencv(case, radius, border):
     # Only a comparison that is a tie to rounding may fall the other way.
     assert differ.mean() < 1e-3
     assert (got > 0).sum() > 50
-    differ = ~np.isclose(edge_nms(edges, radius=radius, border=border), want, atol=1e-6)
+    got = edge_nms(edges, map_smooth_radius=0, radius=radius, border=border)
+    differ = ~np.isclose(got, want, atol=1e-6)
     assert differ[1:-1, 1:-1].mean() < 2e-3
