@@ -3,16 +3,7 @@
 import argparse
 from pathlib import Path
 
-import cv2
 from mmengine.config import DictAction
-from mmengine.utils import ProgressBar
-
-import mmseg_sparsemask  # noqa: F401
-from mmseg_sparsemask.deployment.onnx_predictor import read_image
-from mmseg_sparsemask.deployment.overlay import overlay
-from mmseg_sparsemask.deployment.predictor import ToolboxPredictor, load_predictor
-from mmseg_sparsemask.utils.errors import one_line_errors
-from mmseg_sparsemask.utils.files import write_atomically
 
 
 def parse_args(argv=None):
@@ -74,6 +65,12 @@ def output_paths(images, folder):
 
 
 def draw(predictor, image, path, opacity):
+    import cv2
+
+    from mmseg_sparsemask.deployment.onnx_predictor import read_image
+    from mmseg_sparsemask.deployment.overlay import overlay
+    from mmseg_sparsemask.utils.files import write_atomically
+
     pixels = read_image(image)
     labels = predictor(pixels)
     picture = overlay(
@@ -88,6 +85,10 @@ def draw(predictor, image, path, opacity):
 
 
 def run(args):
+    from mmengine.utils import ProgressBar
+
+    from mmseg_sparsemask.deployment.predictor import ToolboxPredictor, load_predictor
+
     paths = output_paths(args.images, args.out_dir)
     args.out_dir.mkdir(parents=True, exist_ok=True)
     if args.model:
@@ -114,6 +115,8 @@ def run(args):
 
 def main(argv=None):
     args = parse_args(argv)
+    from mmseg_sparsemask.utils.errors import one_line_errors
+
     with one_line_errors(RuntimeError):
         run(args)
 

@@ -4,25 +4,6 @@ import argparse
 import os
 from pathlib import Path
 
-import mmseg_sparsemask  # noqa: F401
-from mmseg_sparsemask.connectivity.prune import DEFAULT_THRESHOLD
-from mmseg_sparsemask.engine.controls import permuted_supernet
-from mmseg_sparsemask.engine.inheritance import largest_difference, write_pruned
-from mmseg_sparsemask.engine.pruning import (
-    inheritance_table,
-    next_steps,
-    prune_status,
-    prune_supernet,
-    summary_table,
-    write_configs,
-    write_results,
-)
-from mmseg_sparsemask.engine.saved_search import load_search
-from mmseg_sparsemask.engine.search_report import write_search_report
-from mmseg_sparsemask.models.inheritance import pruned_head
-from mmseg_sparsemask.utils.errors import one_line_errors
-from mmseg_sparsemask.utils.files import check_work_dir
-
 
 def parse_args():
     parser = argparse.ArgumentParser(description='Prune the supernet of a checkpoint')
@@ -30,8 +11,7 @@ def parse_args():
     parser.add_argument(
         '--threshold',
         type=float,
-        help='drop connections of smaller weight (default: as in the search, else '
-        f'{DEFAULT_THRESHOLD})',
+        help='drop connections of smaller weight (default: as in the search)',
     )
     parser.add_argument(
         '--merge',
@@ -75,6 +55,24 @@ def parse_args():
 
 def main():
     args = parse_args()
+    from mmseg_sparsemask.connectivity.prune import DEFAULT_THRESHOLD
+    from mmseg_sparsemask.engine.controls import permuted_supernet
+    from mmseg_sparsemask.engine.inheritance import largest_difference, write_pruned
+    from mmseg_sparsemask.engine.pruning import (
+        inheritance_table,
+        next_steps,
+        prune_status,
+        prune_supernet,
+        summary_table,
+        write_configs,
+        write_results,
+    )
+    from mmseg_sparsemask.engine.saved_search import load_search
+    from mmseg_sparsemask.engine.search_report import write_search_report
+    from mmseg_sparsemask.models.inheritance import pruned_head
+    from mmseg_sparsemask.utils.errors import one_line_errors
+    from mmseg_sparsemask.utils.files import check_work_dir
+
     with one_line_errors():
         search = load_search(args.checkpoint, args.config, args.trust_checkpoint)
         threshold = args.threshold

@@ -5,19 +5,6 @@ import os
 
 from mmengine.config import DictAction
 
-from mmseg_sparsemask.engine.checks import check_checkpoint, check_data_roots, check_extras
-from mmseg_sparsemask.engine.config import load_config
-from mmseg_sparsemask.engine.processes import process_group
-from mmseg_sparsemask.engine.runner import build_runner
-from mmseg_sparsemask.engine.test_options import (
-    enable_drawing,
-    enable_tta,
-    write_predictions_to,
-)
-from mmseg_sparsemask.utils.checkpoints import load_checkpoint, load_strictly
-from mmseg_sparsemask.utils.errors import one_line_errors
-from mmseg_sparsemask.utils.files import check_work_dir
-
 
 def parse_args():
     parser = argparse.ArgumentParser(description='Test (and evaluate) a segmentor')
@@ -62,6 +49,15 @@ def parse_args():
 
 
 def prepare(args):
+    from mmseg_sparsemask.engine.checks import check_checkpoint, check_data_roots, check_extras
+    from mmseg_sparsemask.engine.config import load_config
+    from mmseg_sparsemask.engine.test_options import (
+        enable_drawing,
+        enable_tta,
+        write_predictions_to,
+    )
+    from mmseg_sparsemask.utils.files import check_work_dir
+
     cfg = load_config(args.config, args.work_dir, args.cfg_options, args.launcher)
     cfg.load_from = args.checkpoint
     check_checkpoint(args.checkpoint)
@@ -79,6 +75,11 @@ def prepare(args):
 
 def main():
     args = parse_args()
+    from mmseg_sparsemask.engine.processes import process_group
+    from mmseg_sparsemask.engine.runner import build_runner
+    from mmseg_sparsemask.utils.checkpoints import load_checkpoint, load_strictly
+    from mmseg_sparsemask.utils.errors import one_line_errors
+
     with one_line_errors():
         cfg = prepare(args)
         # MMSegmentation runs what is in a file that it cannot read as data.

@@ -6,23 +6,6 @@ from contextlib import ExitStack, nullcontext
 
 from mmengine.config import DictAction
 
-from mmseg_sparsemask.engine.amp import enable_amp
-from mmseg_sparsemask.engine.checks import (
-    check_classes,
-    check_data_roots,
-    check_extras,
-    check_features,
-    warn_without_pruning,
-)
-from mmseg_sparsemask.engine.config import draw_by_iteration, load_config
-from mmseg_sparsemask.engine.downloads import explained_downloads
-from mmseg_sparsemask.engine.processes import is_first_process, process_group
-from mmseg_sparsemask.engine.runner import build_runner
-from mmseg_sparsemask.utils.checkpoints import LAST_CHECKPOINT, checkpoint_to_resume
-from mmseg_sparsemask.utils.errors import one_line_errors
-from mmseg_sparsemask.utils.files import check_work_dir
-from mmseg_sparsemask.utils.work_dir import keep_earlier, lock_work_dir
-
 
 def parse_args():
     parser = argparse.ArgumentParser(description='Train a segmentor')
@@ -58,6 +41,18 @@ def parse_args():
 
 
 def prepare(args):
+    from mmseg_sparsemask.engine.amp import enable_amp
+    from mmseg_sparsemask.engine.checks import (
+        check_classes,
+        check_data_roots,
+        check_extras,
+        check_features,
+        warn_without_pruning,
+    )
+    from mmseg_sparsemask.engine.config import draw_by_iteration, load_config
+    from mmseg_sparsemask.engine.processes import is_first_process
+    from mmseg_sparsemask.utils.files import check_work_dir
+
     cfg = load_config(args.config, args.work_dir, args.cfg_options, args.launcher)
     draw_by_iteration(cfg)
     if args.amp:
@@ -74,6 +69,10 @@ def prepare(args):
 
 def choose_checkpoint(cfg, args):
     """Let the run go on with its newest readable checkpoint, or start."""
+    from mmseg_sparsemask.engine.processes import is_first_process
+    from mmseg_sparsemask.utils.checkpoints import LAST_CHECKPOINT, checkpoint_to_resume
+    from mmseg_sparsemask.utils.work_dir import keep_earlier
+
     cfg.resume = args.resume or cfg.get('resume', False)
     if args.resume:
         # Also before `load_from`, which says where a run starts, as in fine-tuning.
@@ -92,12 +91,19 @@ def choose_checkpoint(cfg, args):
 
 def main():
     args = parse_args()
+    from mmseg_sparsemask.utils.errors import one_line_errors
+
     interrupted = 'interrupted; the same command with --resume goes on'
     with one_line_errors(interrupted=interrupted), ExitStack() as stack:
         run(args, stack)
 
 
 def run(args, stack):
+    from mmseg_sparsemask.engine.downloads import explained_downloads
+    from mmseg_sparsemask.engine.processes import is_first_process, process_group
+    from mmseg_sparsemask.engine.runner import build_runner
+    from mmseg_sparsemask.utils.work_dir import lock_work_dir
+
     cfg = prepare(args)
     stack.enter_context(lock_work_dir(cfg.work_dir) if is_first_process() else nullcontext())
     choose_checkpoint(cfg, args)

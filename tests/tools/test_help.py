@@ -1,6 +1,7 @@
 """`--help` of the tools: there at once, since torch and the package are imported behind it."""
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -8,15 +9,11 @@ from pathlib import Path
 import pytest
 
 from mmseg_sparsemask.connectivity import ARCHITECTURES, PRESETS
+from mmseg_sparsemask.deployment.export import SUFFIXES, TOLERANCE
+from mmseg_sparsemask.deployment.precision import MIOU_TOLERANCE
 
 TOOLS = Path(__file__).parents[2] / 'tools'
-#: Tools that build and run a model whatever is asked of them, and import what they need at the top.
-RUNNING = {'deployment/export.py', 'inference.py', 'prune.py', 'test.py', 'train.py'}
-QUICK = sorted(
-    name
-    for path in TOOLS.rglob('*.py')
-    if (name := path.relative_to(TOOLS).as_posix()) not in RUNNING
-)
+ALL = sorted(path.relative_to(TOOLS).as_posix() for path in TOOLS.rglob('*.py'))
 #: Runs tools one after the other in a process that loads torch for none of them.
 SCRIPT = """
 import contextlib, io, json, runpy, sys
@@ -34,7 +31,7 @@ print(json.dumps(texts))
 @pytest.fixture(scope='module')
 def helps():
     done = subprocess.run(
-        [sys.executable, '-c', SCRIPT, str(TOOLS), json.dumps(QUICK)],
+        [sys.executable, '-c', SCRIPT, str(TOOLS), json.dumps(ALL)],
         capture_output=True,
         text=True,
     )
@@ -43,8 +40,14 @@ def helps():
 
 
 def test_no_tool_waits_for_torch_to_explain_itself(helps):
-    assert list(helps) == QUICK
+    assert list(helps) == ALL
     assert all(text.startswith('usage: ') for text in helps.values())
+
+
+def test_export_names_every_format_and_the_tolerances_of_the_package():
+    tool = runpy.run_path(str(TOOLS / 'deployment/export.py'))
+    args = tool['parse_args'](['CONFIG', 'CHECKPOINT', '--format', *SUFFIXES])
+    assert (args.tolerance, args.miou_tolerance) == (TOLERANCE, MIOU_TOLERANCE)
 
 
 def test_transfer_names_every_preset(helps):

@@ -3,40 +3,7 @@
 import argparse
 from pathlib import Path
 
-import torch
 from mmengine.config import DictAction
-
-import mmseg_sparsemask  # noqa: F401
-from mmseg_sparsemask.deployment.deployed import deployed_segmentor
-from mmseg_sparsemask.deployment.export import (
-    SUFFIXES,
-    TOLERANCE,
-    decoder_convs,
-    export,
-    random_inputs,
-    require_format,
-    smallest_image,
-    trace,
-)
-from mmseg_sparsemask.deployment.onnx_predictor import read_image
-from mmseg_sparsemask.deployment.precision import (
-    MIOU_TOLERANCE,
-    accepted,
-    measured,
-    require_precision,
-    write_half,
-    write_int8,
-)
-from mmseg_sparsemask.deployment.predictor import (
-    calibration_images,
-    images_of_test_set,
-    labelled_test_set,
-    load_model,
-    metadata_of,
-    network_input,
-    self_labelled,
-)
-from mmseg_sparsemask.utils.errors import one_line_errors
 
 #: Images taken from the test data set when none are given.
 IMAGES = 3
@@ -55,7 +22,11 @@ def parse_args(argv=None):
         help='read a checkpoint that may run code while it is read',
     )
     parser.add_argument(
-        '--format', nargs='+', choices=list(SUFFIXES), default=['onnx'], help='what to write'
+        '--format',
+        nargs='+',
+        choices=['onnx', 'torchscript', 'torch_export'],
+        default=['onnx'],
+        help='what to write',
     )
     parser.add_argument(
         '--out',
@@ -81,7 +52,7 @@ def parse_args(argv=None):
     parser.add_argument(
         '--tolerance',
         type=float,
-        default=TOLERANCE,
+        default=1e-4,
         help='largest difference from the toolbox that is accepted, relative to the largest logit '
         'where that is above 1',
     )
@@ -107,7 +78,7 @@ def parse_args(argv=None):
     parser.add_argument(
         '--miou-tolerance',
         type=float,
-        default=MIOU_TOLERANCE,
+        default=1.0,
         metavar='POINTS',
         help='of mean IoU that a smaller file may lose; one that loses more is not written',
     )
@@ -122,12 +93,6 @@ def parse_args(argv=None):
         parser.error(f'--shape: expected one or two positive numbers, got {args.shape}')
     if args.test_images < 1:
         parser.error(f'--test-images: expected at least 1, got {args.test_images}')
-    try:
-        for precision in precisions(args):
-            for file_format in args.format:
-                require_precision(file_format, precision)
-    except ValueError as error:
-        parser.error(str(error))
     return args
 
 
@@ -138,6 +103,9 @@ def precisions(args):
 
 def real_inputs(model, paths):
     """Network inputs of image files, or of the test data set's first images, by name."""
+    from mmseg_sparsemask.deployment.onnx_predictor import read_image
+    from mmseg_sparsemask.deployment.predictor import images_of_test_set, network_input
+
     if paths:
         return {str(path): network_input(model, read_image(path)) for path in paths}
     images = images_of_test_set(model, IMAGES)
@@ -145,8 +113,22 @@ def real_inputs(model, paths):
 
 
 def run(args):
+    from mmseg_sparsemask.deployment.deployed import deployed_segmentor
+    from mmseg_sparsemask.deployment.export import (
+        SUFFIXES,
+        export,
+        random_inputs,
+        require_format,
+        smallest_image,
+        trace,
+    )
+    from mmseg_sparsemask.deployment.precision import require_precision
+    from mmseg_sparsemask.deployment.predictor import load_model, metadata_of
+
     for file_format in args.format:
         require_format(file_format)
+        for precision in precisions(args):
+            require_precision(file_format, precision)
     if args.out is None and '://' in args.checkpoint:
         raise ValueError('the checkpoint is no local file: say with --out where to write')
     out = args.out or Path(args.checkpoint)
@@ -184,6 +166,17 @@ def run(args):
 
 def write_smaller(args, model, segmentor, size, images):
     """The files in float16 and int8 that are asked for, measured beside those in float32."""
+    import torch
+
+    from mmseg_sparsemask.deployment.export import SUFFIXES, smallest_image
+    from mmseg_sparsemask.deployment.precision import accepted, measured, write_half, write_int8
+    from mmseg_sparsemask.deployment.predictor import (
+        calibration_images,
+        labelled_test_set,
+        metadata_of,
+        self_labelled,
+    )
+
     try:
         test_set = labelled_test_set(model, args.test_images)
     except ValueError:
@@ -226,6 +219,8 @@ def cost_of(found):
 
 def summary(model, segmentor, program):
     """Parameters, and the decoder's convolutions, as text."""
+    from mmseg_sparsemask.deployment.export import decoder_convs
+
     before = sum(p.numel() for p in model.parameters())
     after = sum(p.numel() for p in segmentor.parameters())
     lines = [f'parameters: {after:,} (trained: {before:,}, normalisations included)']
@@ -251,6 +246,10 @@ def report(done, real):
 
 def main(argv=None):
     args = parse_args(argv)
+    import torch
+
+    from mmseg_sparsemask.utils.errors import one_line_errors
+
     torch.manual_seed(0)
     with one_line_errors(RuntimeError):
         run(args)
