@@ -7,10 +7,13 @@ import os
 import signal
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import optuna
@@ -40,6 +43,54 @@ from mmseg_sparsemask.utils.work_dir import lock_work_dir
 MAX_DEATHS = 5
 
 
+@contextmanager
+def _uninterrupted_children() -> Iterator[None]:
+    """Processes that start here leave Ctrl-C, which reaches all of a terminal, to this one.
+
+    A child that begins with the signal blocked leaves it while it still imports, too. What arrives
+    meanwhile is raised after.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    # It unblocks the signal when it starts itself.
+    resource_tracker.ensure_running()
+    late = threading.Event()
+    handler = signal.signal(signal.SIGINT, lambda *_: late.set())
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.signal(signal.SIGINT, handler)
+        if late.is_set():
+            signal.raise_signal(signal.SIGINT)
+
+
+@contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """An event that is set by Ctrl-C, which raises KeyboardInterrupt as well.
+
+    Python prints and forgets an exception that is raised while a weak reference is cleaned up, and
+    SQLAlchemy cleans up hundreds whenever the study is read: whoever reads it in a loop has to look
+    at the event.
+    """
+    heard = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield heard
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        heard.set()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield heard
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 class Crew:
     """The worker processes of this start, each replaced when it dies.
 
@@ -65,15 +116,8 @@ class Crew:
             args=(replace(self.job, worker=index, gpu=gpu),),
             name=f'dpc-worker-{index}',
         )
-        # Ctrl-C reaches all processes of the terminal; a child that begins with the signal ignored
-        # leaves it to the launcher, also while it still imports.
-        main = threading.current_thread() is threading.main_thread()
-        handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
-        try:
+        with _uninterrupted_children():
             process.start()
-        finally:
-            if main:
-                signal.signal(signal.SIGINT, handler)
         self.processes[index] = process
 
     def tend(self) -> bool:
@@ -106,33 +150,41 @@ class Crew:
 
 def _work(study: Study, job: Job, workers: int) -> None:
     """Let workers train until the study is complete or all of them have given up."""
-    done = len(finished_trials(study))
-    if done >= job.target:
+    if len(finished_trials(study)) >= job.target:
         return
-    crew = Crew(job, workers)
+    with _interrupts() as heard:
+        crew = Crew(job, workers)
+        complete = False
+        try:
+            complete = _watch(study, job, crew, heard)
+        finally:
+            crew.dismiss(wait=complete)
+
+
+def _watch(study: Study, job: Job, crew: Crew, heard: threading.Event) -> bool:
+    """Replace dead workers and show progress; whether the study was completed."""
+    done = len(finished_trials(study))
     looked = time.monotonic()
-    complete = False
-    try:
-        with tqdm(total=job.target, initial=done, desc='cells', unit='cell') as bar:
-            while done < job.target:
-                time.sleep(POLL)
-                alive = crew.tend()
-                found = finished_trials(study)
-                if len(found) > done:
-                    best = max(t.user_attrs['miou'] for t in found)
-                    bar.set_postfix(best_mIoU=f'{best:.2f}', refresh=False)
-                    bar.update(len(found) - done)
-                    done = len(found)
-                    crew.deaths = 0
-                elif not alive:
-                    break
-                if time.monotonic() - looked > job.settings.heartbeat:
-                    # A worker may wait for a trial whose own worker is dead.
-                    fail_stale(study)
-                    looked = time.monotonic()
-            complete = done >= job.target
-    finally:
-        crew.dismiss(wait=complete)
+    with tqdm(total=job.target, initial=done, desc='cells', unit='cell') as bar:
+        while done < job.target:
+            time.sleep(POLL)
+            if heard.is_set():
+                raise KeyboardInterrupt
+            alive = crew.tend()
+            found = finished_trials(study)
+            if len(found) > done:
+                best = max(t.user_attrs['miou'] for t in found)
+                bar.set_postfix(best_mIoU=f'{best:.2f}', refresh=False)
+                bar.update(len(found) - done)
+                done = len(found)
+                crew.deaths = 0
+            elif not alive:
+                return False
+            if time.monotonic() - looked > job.settings.heartbeat:
+                # A worker may wait for a trial whose own worker is dead.
+                fail_stale(study)
+                looked = time.monotonic()
+    return True
 
 
 def run_search(

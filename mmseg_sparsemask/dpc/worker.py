@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import socket
 import sys
 import time
@@ -271,6 +272,8 @@ def run_worker(job: Job) -> None:
 
 def worker_process(job: Job) -> None:
     """Run a worker as a process of its own: an error is one line, the trials have the rest."""
+    # Ctrl-C is the launcher's, which ends its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         run_worker(job)
     except Exception as error:

@@ -138,9 +138,9 @@ def edge_nms(
 ) -> np.ndarray:
     """`edge_orientation` and `suppress_non_maxima` with the field's usual settings.
 
-    The map itself is smoothed before, as the evaluation does that comes with HED and its successors
-    (``convTri(E, 1)``): a network's map has plateaus and noise of a pixel's width, which would leave
-    double lines and gaps.
+    The map itself is smoothed before, as by the evaluation that comes with HED and its successors
+    (``convTri(E, 1)``): a network's map has plateaus and noise of a pixel's width, which would
+    leave double lines and gaps.
 
     Args:
         edges: Boundary strength in [0, 1], (H, W).

@@ -5,12 +5,15 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
+from types import SimpleNamespace
 
 import optuna
 import pytest
 from optuna.trial import TrialState
 
+import mmseg_sparsemask.dpc.search as search_module
 from mmseg_sparsemask.dpc.storage import open_storage
 from mmseg_sparsemask.dpc.study import finished_trials
 
@@ -133,6 +136,55 @@ def test_interrupted_from_the_keyboard(search):
     assert output.count('interrupted; what is finished is kept') == 1
     assert 'Traceback' not in output and 'KeyboardInterrupt' not in output
     assert gone(pids)
+
+
+class Forgetful:
+    """Interrupts its process while a weak reference to it is cleaned up."""
+
+    def __init__(self):
+        self.reference = weakref.ref(self, lambda _: os.kill(os.getpid(), signal.SIGINT))
+
+
+class StubCrew:
+    """Workers that are always there and never done."""
+
+    deaths = 0
+
+    def tend(self):
+        return True
+
+
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
+def test_an_interrupt_that_python_forgets_is_heard(monkeypatch):
+    """KeyboardInterrupt in a callback of a weak reference, as SQLAlchemy has them, goes nowhere."""
+    looks = []
+
+    def looking(study):
+        looks.append(study)
+        if len(looks) == 3:
+            victim = Forgetful()
+            reference = victim.reference
+            del victim
+            assert reference() is None
+        return []
+
+    monkeypatch.setattr(search_module, 'finished_trials', looking)
+    monkeypatch.setattr(search_module, 'POLL', 0)
+    settings = SimpleNamespace(heartbeat=1000)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), search_module._interrupts() as heard:
+        search_module._watch(None, SimpleNamespace(target=5, settings=settings), StubCrew(), heard)
+    assert len(looks) == 3
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_interrupt_while_a_worker_starts_comes_after():
+    with pytest.raises(KeyboardInterrupt), search_module._interrupts():
+        with search_module._uninterrupted_children():
+            os.kill(os.getpid(), signal.SIGINT)
+            started = True
+        raise AssertionError('the interrupt was lost')
+    assert started
 
 
 @pytest.mark.slow
