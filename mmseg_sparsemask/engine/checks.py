@@ -74,7 +74,7 @@ def check_data_roots(cfg: Config, loaders: Sequence[str]) -> None:
     for loader in loaders:
         if cfg.get(loader, None) is not None:
             for key, dataset in _walk_datasets(cfg[loader]['dataset'], f'{loader}.dataset'):
-                _check_dataset(key, dataset)
+                _check_dataset(cfg, key, dataset)
 
 
 def _walk_datasets(dataset: dict, key: str) -> Iterator[tuple[str, dict]]:
@@ -85,15 +85,27 @@ def _walk_datasets(dataset: dict, key: str) -> Iterator[tuple[str, dict]]:
         yield from _walk_datasets(inner, f'{key}.datasets.{number}')
 
 
-def _check_dataset(key: str, dataset: dict) -> None:
+def _keys_of_root(cfg: Config, root: str) -> list[str]:
+    """Every key of the config that names this folder, so that one change of them is enough."""
+    return [
+        f'{key}.data_root'
+        for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader')
+        if cfg.get(loader, None) is not None
+        for key, dataset in _walk_datasets(cfg[loader]['dataset'], f'{loader}.dataset')
+        if dataset.get('data_root') == root
+    ]
+
+
+def _check_dataset(cfg: Config, key: str, dataset: dict) -> None:
     root = dataset.get('data_root') or ''
     if _URI_MARK in root:
         return
     if root and not os.path.isdir(root):
         raise FileNotFoundError(
             f'{key}.data_root = {root!r} does not exist (data set {dataset.get("type")}, '
-            f'seen from {os.getcwd()}); link or convert the data as in docs/data.md, or set '
-            f'--cfg-options {key}.data_root=PATH'
+            f'seen from {os.getcwd()}); docs/data.md says how to get the data. Link them (ln -s PATH '
+            f'{root.rstrip("/")}), or set --cfg-options '
+            + ' '.join(f'{name}=PATH' for name in _keys_of_root(cfg, root))
         )
     places = {f'data_prefix.{k}': v for k, v in (dataset.get('data_prefix') or {}).items()}
     places['ann_file'] = dataset.get('ann_file')

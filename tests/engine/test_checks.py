@@ -46,6 +46,24 @@ def test_missing_data_root_is_named_with_its_key(tmp_path, make, key):
     check_data_roots(cfg, ['val_dataloader'])
 
 
+def test_every_key_that_names_the_missing_root_is_named(tmp_path):
+    """Also that of a loader which this run does not use."""
+    root = tmp_path / 'none'
+    wrapped = dict(type='RepeatDataset', times=2, dataset=dataset(root))
+    cfg = config(
+        train_dataloader=dict(dataset=wrapped),
+        val_dataloader=dict(dataset=dataset(tmp_path)),
+        test_dataloader=dict(dataset=dataset(root)),
+    )
+    with pytest.raises(FileNotFoundError) as error:
+        check_data_roots(cfg, ['train_dataloader', 'val_dataloader'])
+    assert f'ln -s PATH {root}' in str(error.value)
+    assert str(error.value).endswith(
+        '--cfg-options train_dataloader.dataset.dataset.data_root=PATH '
+        'test_dataloader.dataset.data_root=PATH'
+    )
+
+
 def test_missing_folder_or_list_below_the_root(tmp_path):
     for place in (dict(data_prefix=dict(img_path='images/val')), dict(ann_file='val.txt')):
         cfg = config(val_dataloader=dict(dataset=dataset(tmp_path, **place)))
