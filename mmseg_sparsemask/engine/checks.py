@@ -103,8 +103,8 @@ def _check_dataset(cfg: Config, key: str, dataset: dict) -> None:
     if root and not os.path.isdir(root):
         raise FileNotFoundError(
             f'{key}.data_root = {root!r} does not exist (data set {dataset.get("type")}, '
-            f'seen from {os.getcwd()}); docs/data.md says how to get the data. Link them (ln -s PATH '
-            f'{root.rstrip("/")}), or set --cfg-options '
+            f'seen from {os.getcwd()}); docs/data.md says how to get the data. Link them '
+            f'(ln -s PATH {root.rstrip("/")}), or set --cfg-options '
             + ' '.join(f'{name}=PATH' for name in _keys_of_root(cfg, root))
         )
     places = {f'data_prefix.{k}': v for k, v in (dataset.get('data_prefix') or {}).items()}
