@@ -165,6 +165,7 @@ class PatientStorage(RDBStorage):
             except Exception as error:
                 if not _is_outage(error) or time.monotonic() - start > self._patience:
                     raise
+                self._back = time.monotonic()
                 if self._announce and not self._away:
                     self._away = True
                     print_log(
@@ -182,12 +183,27 @@ class PatientStorage(RDBStorage):
         return result
 
     def _get_stale_trial_ids(self, study_id: int) -> list[int]:
+        self._write(study_id)
         stale = self.patiently(
             functools.partial(super()._get_stale_trial_ids, study_id)
         ) + self._without_heartbeat(study_id)
         # While the storage was away nobody could give a sign of life.
         assert self.grace_period is not None
         return stale if time.monotonic() - self._back > self.grace_period else []
+
+    def _write(self, study_id: int) -> None:
+        """Write what is there already.
+
+        A storage may answer and take nothing, signs of life included; who only reads it then would
+        find every worker dead.
+        """
+        same = sqlalchemy.text('UPDATE studies SET study_name = study_name WHERE study_id = :study')
+
+        def write() -> None:
+            with self.engine.begin() as connection:
+                connection.execute(same, {'study': study_id})
+
+        self.patiently(write)
 
     def _without_heartbeat(self, study_id: int) -> list[int]:
         """Trials whose worker was killed before the first sign of life; Optuna leaves them out."""

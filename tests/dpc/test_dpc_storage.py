@@ -6,6 +6,7 @@ import time
 
 import optuna
 import pytest
+import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 from sqlalchemy.exc import OperationalError
@@ -68,6 +69,32 @@ def test_an_outage_is_no_reason_to_fail_trials(tmp_path):
 
     opened.patiently(away)  # three seconds
     assert opened._get_stale_trial_ids(1) == []
+    time.sleep(2.5)
+    assert opened._get_stale_trial_ids(1) == [trial._trial_id]
+
+
+def test_a_storage_that_only_answers_is_away(tmp_path):
+    """Read-only for three seconds, in which no sign of life could be given."""
+    opened = open_storage(str(tmp_path / 'study.db'), 1, 2, announce=False)
+    trial = optuna.create_study(storage=opened).ask()
+    opened.record_heartbeat(trial._trial_id)
+    writable = threading.Event()
+
+    # Within a transaction: one that is to write begins as on a disk that has become read-only.
+    @sqlalchemy.event.listens_for(opened.engine, 'checkout')
+    def allow(connection, *_):
+        connection.execute('PRAGMA query_only = OFF')
+
+    @sqlalchemy.event.listens_for(opened.engine, 'begin')
+    def restrict(connection):
+        connection.exec_driver_sql(f'PRAGMA query_only = {"OFF" if writable.is_set() else "ON"}')
+
+    release = threading.Timer(3, writable.set)
+    release.start()
+    assert len(opened.get_all_trials(1)) == 1  # it answers
+    time.sleep(2.5)
+    assert opened._get_stale_trial_ids(1) == []
+    assert writable.is_set()
     time.sleep(2.5)
     assert opened._get_stale_trial_ids(1) == [trial._trial_id]
 
