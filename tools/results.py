@@ -30,8 +30,8 @@ def add(args):
     append_results(args.csv, results)
     for result in results:
         print(
-            f'{args.csv}: {result.method}, seed {result.seed}: mIoU {result.miou_val:.2f} val, '
-            f'{result.miou_test:.2f} test, {result.decoder_parameters:,} decoder parameters, '
+            f'{args.csv}: {result.method}, seed {result.seed}: {result.metric} '
+            f'{result.score_val} val, {result.score_test} test, {result.decoder_parameters:,} decoder parameters, '
             f'{result.ms} ms'
         )
 

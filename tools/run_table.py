@@ -188,7 +188,7 @@ class Runs:
                 write_json(work_dir / RUN_FILE, {**about, **known, 'finished': True})
         for split, extra in (('val', table.val_options), ('test', {})):
             # What is scored once is not scored again.
-            if not any((work_dir / split).glob('*/*.json')):
+            if extra is not None and not any((work_dir / split).glob('*/*.json')):
                 self.tool(
                     f'{title}: {split}',
                     'test.py',

@@ -59,7 +59,8 @@ def gather(work_dir: str | Path) -> Result:
     """The row of a run that was trained and scored; its network's time is measured now.
 
     Args:
-        work_dir: Work directory of the run, with `RUN_FILE` and the scores in ``val`` and ``test``.
+        work_dir: Work directory of the run, with `RUN_FILE` and the scores in ``val``, if the data
+            set has validation images, and ``test``.
 
     Raises:
         ValueError: A file or a score is missing, or the model cannot be built or measured.
@@ -90,17 +91,17 @@ def _described(run: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, 'image_size': f'{height} x {width}'}
 
 
-def _scores(folder: Path) -> dict[str, float]:
-    scores = {}
-    for split in ('val', 'test'):
+def _scores(folder: Path) -> dict[str, Any]:
+    row: dict[str, Any] = {'score_val': NONE}
+    for split in ('val', 'test') if (folder / 'val').is_dir() else ('test',):
         score = find_score(folder / split)
         if score is None:
             raise ValueError(
-                f'no mIoU in {folder / split}; score the run with tools/test.py CONFIG CHECKPOINT '
+                f'no score in {folder / split}; score the run with tools/test.py CONFIG CHECKPOINT '
                 f'--work-dir {folder / split}'
             )
-        scores[f'miou_{split}'] = score.value
-    return scores
+        row['metric'], row[f'score_{split}'] = score.metric, score.value
+    return row
 
 
 def _sizes(run: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,8 +18,8 @@ _INTRODUCTION = f"""# Leaderboard
 nothing on it comes from elsewhere. `tools/run_table.py` trains and scores the runs of a table and
 adds their rows.
 
-- mIoU is in percent: mean ± sample standard deviation over the seeds. Methods may be chosen by
-  *val*; *test* was scored once for each run.
+- Scores are means ± sample standard deviations over the seeds; mIoU is in percent. Methods may be
+  chosen by *val*, where a data set has such images; *test* was scored once for each run.
 - *iterations* are those of the search and those of the training after it.
 - *parameters* and *multiply-adds* are the decoder's, for one image of the size that the network
   sees; *ms* is the median time of the whole network for such an image. Where searches found
@@ -77,7 +77,7 @@ def _section(stem: str, results: Sequence[Result]) -> str:
             '',
             _table(groups),
             '',
-            f'![mIoU on test against decoder parameters and time]({image})',
+            f'![{groups[0].first.metric} on test against decoder parameters and time]({image})',
             '',
             f'[Every run](../results/{stem}.csv), with its config, options and log.',
             '',
@@ -91,9 +91,10 @@ def _listed(title: str, results: Sequence[Result], column: str) -> str:
 
 
 def _table(groups: Sequence[Group]) -> str:
+    metric = groups[0].first.metric
     table = PrettyTable(
         ['method', 'training', 'seeds', 'iterations', 'connections', 'parameters', 'multiply-adds']
-        + ['ms', 'mIoU val', 'mIoU test', 'against random']
+        + ['ms', f'{metric} val', f'{metric} test', 'against random']
     )
     table.align = 'r'
     table.align['method'] = table.align['training'] = 'l'
@@ -122,8 +123,11 @@ def _table(groups: Sequence[Group]) -> str:
 
 
 def _spread(scores: Sequence[float]) -> str:
-    mean = f'{statistics.fmean(scores):.2f}'
-    return f'{mean} ± {statistics.stdev(scores):.2f}' if len(scores) > 1 else mean
+    if not scores:
+        return MISSING
+    digits = 2 if max(scores) > 1 else 3
+    mean = f'{statistics.fmean(scores):.{digits}f}'
+    return f'{mean} ± {statistics.stdev(scores):.{digits}f}' if len(scores) > 1 else mean
 
 
 def _against(group: Group) -> str:

@@ -74,7 +74,7 @@ class Table:
         encoder: Encoder, and the weights it starts from, for the page.
         image_size: (height, width) of what the network sees, for multiply-adds and time.
         threads: Of every run.
-        val_options: What makes tools/test.py score the validation images.
+        val_options: What makes tools/test.py score the validation images; None if there are none.
         searches: By name.
         entries: In the order in which they run.
     """
@@ -84,7 +84,7 @@ class Table:
     encoder: str
     image_size: tuple[int, int]
     threads: int
-    val_options: Mapping[str, Any]
+    val_options: Mapping[str, Any] | None
     searches: Mapping[str, Search]
     entries: tuple[Entry, ...]
 

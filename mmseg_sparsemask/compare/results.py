@@ -44,8 +44,9 @@ class Result:
         image_size: ``height x width`` in pixels of what the network sees.
         ms: Median time of the whole network for one such image, in milliseconds.
         threads: Threads of the run and of the measurement.
-        miou_val: Percent, on the images by which methods may be chosen.
-        miou_test: Percent, on the images that are scored once.
+        metric: Of the scores: ``mIoU`` (percent), ``ODS`` or ``max F`` (0 to 1).
+        score_val: On the images by which methods may be chosen, or ``-`` where a data set has none.
+        score_test: On the images that are scored once.
         config: The config of the training.
         options: What overrides it, as for ``--cfg-options``, or ``-``.
         machine: Processor or GPU.
@@ -70,8 +71,9 @@ class Result:
     image_size: str
     ms: float
     threads: int
-    miou_val: float
-    miou_test: float
+    metric: str
+    score_val: float | str
+    score_test: float
     config: str
     options: str
     machine: str
@@ -89,7 +91,7 @@ class Result:
 COLUMNS = tuple(field.name for field in fields(Result))
 
 #: Columns in which `NONE` may stand for something that does not apply.
-_MAY_LACK = ('connectivity', 'connections', 'options')
+_MAY_LACK = ('connectivity', 'connections', 'score_val', 'options')
 
 
 def read_results(path: str | Path) -> list[Result]:
@@ -155,6 +157,11 @@ def _number(name: str, text: str, whole: bool) -> float:
 
 
 def _check_new(result: Result, others: Sequence[Result]) -> None:
+    if others and others[0].metric != result.metric:
+        raise ValueError(
+            f'the metric is {result.metric}, that of the rows before {others[0].metric}; a file '
+            'has one, name another file'
+        )
     if any((other.group, other.seed) == (result.group, result.seed) for other in others):
         raise ValueError(
             f'{result.method}, {result.training}, with {result.search_iterations} + '
@@ -202,13 +209,13 @@ class Group:
 
     @property
     def test(self) -> tuple[float, ...]:
-        """Test scores of the runs, in percent."""
-        return tuple(run.miou_test for run in self.runs)
+        """Test scores of the runs."""
+        return tuple(run.score_test for run in self.runs)
 
     @property
     def val(self) -> tuple[float, ...]:
-        """Validation scores of the runs, in percent."""
-        return tuple(run.miou_val for run in self.runs)
+        """Validation scores of the runs that have one."""
+        return tuple(run.score_val for run in self.runs if not isinstance(run.score_val, str))
 
     def mean_of(self, column: str) -> float:
         """Mean of a column over the runs: searched decoders differ in size."""
@@ -234,6 +241,7 @@ class Group:
         name = f'{self.first.method}, {self.first.training}'
         return Row(
             name,
+            metric=self.first.metric,
             scores=list(self.test),
             decoder_parameters=round(self.mean_of('decoder_parameters')),
             encoder_parameters=self.first.encoder_parameters,
@@ -247,7 +255,7 @@ def group_results(results: Iterable[Result]) -> list[Group]:
     for result in results:
         by_group.setdefault(result.group, []).append(result)
     control = tuple(
-        run.miou_test for runs in by_group.values() for run in runs if run.method == CONTROL
+        run.score_test for runs in by_group.values() for run in runs if run.method == CONTROL
     )
     groups = [
         Group(tuple(runs), () if runs[0].method == CONTROL else control)

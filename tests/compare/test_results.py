@@ -19,6 +19,7 @@ from mmseg_sparsemask.compare.results import (
     read_results,
     to_result,
 )
+from mmseg_sparsemask.compare.table import MISSING
 
 ROOT = Path(__file__).parents[2]
 FIELDS = dict(
@@ -38,8 +39,9 @@ FIELDS = dict(
     image_size='240 x 320',
     ms=31.5,
     threads=2,
-    miou_val=40.0,
-    miou_test=30.0,
+    metric='mIoU',
+    score_val=40.0,
+    score_test=30.0,
     config='configs/sparsemask/unet.py',
     options='-',
     machine='a processor, 2 cores',
@@ -52,7 +54,7 @@ UNET = to_result(FIELDS)
 
 def runs(method, scores, **fields):
     return [
-        replace(UNET, method=method, seed=seed, miou_test=score, **fields)
+        replace(UNET, method=method, seed=seed, score_test=score, **fields)
         for seed, score in enumerate(scores)
     ]
 
@@ -66,7 +68,7 @@ def test_rows_are_written_and_read(tmp_path):
     with path.open(newline='') as file:
         rows = list(csv.DictReader(file))
     assert rows[0] == {name: str(value) for name, value in asdict(UNET).items()}
-    assert (rows[1]['connections'], rows[1]['miou_test']) == ('-', '20.5')
+    assert (rows[1]['connections'], rows[1]['score_test']) == ('-', '20.5')
 
 
 @pytest.mark.parametrize('name', COLUMNS)
@@ -80,7 +82,7 @@ def test_a_missing_field_is_an_error(name):
     'change, message',
     [
         (dict(ms='fast'), "ms: expected a number, got 'fast'"),
-        (dict(miou_test=float('nan')), 'miou_test: expected a finite number'),
+        (dict(score_test=float('nan')), 'score_test: expected a finite number'),
         (dict(seed=-1), 'seed: expected a finite number of at least 0'),
         (dict(connections=2.5), 'connections: expected a whole number'),
         (dict(ms='-'), "the field ms is '-'; it applies to every run"),
@@ -90,6 +92,24 @@ def test_a_missing_field_is_an_error(name):
 def test_a_wrong_field_is_an_error(change, message):
     with pytest.raises(ValueError, match=message):
         to_result({**FIELDS, **change})
+
+
+def test_a_file_has_one_metric(tmp_path):
+    path = tmp_path / 'x.csv'
+    append_results(path, [UNET])
+    with pytest.raises(ValueError, match='the metric is ODS, that of the rows before mIoU'):
+        append_results(path, runs('HED', [0.7], metric='ODS'))
+    assert read_results(path) == [UNET]
+
+
+def test_without_validation_images(tmp_path):
+    path = tmp_path / 'x.csv'
+    append_results(path, runs('HED', [0.7126, 0.7145], metric='ODS', score_val='-'))
+    (group,) = group_results(read_results(path))
+    assert group.val == () and group.test == (0.7126, 0.7145)
+    (line,) = [x for x in page_text({'x': read_results(path)}).splitlines() if '| HED' in x]
+    assert [cell.strip() for cell in line.split('|')][9:12] == [MISSING, '0.714 ± 0.001', MISSING]
+    assert 'ODS test' in page_text({'x': read_results(path)})
 
 
 def test_a_run_that_is_there_is_not_added_again(tmp_path):

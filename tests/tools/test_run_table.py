@@ -132,7 +132,7 @@ def test_a_table_is_run_once(tmp_path):
     control, permuted = rows[CONTROL, 'trained'], rows['permuted weights', 'tuned']
     assert control.decoder_parameters == pytest.approx(tuned.decoder_parameters, rel=0.05)
     assert permuted.connections == 90 and 'prune.py --permute-seed 0' in permuted.config
-    assert all(0 <= row.miou_test <= 100 and row.ms > 0 for row in rows.values())
+    assert all(0 <= row.score_test <= 100 and row.ms > 0 for row in rows.values())
 
     # A table that asks for something else does not get what is there.
     path = tmp_path / 'tiny.yaml'
