@@ -31,7 +31,8 @@ def add(args):
     for result in results:
         print(
             f'{args.csv}: {result.method}, seed {result.seed}: {result.metric} '
-            f'{result.score_val} val, {result.score_test} test, {result.decoder_parameters:,} decoder parameters, '
+            f'{result.score_val} val, {result.score_test} test, '
+            f'{result.decoder_parameters:,} decoder parameters, '
             f'{result.ms} ms'
         )
 
