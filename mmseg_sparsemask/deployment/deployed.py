@@ -22,20 +22,26 @@ from mmcv.cnn import build_activation_layer
 from mmengine.model import revert_sync_batchnorm
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmseg_sparsemask.connectivity import GLOBAL, Connectivity
 from mmseg_sparsemask.connectivity.cost import source_channels
 from mmseg_sparsemask.connectivity.graph import level_of
-from mmseg_sparsemask.deployment.folding import fold_norms
+from mmseg_sparsemask.deployment.folding import connection_weights, fold_norms, fold_stage
 from mmseg_sparsemask.deployment.resizing import PRODUCT_RATIO, Resizing, resize
 from mmseg_sparsemask.deployment.strips import (
+    Factors,
     classify_strips,
     classify_strips_in_graph,
     is_exporting,
 )
+from mmseg_sparsemask.models.decode_heads.activations import in_place
 from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
-from mmseg_sparsemask.models.decode_heads.upsampling import strips_pay
+from mmseg_sparsemask.models.decode_heads.upsampling import (
+    as_map,
+    as_rows,
+    strips_pay,
+    upsample_sum,
+)
 
 
 class ResolutionGroup(NamedTuple):
@@ -134,6 +140,8 @@ class DeployedDecoder(nn.Module):
         )
         self.classifier = Pointwise(channels, classes)
         self.act = act
+        # One with parameters has them once.
+        self.act_in_place = act if list(act.parameters()) else in_place(act)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Logits (N, classes, H/s_1, W/s_1).
@@ -153,9 +161,13 @@ class DeployedDecoder(nn.Module):
                 terms = self._terms(stage, active, features)
                 height = features[0].shape[-2]
                 return classify_strips_in_graph(*terms, self.act, self.classifier, height)
-            if stage == 'D1' and strips_pay(features[0]) and not torch.is_grad_enabled():
+            eager = strips_pay(features[0]) and not torch.is_grad_enabled()
+            if eager and stage == 'D1':
                 return self._classified(active, features)
-            active[stage] = self.act(self._stage(stage, active, features))
+            if eager:
+                active[stage] = self.act_in_place(self._stage_in_place(stage, active, features))
+            else:
+                active[stage] = self.act(self._stage(stage, active, features))
         return self.classifier(active['D1'])
 
     def _stage(self, stage: str, active: dict[str, Tensor], features: list[Tensor]) -> Tensor:
@@ -187,18 +199,54 @@ class DeployedDecoder(nn.Module):
             maps.append(constant.expand(-1, -1, *size))
         return fine, maps, Resizing(coarse, size, self.align_corners) if coarse else None
 
+    def _stage_in_place(
+        self, stage: str, active: dict[str, Tensor], features: list[Tensor]
+    ) -> Tensor:
+        """A stage as the trained head computes it on CPUs: in one map, strip by strip."""
+        like = features[level_of(stage) - 1]
+        own, maps = self._own(stage, active), self._coarser(stage, active)
+        rows = _multiplied(*own) if own is not None else None
+        if rows is not None and len(maps) == 1 and maps[0].shape[2:] == (1, 1):
+            rows.view(len(like), -1, rows.shape[1]).add_(maps.pop().flatten(1)[:, None])
+        return upsample_sum(rows, maps, like, self.align_corners)
+
     def _classified(self, active: dict[str, Tensor], features: list[Tensor]) -> Tensor:
         """Logits, with ``D1`` computed and classified strip by strip."""
-        fine, products = self._products('D1', active)
-        size, corners = features[0].shape[-2:], self.align_corners
         return classify_strips(
-            fine[0] if fine else None,
-            list(products.values()),
+            self._own('D1', active),
+            self._coarser('D1', active),
             self.act,
             self.classifier,
-            size,
-            corners,
+            features[0].shape[-2:],
+            self.align_corners,
         )
+
+    def _own(self, stage: str, active: dict[str, Tensor]) -> Factors | None:
+        """What to multiply for a stage's sources of its own size; None without any."""
+        own = self.connectivity.stride_of(stage)
+        for group in self.groups[stage]:
+            if group.stride == own:
+                return self._factors(stage, group, active)
+        return None
+
+    def _coarser(self, stage: str, active: dict[str, Tensor]) -> list[Tensor]:
+        """Products of the other groups, (N, K, h, w); that of ``G`` joins the coarsest."""
+        own = self.connectivity.stride_of(stage)
+        maps = {}
+        for group in self.groups[stage]:
+            if group.stride != own:
+                rows = _multiplied(*self._factors(stage, group, active))
+                maps[group.stride] = as_map(rows, active[group.sources[0]])
+        if len(maps) > 1 and math.inf in maps:
+            constant = maps.pop(math.inf)
+            maps[max(maps)] += constant
+        return list(maps.values())
+
+    def _factors(self, stage: str, group: ResolutionGroup, active: dict[str, Tensor]) -> Factors:
+        conv = self.convs[stage][group.name]
+        sources = [active[source] for source in group.sources]
+        weights = conv.weight.t().split([source.shape[1] for source in sources])
+        return [as_rows(source) for source in sources], weights, conv.bias
 
     def _products(
         self, stage: str, active: dict[str, Tensor]
@@ -270,9 +318,9 @@ def deployed_decoder(head: FusionHead) -> DeployedDecoder:
         act,
         head.align_corners,
     ).to(head.conv_seg.weight)
-    weights = _connection_weights(head)
+    weights = connection_weights(head)
     for stage, groups in decoder.groups.items():
-        scale, shift = _fold_stage(stage, head.norms[stage])
+        scale, shift = fold_stage(stage, head.norms[stage])
         biases = [weights[source, stage][1] for source in head.connectivity.stages[stage]]
         bias = shift + scale * sum(biases)
         for group in groups:
@@ -321,39 +369,21 @@ def deployed_segmentor(
     return segmentor.requires_grad_(False)
 
 
-def _connection_weights(head: FusionHead) -> dict[tuple[str, str], tuple[Tensor, Tensor]]:
-    """Weight (K, C) and bias (K,) of each connection (source, stage) of a head in evaluation."""
-    scales = head.weights_by_source()
-    weights = {}
-    for source in head.connectivity.sources():
-        users = head.connectivity.users(source)
-        weight, bias = head.folded_weight(source, None, scales.get(source))
-        if bias is None:
-            bias = weight.new_zeros(len(weight))
-        for place, stage in enumerate(users):
-            rows = slice(place * head.channels, (place + 1) * head.channels)
-            weights[source, stage] = weight[rows], bias[rows]
-    return weights
-
-
-def _fold_stage(stage: str, norm: nn.Module) -> tuple[Tensor, Tensor]:
-    """Scale and shift (K,) of a stage's normalisation in evaluation."""
-    if not isinstance(norm, _BatchNorm) or norm.running_var is None:
-        raise ValueError(
-            f'{stage} is normalised by {type(norm).__name__}, which depends on its input and '
-            'cannot be folded; deployed decoders need a norm_cfg of type BN or SyncBN'
-        )
-    scale = torch.rsqrt(norm.running_var + norm.eps)
-    if norm.weight is not None:
-        scale = scale * norm.weight
-    shift = -norm.running_mean * scale
-    return scale, shift if norm.bias is None else shift + norm.bias
-
-
 def _encoder_feature(source: str, features: Sequence[Tensor]) -> Tensor:
     if source == GLOBAL:
         return features[-1].mean((2, 3), keepdim=True)
     return features[level_of(source) - 1]
+
+
+def _multiplied(rows: Sequence[Tensor], weights: Sequence[Tensor], bias: Tensor | None) -> Tensor:
+    """Sum of products, (P, K), accumulated in place: nothing is concatenated."""
+    if bias is None:
+        total = torch.mm(rows[0], weights[0])
+    else:
+        total = torch.addmm(bias, rows[0], weights[0])
+    for more, weight in zip(rows[1:], weights[1:]):
+        total.addmm_(more, weight)
+    return total
 
 
 def _joined(maps: list[Tensor]) -> Tensor:

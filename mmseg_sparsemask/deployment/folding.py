@@ -1,4 +1,4 @@
-"""Normalisations folded into the convolutions before them, found by running a module."""
+"""Normalisations and connection weights folded into the convolutions before them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
 
 
 @torch.no_grad()
@@ -69,3 +71,32 @@ def _skip(module: nn.Module, name: str) -> None:
     for hook in getattr(owner, last)._forward_hooks.values():
         identity.register_forward_hook(hook)
     setattr(owner, last, identity)
+
+
+def connection_weights(head: FusionHead) -> dict[tuple[str, str], tuple[Tensor, Tensor]]:
+    """Weight (K, C) and bias (K,) of each connection (source, stage) of a head in evaluation."""
+    scales = head.weights_by_source()
+    weights = {}
+    for source in head.connectivity.sources():
+        users = head.connectivity.users(source)
+        weight, bias = head.folded_weight(source, None, scales.get(source))
+        if bias is None:
+            bias = weight.new_zeros(len(weight))
+        for place, stage in enumerate(users):
+            rows = slice(place * head.channels, (place + 1) * head.channels)
+            weights[source, stage] = weight[rows], bias[rows]
+    return weights
+
+
+def fold_stage(stage: str, norm: nn.Module) -> tuple[Tensor, Tensor]:
+    """Scale and shift (K,) of a stage's normalisation in evaluation."""
+    if not isinstance(norm, _BatchNorm) or norm.running_var is None:
+        raise ValueError(
+            f'{stage} is normalised by {type(norm).__name__}, which depends on its input and '
+            'cannot be folded; deployed decoders need a norm_cfg of type BN or SyncBN'
+        )
+    scale = torch.rsqrt(norm.running_var + norm.eps)
+    if norm.weight is not None:
+        scale = scale * norm.weight
+    shift = -norm.running_mean * scale
+    return scale, shift if norm.bias is None else shift + norm.bias

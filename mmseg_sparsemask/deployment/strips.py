@@ -26,8 +26,12 @@ GRAPH_STRIPS = 8
 is_exporting = getattr(torch.compiler, 'is_exporting', torch.compiler.is_compiling)
 
 
+#: Rows (N h w, C) of each source of a convolution, its part (C, K) of the weight, and the bias.
+Factors = tuple[Sequence[Tensor], Sequence[Tensor], Tensor | None]
+
+
 def classify_strips(
-    fine: tuple[Tensor, nn.Linear] | None,
+    fine: Factors | None,
     maps: Sequence[Tensor],
     act: nn.Module,
     classifier: nn.Linear,
@@ -37,7 +41,7 @@ def classify_strips(
     """``classifier(act(conv(fine) + sum of the maps, resized to (H, W)))``.
 
     Args:
-        fine: Activated sources of the stage's own size, (N, C, H, W), and their convolution.
+        fine: Activated sources of the stage's own size (H, W), and their convolution.
         maps: Each (N, K, h, w); at least one if there is no `fine`.
         act: Activation, element by element.
         classifier: From K channels to the classes.
@@ -49,28 +53,31 @@ def classify_strips(
     """
     height, width = size
     classes, channels = classifier.weight.shape
-    some = maps[0] if fine is None else fine[0]
+    some = maps[0] if fine is None else fine[0][0]
     wide = [_widened(feature, width, align_corners) for feature in maps]
     pieces = list(_pieces([len(rows[0]) for rows in wide], height, align_corners, some))
     padding = -classes % LANES
     weight = F.pad(classifier.weight, (0, 0, 0, padding)).t().contiguous()
     bias = F.pad(classifier.bias, (0, padding))[:classes]
+    batch = len(maps[0]) if fine is None else len(some) // (height * width)
     if fine is not None:
-        rows = fine[0].permute(0, 2, 3, 1).flatten(1, 2)
-        start = some.new_zeros(1, channels) if fine[1].bias is None else fine[1].bias
-    logits = some.new_empty(len(some), height, width, classes)
+        sources, weights, start = fine
+        start = some.new_zeros(1, channels) if start is None else start
+    logits = some.new_empty(batch, height, width, classes)
     # Buffers for all strips: they stay in the cache.
     area = min(STRIP, height) * width
     stage, scores = some.new_empty(area, channels), some.new_empty(area, classes + padding)
     for first, last, parts in pieces:
         strip = stage[: (last - first) * width]
         tall = strip.view(last - first, width * channels)
-        for image in range(len(some)):
+        for image in range(batch):
             if fine is None:
                 strip.zero_()
             else:
-                seen = rows[image, first * width : last * width]
-                torch.addmm(start, seen, fine[1].weight.t(), out=strip)
+                seen = slice((image * height + first) * width, (image * height + last) * width)
+                torch.addmm(start, sources[0][seen], weights[0], out=strip)
+                for rows, part in zip(sources[1:], weights[1:]):
+                    strip.addmm_(rows[seen], part)
             for (matrix, low, high), source in zip(parts, wide):
                 tall.addmm_(matrix, source[image, low:high])
             found = torch.mm(act(strip), weight, out=scores[: len(strip)])[:, :classes]
