@@ -1,5 +1,6 @@
 """Times of decoders on this machine: the order of sizes, the table, the tool."""
 
+import platform
 import random
 import subprocess
 import sys
@@ -85,3 +86,28 @@ def test_tool(tmp_path):
     )
     assert done.returncode == 1
     assert "expected the config of a search, with a decode_head of type 'FDNHead'" in done.stderr
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='only glibc can keep memory')
+def test_passes_pay_for_no_page_again():
+    """In a process of its own, since it holds until the end."""
+    script = """
+import resource
+import torch
+from mmseg_sparsemask.deployment.latency import keep_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        torch.zeros(2**24) + 1  # two maps of 64 MiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+given_back = faults()
+assert keep_memory()
+faults()
+print(given_back, faults())
+"""
+    done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    given_back, kept = map(int, done.stdout.split())
+    assert given_back > 1000 and kept < given_back / 10
