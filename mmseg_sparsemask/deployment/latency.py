@@ -21,7 +21,6 @@ from mmseg_sparsemask.connectivity.prune import drop_unreachable
 from mmseg_sparsemask.deployment.deployed import DeployedDecoder
 from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
 
-
 # Parameters of glibc's mallopt.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
