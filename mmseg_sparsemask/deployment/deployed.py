@@ -151,6 +151,10 @@ class DeployedDecoder(nn.Module):
                 (N, C_i, H/s_i, W/s_i), any size.
         """
         features = [inputs[index] for index in self.in_index]
+        eager = strips_pay(features[0]) and not torch.is_grad_enabled()
+        if eager:
+            # Once, and not for each stage that reads them.
+            features = [f.contiguous(memory_format=torch.channels_last) for f in features]
         active: dict[str, Tensor] = {}
         for stage, groups in self.groups.items():
             for group in groups:
@@ -161,7 +165,6 @@ class DeployedDecoder(nn.Module):
                 terms = self._terms(stage, active, features)
                 height = features[0].shape[-2]
                 return classify_strips_in_graph(*terms, self.act, self.classifier, height)
-            eager = strips_pay(features[0]) and not torch.is_grad_enabled()
             if eager and stage == 'D1':
                 return self._classified(active, features)
             if eager:
@@ -188,7 +191,14 @@ class DeployedDecoder(nn.Module):
         """
         size = features[level_of(stage) - 1].shape[-2:]
         own = self.connectivity.stride_of(stage)
-        fine, products = self._products(stage, active)
+        fine, products = [], {}
+        for group in self.groups[stage]:
+            joined = _joined([active[source] for source in group.sources])
+            conv = self.convs[stage][group.name]
+            if group.stride == own:
+                fine.append((joined, conv))
+            else:
+                products[group.stride] = conv(joined)
         constant = products.pop(math.inf, None)
         if constant is not None and products:
             products[max(products)] = products[max(products)] + constant
@@ -247,26 +257,6 @@ class DeployedDecoder(nn.Module):
         sources = [active[source] for source in group.sources]
         weights = conv.weight.t().split([source.shape[1] for source in sources])
         return [as_rows(source) for source in sources], weights, conv.bias
-
-    def _products(
-        self, stage: str, active: dict[str, Tensor]
-    ) -> tuple[list[tuple[Tensor, nn.Linear]], dict[float, Tensor]]:
-        """What a stage reads, before it is resized.
-
-        Returns:
-            Sources of the stage's own size, (N, C, H, W), and their convolution, in a list of one
-            or none; by stride what the other convolutions make, (N, K, h, w).
-        """
-        own = self.connectivity.stride_of(stage)
-        fine, products = [], {}
-        for group in self.groups[stage]:
-            joined = _joined([active[source] for source in group.sources])
-            conv = self.convs[stage][group.name]
-            if group.stride == own:
-                fine.append((joined, conv))
-            else:
-                products[group.stride] = conv(joined)
-        return fine, products
 
 
 class DeployedSegmentor(nn.Module):
