@@ -94,7 +94,7 @@ def cheapest_cost(connections: Iterable[Connection], costs: PartCosts) -> float:
     best: dict[str, float] = {}
     for stage in sorted(stages, key=level_of, reverse=True):
         into = [
-            costs.connections[Connection(source, stage)]
+            costs.alone(Connection(source, stage))
             + (best.get(source, math.inf) if source.startswith('D') else 0)
             for source in stages[stage]
         ]
@@ -305,4 +305,5 @@ def _relative(budgets: Sequence[Budget]) -> PartCosts:
         {c: max(b.costs.connections[c] / b.limit for b in budgets) for c in first.connections},
         {s: max(b.costs.stages[s] / b.limit for b in budgets) for s in first.stages},
         max(b.costs.fixed / b.limit for b in budgets),
+        {users: cost / b.limit for b in budgets for users, cost in b.costs.shared.items()},
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from mmseg_sparsemask.connectivity.graph import GLOBAL, Connection, Connectivity, level_of
@@ -39,19 +39,40 @@ class PartCosts:
         connections: Cost of each connection.
         stages: Cost of each stage that is there at all, whatever its inputs.
         fixed: Cost of what every decoder has: the classifier.
+        shared: Cost of what several connections need together, paid once if any of them is there.
+            The sets are disjoint.
     """
 
     connections: Mapping[Connection, float]
     stages: Mapping[str, float]
     fixed: float
+    shared: Mapping[frozenset[Connection], float] = field(default_factory=dict)
 
     def total(self, connections: Iterable[Connection]) -> float:
         """Cost of the decoder that consists of these connections, all of them reachable."""
         kept = frozenset(connections)
         parts = [self.stages[stage] for stage in {stage for _, stage in kept}]
         parts += [self.connections[c] for c in kept]
+        parts += [cost for users, cost in self.shared.items() if not users.isdisjoint(kept)]
         # Rounded once: the sum of milliseconds must not hang on the order in a set.
         return math.fsum([self.fixed, *parts])
+
+    def alone(self, connection: Connection) -> float:
+        """Cost of a connection that shares what it needs with no other; its stage not counted."""
+        shares = [cost for users, cost in self.shared.items() if connection in users]
+        return math.fsum([self.connections[connection], *shares])
+
+    def portion(self, connection: Connection) -> float:
+        """Cost of a connection with an equal part of what it shares; its stage not counted."""
+        shares = [cost / len(users) for users, cost in self.shared.items() if connection in users]
+        return math.fsum([self.connections[connection], *shares])
+
+    def within(self, connections: Iterable[Connection]) -> PartCosts:
+        """The costs of a part of the search space."""
+        space = frozenset(connections)
+        shared = {users & space: cost for users, cost in self.shared.items() if users & space}
+        own = {connection: self.connections[connection] for connection in connections}
+        return PartCosts(own, self.stages, self.fixed, shared)
 
 
 class ConnectionCosts(NamedTuple):

@@ -12,6 +12,7 @@ Stage ``Dl`` may take ``Ei`` for i >= l, ``Di`` for i > l, and ``G``: L(L+1) con
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -265,3 +266,29 @@ def _check_reachable(stages: Mapping[str, Sequence[str]]) -> None:
     for source in sorted(used):
         if source.startswith('D') and source not in stages:
             raise ValueError(f'{source} is taken by a stage but has no inputs itself; {remedy}')
+
+
+class ResolutionGroup(NamedTuple):
+    """Sources of one resolution that feed one stage: one convolution of the deployed form.
+
+    Attributes:
+        name: Of that convolution: ``'s32'``, or ``'G'`` for the global average.
+        stride: Of its sources; ``math.inf`` for ``G``, which is coarser than any map.
+        sources: In the connectivity's order.
+    """
+
+    name: str
+    stride: float
+    sources: tuple[str, ...]
+
+
+def resolution_groups(connectivity: Connectivity, stage: str) -> list[ResolutionGroup]:
+    """Sources of a stage by resolution, in the order of their first source."""
+    sources: dict[float, list[str]] = {}
+    for source in connectivity.stages[stage]:
+        stride = connectivity.stride_of(source)
+        sources.setdefault(math.inf if stride is None else stride, []).append(source)
+    return [
+        ResolutionGroup(GLOBAL if stride == math.inf else f's{stride}', stride, tuple(members))
+        for stride, members in sources.items()
+    ]

@@ -13,15 +13,16 @@ import numpy as np
 from scipy.optimize import nnls
 
 from mmseg_sparsemask.connectivity.cost import PartCosts
-from mmseg_sparsemask.connectivity.graph import Connection, Connectivity
+from mmseg_sparsemask.connectivity.graph import Connection, Connectivity, resolution_groups
 from mmseg_sparsemask.utils.files import write_json
 
 FORMAT = 'sparsemask.latency'
+VERSION = 2
 
 
 @dataclass(frozen=True)
 class LatencyTable:
-    """Milliseconds of every connection and stage on one device.
+    """Milliseconds of every connection, stage and resize on one device.
 
     Attributes:
         costs: The fitted times; a decoder takes their sum.
@@ -87,12 +88,16 @@ class LatencyTable:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write as JSON, whole or not at all."""
-        data: dict[str, Any] = {'format': FORMAT, 'version': 1}
+        data: dict[str, Any] = {'format': FORMAT, 'version': VERSION}
         data |= {name: getattr(self, name) for name in _PLAIN}
         data['milliseconds'] = {
             'fixed': self.costs.fixed,
             'stages': dict(self.costs.stages),
-            'connections': {f'{s} -> {t}': v for (s, t), v in self.costs.connections.items()},
+            'connections': {_write(c): v for c, v in self.costs.connections.items()},
+            'shared': [
+                {'connections': sorted(map(_write, users)), 'milliseconds': v}
+                for users, v in self.costs.shared.items()
+            ],
         }
         write_json(path, {**data, 'meta': dict(self.meta)})
 
@@ -108,14 +113,21 @@ class LatencyTable:
             data = json.loads(Path(path).read_text())
         except (OSError, ValueError) as error:
             raise ValueError(f'{path}: cannot be read ({error}); {remedy}') from None
-        if not isinstance(data, dict) or (data.get('format'), data.get('version')) != (FORMAT, 1):
-            raise ValueError(f'{path}: no latency table of version 1; {remedy}')
+        if not isinstance(data, dict) or (data.get('format'), data.get('version')) != (
+            FORMAT,
+            VERSION,
+        ):
+            raise ValueError(f'{path}: no latency table of version {VERSION}; {remedy}')
         try:
             times = data['milliseconds']
             costs = PartCosts(
-                {Connection(*k.split(' -> ')): float(v) for k, v in times['connections'].items()},
+                {_read(name): float(v) for name, v in times['connections'].items()},
                 {stage: float(v) for stage, v in times['stages'].items()},
                 float(times['fixed']),
+                {
+                    frozenset(map(_read, part['connections'])): float(part['milliseconds'])
+                    for part in times['shared']
+                },
             )
             plain = {name: data[name] for name in _PLAIN}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -139,6 +151,28 @@ _PLAIN = (
 )
 
 
+def _write(connection: Connection) -> str:
+    return f'{connection.source} -> {connection.stage}'
+
+
+def _read(name: str) -> Connection:
+    return Connection(*name.split(' -> '))
+
+
+def shared_resizes(space: Connectivity) -> list[frozenset[Connection]]:
+    """Connections of each stage whose sources have one resolution, coarser than the stage's.
+
+    The deployed form adds their products before it resizes them, so that each resolution costs one
+    resize. Sources that are alone in their resolution share nothing and are left out.
+    """
+    return [
+        frozenset(Connection(source, stage) for source in group.sources)
+        for stage in space.stages
+        for group in resolution_groups(space, stage)
+        if group.stride != space.stride_of(stage) and len(group.sources) > 1
+    ]
+
+
 def fit_costs(
     space: Connectivity, decoders: Sequence[Connectivity], milliseconds: Sequence[float]
 ) -> PartCosts:
@@ -159,20 +193,21 @@ def fit_costs(
             f'expected as many times as decoders, and some; got {len(milliseconds)} for '
             f'{len(decoders)}'
         )
-    connections, stages = list(space), list(space.stages)
     times = np.asarray(milliseconds, dtype=float)
-    rows = np.zeros((len(decoders), len(connections) + len(stages) + 1))
-    for row, decoder in zip(rows, decoders):
+    shared = shared_resizes(space)
+    rows = []
+    for decoder in decoders:
         kept = set(decoder)
-        row[: len(connections)] = [c in kept for c in connections]
-        row[len(connections) : -1] = [stage in decoder.stages for stage in stages]
-        row[-1] = 1
-    found, _ = nnls(rows / times[:, None], np.ones(len(decoders)))
-    return PartCosts(
-        dict(zip(connections, found[: len(connections)].tolist())),
-        dict(zip(stages, found[len(connections) : -1].tolist())),
-        float(found[-1]),
-    )
+        used = [connection in kept for connection in space]
+        used += [stage in decoder.stages for stage in space.stages]
+        used += [not users.isdisjoint(kept) for users in shared]
+        rows.append([*used, True])
+    found, _ = nnls(np.array(rows) / times[:, None], np.ones(len(decoders)))
+    costs = iter(found.tolist())
+    connections = dict(zip(space, costs))
+    stages = dict(zip(space.stages, costs))
+    resizes = dict(zip(shared, costs))
+    return PartCosts(connections, stages, next(costs), resizes)
 
 
 def relative_errors(

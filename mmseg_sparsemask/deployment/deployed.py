@@ -14,7 +14,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +24,7 @@ from torch import Tensor, nn
 
 from mmseg_sparsemask.connectivity import GLOBAL, Connectivity
 from mmseg_sparsemask.connectivity.cost import source_channels
-from mmseg_sparsemask.connectivity.graph import level_of
+from mmseg_sparsemask.connectivity.graph import ResolutionGroup, level_of, resolution_groups
 from mmseg_sparsemask.deployment.folding import connection_weights, fold_norms, fold_stage
 from mmseg_sparsemask.deployment.resizing import PRODUCT_RATIO, Resizing, resize
 from mmseg_sparsemask.deployment.strips import (
@@ -42,32 +41,6 @@ from mmseg_sparsemask.models.decode_heads.upsampling import (
     strips_pay,
     upsample_sum,
 )
-
-
-class ResolutionGroup(NamedTuple):
-    """Sources of one resolution that feed one stage, and so one convolution of the deployed form.
-
-    Attributes:
-        name: Of the convolution: ``'s32'``, or ``'G'`` for the global average.
-        stride: Of its sources; ``math.inf`` for ``G``, which is coarser than any map.
-        sources: In the connectivity's order.
-    """
-
-    name: str
-    stride: float
-    sources: tuple[str, ...]
-
-
-def resolution_groups(connectivity: Connectivity, stage: str) -> list[ResolutionGroup]:
-    """Sources of a stage by resolution, in the order of their first source."""
-    sources: dict[float, list[str]] = {}
-    for source in connectivity.stages[stage]:
-        stride = connectivity.stride_of(source)
-        sources.setdefault(math.inf if stride is None else stride, []).append(source)
-    return [
-        ResolutionGroup(GLOBAL if stride == math.inf else f's{stride}', stride, tuple(members))
-        for stride, members in sources.items()
-    ]
 
 
 class Pointwise(nn.Linear):

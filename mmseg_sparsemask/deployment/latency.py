@@ -42,18 +42,22 @@ def keep_memory() -> bool:
 
 
 def random_decoder(space: Connectivity, rng: random.Random) -> Connectivity:
-    """A decoder of random size from a search space.
+    """A decoder of random size and shape from a search space.
 
-    Each connection is there with a probability that is itself drawn, so that small and large
-    decoders are about equally frequent.
+    How many stages are there is drawn, and for each stage how many of its inputs: what a search
+    finds has few stages of very different sizes.
 
     Args:
         space: The search space.
         rng: Where the numbers come from.
     """
     while True:
-        share = rng.uniform(0.05, 1.0)
-        kept = drop_unreachable(c for c in space if rng.random() < share)
+        present = rng.uniform(0.1, 1)
+        shares = {
+            stage: rng.uniform(0.05, 1) if stage == 'D1' or rng.random() < present else 0.0
+            for stage in space.stages
+        }
+        kept = drop_unreachable(c for c in space if rng.random() < shares[c.stage])
         if kept:
             return Connectivity.from_connections(space.strides, map(Connection._make, kept))
 
@@ -114,7 +118,7 @@ def measure_table(
     left_out: int = 30,
     seed: int = 0,
 ) -> LatencyTable:
-    """Time random decoders of a search space, and fit times of connections and stages to them.
+    """Time random decoders of a search space, and fit the times of their parts to them.
 
     Args:
         head: The supernet, for its connectivity, channels and classes.

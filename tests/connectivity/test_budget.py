@@ -1,6 +1,7 @@
 """The exact end of a search with a budget, against a version that drops one by one."""
 
 import math
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -20,15 +21,20 @@ from mmseg_sparsemask.connectivity.budget import (
 )
 from mmseg_sparsemask.connectivity.cost import PartCosts, connection_costs
 from mmseg_sparsemask.connectivity.graph import Connection, Connectivity
+from mmseg_sparsemask.connectivity.latency import shared_resizes
 from mmseg_sparsemask.connectivity.presets import MBV2_CHANNELS, MBV2_STRIDES, preset
 from mmseg_sparsemask.connectivity.prune import drop_unreachable, prune
 
 THRESHOLD = 1e-3
 
 
+def full(strides):
+    return preset('fdn', strides)
+
+
 def costs_of(strides, **arguments):
     in_channels = [3 + 5 * level for level in range(len(strides))]
-    return connection_costs(preset('fdn', strides), in_channels, 4, 2, **arguments)
+    return connection_costs(full(strides), in_channels, 4, 2, **arguments)
 
 
 @st.composite
@@ -36,6 +42,9 @@ def cases(draw, max_levels=4):
     """(strides, weights, costs, a limit between the cheapest and the full decoder)."""
     strides, weights = draw(connection_weights(1, max_levels))
     costs = getattr(costs_of(strides), draw(st.sampled_from(['parameters', 'multiply_adds'])))
+    if draw(st.booleans()):
+        shared = {users: draw(st.integers(0, 500)) for users in shared_resizes(full(strides))}
+        costs = replace(costs, shared=shared)
     low, high = cheapest_cost(weights, costs), costs.total(weights)
     return strides, weights, costs, low + draw(st.floats(0, 1)) * (high - low)
 

@@ -3,13 +3,14 @@ from hypothesis import given
 from reference.strategies import connectivities
 
 from mmseg_sparsemask.connectivity.cost import (
+    PartCosts,
     connection_costs,
     decoder_cost,
     feature_size,
     source_channels,
     supernet_parameters,
 )
-from mmseg_sparsemask.connectivity.graph import Connectivity
+from mmseg_sparsemask.connectivity.graph import Connection, Connectivity
 from mmseg_sparsemask.connectivity.presets import MBV2_CHANNELS, MBV2_STRIDES, preset
 from mmseg_sparsemask.connectivity.transfer import transfer
 
@@ -118,3 +119,15 @@ def test_parts_by_hand():
     # E2 and D2 at 2x2, G once, E1 and the classifier at 4x4.
     assert costs.multiply_adds.connections == dict(zip(names, (80, 20, 192, 64)))
     assert costs.multiply_adds.stages == {'D2': 0, 'D1': 0} and costs.multiply_adds.fixed == 128
+
+
+def test_what_is_shared_is_paid_once_by_hand():
+    e1, e2, e3 = (Connection(source, 'D1') for source in ('E1', 'E2', 'E3'))
+    costs = PartCosts({e1: 1, e2: 2, e3: 3}, {'D1': 10}, 100, {frozenset([e2, e3]): 8})
+    assert costs.total([e1]) == 111
+    assert costs.total([e2]) == 120 and costs.total([e2, e3]) == 123
+    assert (costs.alone(e1), costs.alone(e2)) == (1, 10)
+    assert (costs.portion(e1), costs.portion(e2)) == (1, 6)
+    part = costs.within([e1, e2])
+    assert part.connections == {e1: 1, e2: 2} and part.shared == {frozenset([e2]): 8}
+    assert part.portion(e2) == 10 and costs.within([e1]).shared == {}

@@ -7,7 +7,12 @@ import pytest
 
 from mmseg_sparsemask.connectivity import Connectivity, preset
 from mmseg_sparsemask.connectivity.cost import PartCosts
-from mmseg_sparsemask.connectivity.latency import LatencyTable, fit_costs, relative_errors
+from mmseg_sparsemask.connectivity.latency import (
+    LatencyTable,
+    fit_costs,
+    relative_errors,
+    shared_resizes,
+)
 from mmseg_sparsemask.connectivity.prune import drop_unreachable
 
 SPACE = preset('fdn', (2, 4, 8))
@@ -26,7 +31,10 @@ def some_decoders(count, seed=0):
 def true_costs(seed=1):
     rng = random.Random(seed)
     return PartCosts(
-        {c: rng.uniform(0, 3) for c in SPACE}, {s: rng.uniform(0, 2) for s in SPACE.stages}, 1.5
+        {c: rng.uniform(0, 3) for c in SPACE},
+        {s: rng.uniform(0, 2) for s in SPACE.stages},
+        1.5,
+        {users: rng.uniform(0, 2) for users in shared_resizes(SPACE)},
     )
 
 
@@ -37,13 +45,23 @@ def test_times_that_are_sums_are_found_again():
     errors = relative_errors(found, unseen, [costs.total(d) for d in unseen])
     assert max(map(abs, errors)) < 1e-6
     assert found.connections.keys() == set(SPACE) and found.stages.keys() == set(SPACE.stages)
+    assert len(found.shared) == 3
+
+
+def test_what_shares_a_resize():
+    """Two maps of one resolution; neither those of the stage's own size, nor ``G``."""
+    found = {' '.join(sorted(f'{s}-{t}' for s, t in users)) for users in shared_resizes(SPACE)}
+    assert found == {'D2-D1 E2-D1', 'D3-D1 E3-D1', 'D3-D2 E3-D2'}
+    repeated = {' '.join(sorted(s for s, _ in u)) for u in shared_resizes(preset('fdn', (2, 2, 4)))}
+    assert repeated == {'D3 E3'}
 
 
 def test_no_part_has_a_negative_time():
     seen = some_decoders(30)
     rng = random.Random(3)
     found = fit_costs(SPACE, seen, [rng.uniform(1, 2) for _ in seen])
-    assert min(*found.connections.values(), *found.stages.values(), found.fixed) >= 0
+    parts = [*found.connections.values(), *found.stages.values(), *found.shared.values()]
+    assert min(*parts, found.fixed) >= 0
 
 
 def test_relative_errors_by_hand():
@@ -73,8 +91,8 @@ def test_file_and_back(tmp_path):
 @pytest.mark.parametrize(
     ('change', 'words'),
     [
-        (dict(format='other'), 'no latency table of version 1; expected a file that tools/lat'),
-        (dict(version=2), 'no latency table of version 1'),
+        (dict(format='other'), 'no latency table of version 2; expected a file that tools/lat'),
+        (dict(version=1), 'no latency table of version 2'),
         (dict(milliseconds={}), r"incomplete \(KeyError\('connections'\)\)"),
         (dict(milliseconds=dict(connections={'E1': 1}, stages={}, fixed=0)), 'incomplete'),
     ],

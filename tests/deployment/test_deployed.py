@@ -17,11 +17,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 import mmseg_sparsemask  # noqa: F401
 from mmseg_sparsemask.connectivity import Connectivity
+from mmseg_sparsemask.connectivity.graph import resolution_groups
 from mmseg_sparsemask.deployment.deployed import (
     Pointwise,
     deployed_decoder,
     deployed_segmentor,
-    resolution_groups,
 )
 
 

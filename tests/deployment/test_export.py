@@ -12,8 +12,9 @@ import torch
 from mmseg.registry import MODELS
 from reference.tiny import ROOT, call
 
+from mmseg_sparsemask.connectivity.graph import resolution_groups
 from mmseg_sparsemask.deployment import export as package_export
-from mmseg_sparsemask.deployment.deployed import deployed_segmentor, resolution_groups
+from mmseg_sparsemask.deployment.deployed import deployed_segmentor
 from mmseg_sparsemask.deployment.export import (
     SUFFIXES,
     Difference,

@@ -1,6 +1,7 @@
 """BudgetLoss against steps by hand, over whole searches without data, and its bad input."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -269,6 +270,26 @@ def test_latency_takes_its_costs_from_the_table(table):
         float(small(100, controller=dict(eta=0.5))(weights))
     )
     assert isinstance(loss.budget.costs, PartCosts) and loss.budget.full == 134
+
+
+def test_a_shared_resize_is_paid_for_in_equal_parts(tmp_path):
+    e2, d2 = Connection('E2', 'D1'), Connection('D2', 'D1')
+    costs = replace(
+        connection_costs(SPACE, [3, 5], 4, 2).parameters, shared={frozenset([e2, d2]): 12}
+    )
+    path = tmp_path / 'table.json'
+    LatencyTable(costs, (2, 4), (3, 5), 4, 2, (32, 64), 'cpu', 1).save(path)
+    loss = BudgetLoss(dict(latency=80, table=str(path)), controller=dict(eta=0.5))
+    loss.set_costs(SPACE, [3, 5], 4, 2)
+    assert loss.budget.full == 134 + 12
+    # What stays is E2 -> D2 -> D1: 10 + 20 + 8 + 16 + 12 + 8 = 74 of 80.
+    weights = weights_of([0.9, 0.1], [0.9, 0.3, 0.8, 0.2])
+    loss(weights).backward()
+    multiplier = 0.5 * (146 / 80 - 1)
+    # E2 has 20 and 6 of the resize, all have a quarter of their stage's 8; the mean has no stages.
+    mean = (12 + 20 * 4 + 16 + 12) / 6
+    expected = [(12 + 2) / mean, (20 + 6 + 2) / mean, 0, (20 + 2) / mean]
+    assert weights['D1'].grad.tolist() == pytest.approx([multiplier * p for p in expected])
 
 
 @pytest.mark.parametrize(

@@ -120,9 +120,7 @@ class BudgetLoss(nn.Module):
             size = self.options.get('image_size', (512, 512))
             counted = connection_costs(connectivity, in_channels, channels, num_classes, size)
             costs = getattr(counted, self.kind)
-        costs = PartCosts(
-            {c: costs.connections[c] for c in connectivity}, costs.stages, costs.fixed
-        )
+        costs = costs.within(connectivity)
         self._budget = Budget(self.kind, self.limit, costs)
         if self._budget.full <= self.limit:
             print_log(
@@ -131,13 +129,14 @@ class BudgetLoss(nn.Module):
                 logger='current',
                 level=30,
             )
-        mean = sum(costs.connections.values()) / len(costs.connections)
+        portions = {c: costs.portion(c) for c in connectivity}
+        mean = sum(portions.values()) / len(portions)
         # A stage that falls with its inputs is paid for by them.
         self._pressure = {
             Connection(source, stage): (cost + costs.stages[stage] / len(inputs)) / mean
             for stage, inputs in connectivity.stages.items()
             for source in inputs
-            for cost in [costs.connections[Connection(source, stage)]]
+            for cost in [portions[Connection(source, stage)]]
         }
         self._stages = dict(connectivity.stages)
         self._order = connectivity.connections
