@@ -1,4 +1,4 @@
-"""Results of runs: add rows to a CSV file, or write the page of all results."""
+"""Results of runs: add rows to a CSV file, time their networks again, or write the page."""
 
 import argparse
 from pathlib import Path
@@ -14,6 +14,9 @@ def parse_args(argv=None):
     add.add_argument(
         '--csv', type=Path, required=True, help='file to add to, such as results/x.csv'
     )
+    time = commands.add_parser('time', help="measure the networks' times again, all in turns")
+    time.add_argument('work_dir', type=Path, help='the --work-dir of tools/run_table.py')
+    time.add_argument('--csv', type=Path, required=True, help='file whose ms are replaced')
     page = commands.add_parser('page', help='write docs/leaderboard.md and its plots')
     page.add_argument(
         '--root', type=Path, default=ROOT, help='folder with results/ and docs/ (the repository)'
@@ -35,6 +38,26 @@ def add(args):
             f'{result.decoder_parameters:,} decoder parameters, '
             f'{result.ms} ms'
         )
+
+
+def time(args):
+    from tqdm import tqdm
+
+    from mmseg_sparsemask.compare.gather import time_together
+    from mmseg_sparsemask.compare.results import read_results, write_results
+
+    results = read_results(args.csv)
+    with tqdm(desc='passes') as bar:
+
+        def tick(total):
+            bar.total = total
+            bar.update()
+
+        timed = time_together(results, args.work_dir, tick)
+    write_results(args.csv, timed)
+    for before, after in zip(results, timed):
+        print(f'{after.method}, {after.training}, seed {after.seed}: {before.ms} -> {after.ms} ms')
+    print(f'written: {args.csv}')
 
 
 def page(args):
@@ -60,7 +83,7 @@ def main(argv=None):
     from mmseg_sparsemask.utils.errors import one_line_errors
 
     with one_line_errors():
-        {'add': add, 'page': page}[args.command](args)
+        {'add': add, 'time': time, 'page': page}[args.command](args)
 
 
 if __name__ == '__main__':

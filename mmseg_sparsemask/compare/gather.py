@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ RUN_FILE = 'run.json'
 
 #: Turns of the measurement of a network's time.
 ROUNDS = 30
+
+#: Turns before them.
+WARMUP = 3
 
 
 def surroundings() -> dict[str, str]:
@@ -106,17 +110,10 @@ def _scores(folder: Path) -> dict[str, Any]:
 
 def _sizes(run: Mapping[str, Any]) -> dict[str, Any]:
     """Graph, sizes and time of a run's network."""
-    cfg = Config.fromfile(run['config'])
-    cfg.merge_from_dict(parse_options(run['options']))
-    height, width = run['image_size']
-    torch.set_num_threads(run['threads'])
-    row = Row(run['method'])
-    model = build_segmentor(cfg)
-    fill_sizes(model, row, (height, width))
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    measure([Method(row, model)], (height, width), device, ROUNDS)
-    if row.notes or row.fps is None:
-        raise ValueError('; '.join(row.notes))
+    method = _method_of(run)
+    row, model = method.row, method.model
+    fill_sizes(model, row, tuple(run['image_size']))
+    (milliseconds,) = _time([method], run)
     connectivity = getattr(model.decode_head, 'connectivity', None)
     return {
         'connectivity': NONE if connectivity is None else str(connectivity),
@@ -125,8 +122,68 @@ def _sizes(run: Mapping[str, Any]) -> dict[str, Any]:
         'decoder_parameters': row.decoder_parameters,
         'encoder_multiply_adds': row.encoder_multiply_adds,
         'decoder_multiply_adds': row.decoder_multiply_adds,
-        'ms': round(1000 / row.fps, 2),
+        'ms': milliseconds,
     }
+
+
+def _method_of(run: Mapping[str, Any]) -> Method:
+    cfg = Config.fromfile(run['config'])
+    cfg.merge_from_dict(parse_options(run['options']))
+    return Method(Row(run['method']), build_segmentor(cfg))
+
+
+def _time(
+    methods: Sequence[Method], run: Mapping[str, Any], tick: Callable[[], None] = lambda: None
+) -> list[float]:
+    """Median milliseconds of networks that take turns, as their table measures."""
+    torch.set_num_threads(run['threads'])
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    height, width = run['image_size']
+    measure(methods, (height, width), device, ROUNDS, warmup=WARMUP, tick=tick)
+    for method in methods:
+        if method.row.notes or method.row.fps is None:
+            raise ValueError('; '.join(method.row.notes))
+    return [round(1000 / method.row.fps, 2) for method in methods if method.row.fps]
+
+
+def time_together(
+    results: Sequence[Result],
+    work_dir: str | Path,
+    tick: Callable[[int], None] = lambda total: None,
+) -> list[Result]:
+    """Rows with the networks' times measured anew, in turns, on this machine.
+
+    Rows are added one by one, each with what the machine did besides at that time.
+
+    Args:
+        results: Rows of one table.
+        work_dir: Where ``tools/run_table.py`` trained them.
+        tick: Called after each pass with their number, for a progress bar.
+
+    Raises:
+        ValueError: The run of a row is not in the work directory, or cannot be built or measured.
+    """
+    runs = [read_json(path) for path in sorted(Path(work_dir).rglob(RUN_FILE))]
+    known = {_key(run): run for run in runs if run.get('described')}
+    missing = [result for result in results if _key(vars(result)) not in known]
+    if not results:
+        raise ValueError('expected at least one row, got none')
+    if missing:
+        first = missing[0]
+        raise ValueError(
+            f'{work_dir}: expected the runs of all rows, but {len(missing)} are not there: '
+            f'{first.method}, {first.training}, seed {first.seed}; name the --work-dir of '
+            'tools/run_table.py'
+        )
+    chosen = [known[_key(vars(result))] for result in results]
+    passes = len(chosen) * (ROUNDS + WARMUP)
+    times = _time([_method_of(run) for run in chosen], chosen[0], lambda: tick(passes))
+    return [replace(result, ms=ms) for result, ms in zip(results, times)]
+
+
+def _key(run: Mapping[str, Any]) -> tuple[Any, ...]:
+    names = ('method', 'training', 'search_iterations', 'training_iterations', 'seed')
+    return tuple(run.get(name) for name in names)
 
 
 def parse_options(options: Sequence[str]) -> dict[str, Any]:

@@ -181,6 +181,11 @@ def append_results(path: str | Path, new: Iterable[Result]) -> None:
     for result in new:
         _check_new(result, results)
         results.append(result)
+    write_results(path, results)
+
+
+def write_results(path: str | Path, results: Iterable[Result]) -> None:
+    """Write a file of these rows, whole or not at all."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator='\n')
     writer.writerow(COLUMNS)
