@@ -165,7 +165,7 @@ def time_together(
     """
     runs = [read_json(path) for path in sorted(Path(work_dir).rglob(RUN_FILE))]
     known = {_key(run): run for run in runs if run.get('described')}
-    missing = [result for result in results if _key(vars(result)) not in known]
+    missing = [result for result in results if (result.group, result.seed) not in known]
     if not results:
         raise ValueError('expected at least one row, got none')
     if missing:
@@ -175,15 +175,16 @@ def time_together(
             f'{first.method}, {first.training}, seed {first.seed}; name the --work-dir of '
             'tools/run_table.py'
         )
-    chosen = [known[_key(vars(result))] for result in results]
+    chosen = [known[(result.group, result.seed)] for result in results]
     passes = len(chosen) * (ROUNDS + WARMUP)
     times = _time([_method_of(run) for run in chosen], chosen[0], lambda: tick(passes))
     return [replace(result, ms=ms) for result, ms in zip(results, times)]
 
 
 def _key(run: Mapping[str, Any]) -> tuple[Any, ...]:
-    names = ('method', 'training', 'search_iterations', 'training_iterations', 'seed')
-    return tuple(run.get(name) for name in names)
+    """Group and seed of the row that a run has, as `Result` names them."""
+    names = ('method', 'training', 'search_iterations', 'training_iterations')
+    return tuple(run.get(name) for name in names), run.get('seed')
 
 
 def parse_options(options: Sequence[str]) -> dict[str, Any]:
