@@ -1,11 +1,13 @@
 """Deployed networks on the runtimes that run them: PyTorch, TorchScript, ONNX Runtime, OpenVINO.
 
     python benchmarks/deployed.py --threads 1 --batch 1 --json OUT.json
+    python benchmarks/deployed.py --device cuda --dtype fp16 --json OUT.json
 
 Every network is `deployed_segmentor`'s form of `configs/sparsemask/*_mbv2_voc.py`, untrained, as
 `tools/deployment/export.py` writes it. The backbone alone runs too: a network's time less the
 backbone's, on one runtime, is what its decoder adds. A network that cannot be traced for images of
-any size is traced for the one it is timed with.
+any size is traced for the one it is timed with. On a GPU, and in half precision, PyTorch's own
+runtimes run alone.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from common import finish, measure, parse_args, prepare, table
+from common import DTYPES, finish, measure, parse_args, prepare, table
 from decoders import Equality, relative
 from end_to_end import DEPLOYED_TOLERANCE, DILATED, OURS, make_models, metas_of
 from torch import Tensor, nn
@@ -28,6 +30,8 @@ from mmseg_sparsemask.deployment.export import require_format, scriptable, small
 
 BACKBONE = 'backbone alone'
 RUNTIMES = ('eager', 'compile', 'torchscript', 'onnxruntime', 'openvino')
+#: Those that run a graph in ONNX's format: here on CPUs and in float32.
+ON_GRAPHS = ('onnxruntime', 'openvino')
 Network = Callable[[Tensor], Tensor]
 
 
@@ -65,7 +69,7 @@ def runtimes(
     found: dict[str, Network] = {}
     path = folder / f'{title}.onnx'
     program = traced(copy.deepcopy(segmentor), image)
-    if {'onnxruntime', 'openvino'} & set(names):
+    if set(ON_GRAPHS) & set(names):
         options = dict(dynamo=True, input_names=['image'], external_data=False, verbose=False)
         torch.onnx.export(program, (), **options).save(str(path))
     for name in names:
@@ -97,6 +101,13 @@ def runtimes(
     return found
 
 
+def as_trained(model: nn.Module, title: str, image: Tensor) -> Tensor:
+    """Logits of a segmentor as MMSegmentation runs it, or its backbone's coarsest feature."""
+    if title == BACKBONE:
+        return model.backbone(image)[-1]
+    return model.encode_decode(image, metas_of(image))
+
+
 @torch.no_grad()
 def main() -> int:
     args = parse_args(
@@ -104,6 +115,9 @@ def main() -> int:
     )
     conditions = prepare(args)
     names = list(args.runtimes)
+    device, dtype = torch.device(args.device), DTYPES[args.dtype]
+    if device.type != 'cpu' or dtype != torch.float32:
+        names = [name for name in names if name not in ON_GRAPHS]
     if 'openvino' in names and importlib.util.find_spec('openvino') is None:
         names.remove('openvino')
         print('openvino is not installed: left out (extra "openvino")')
@@ -111,7 +125,8 @@ def main() -> int:
         names = [name for name in names if name != 'compile']
     if 'onnxruntime' in names:
         require_format('onnx')
-    image = torch.randn(args.batch, 3, args.height or args.size, args.size)
+    image = torch.randn(args.batch, 3, args.height or args.size, args.size).to(device)
+    given = image.to(dtype)
     models = make_models(64 if args.quick else 128)
     models.pop(DILATED)
     if args.quick:
@@ -120,18 +135,21 @@ def main() -> int:
     equality = Equality()
     with tempfile.TemporaryDirectory() as folder:
         for title, model in {**models, BACKBONE: models[OURS]}.items():
-            segmentor = deployed_segmentor(model)
+            model.to(device)
+            segmentor = deployed_segmentor(model).to(dtype)
             if title == BACKBONE:
                 segmentor = LastFeature(segmentor.backbone)
-                wanted = model.backbone(image)[-1]
-            else:
-                wanted = model.encode_decode(image, metas_of(image))
-            found = runtimes(segmentor, image, Path(folder), title, names, args.threads)
+            wanted = as_trained(model, title, image)
+            allowed = DEPLOYED_TOLERANCE
+            if dtype != torch.float32:
+                # Where half precision itself is far off, the deployed form may be twice as far.
+                half = as_trained(copy.deepcopy(model).to(dtype), title, given)
+                allowed = max(allowed, 2 * relative(half, wanted))
+            found = runtimes(segmentor, given, Path(folder), title, names, args.threads)
             for name, network in found.items():
-                error = relative(network(image), wanted)
-                equality.check(f'{title}, {name}', error, DEPLOYED_TOLERANCE)
-                variants[f'{title}, {name}'] = lambda network=network: network(image)
-        timings = measure(variants, rounds=args.rounds, device='cpu', warmup=args.warmup)
+                equality.check(f'{title}, {name}', relative(network(given), wanted), allowed)
+                variants[f'{title}, {name}'] = lambda network=network: network(given)
+        timings = measure(variants, rounds=args.rounds, device=args.device, warmup=args.warmup)
     rows, summary = [], {}
     for name in names:
         alone = timings.median(f'{BACKBONE}, {name}')

@@ -103,7 +103,7 @@ class Runs:
     def search(self, name, seed):
         """Search unless that is done; return its work directory."""
         search, work_dir = self.table.searches[name], self.search_dir(name, seed)
-        options = {**search.options, 'randomness.seed': seed}
+        options = {**self.table.options, **search.options, 'randomness.seed': seed}
         self.train(
             f'search {name}, seed {seed}',
             search.config,
@@ -120,7 +120,7 @@ class Runs:
         from mmseg_sparsemask.utils.commands import call_tool
 
         entry = run.entry
-        options = {**entry.options, 'randomness.seed': run.seed}
+        options = {**self.table.options, **entry.options, 'randomness.seed': run.seed}
         own_dir = self.root / entry.name / f'seed{run.seed}'
         if entry.search is None:
             return entry.config, own_dir, options

@@ -77,6 +77,7 @@ class Table:
         val_options: What makes tools/test.py score the validation images; None if there are none.
         searches: By name.
         entries: In the order in which they run.
+        options: What overrides the configs of all of them, by dotted key.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Table:
     val_options: Mapping[str, Any] | None
     searches: Mapping[str, Search]
     entries: tuple[Entry, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

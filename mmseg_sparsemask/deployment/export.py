@@ -108,8 +108,8 @@ def trace(
         )
     # The exporter puts copies in the place of a module's dictionaries, to which hooks keep.
     segmentor = copy.deepcopy(segmentor)
-    dtype = dtype or next(segmentor.parameters()).dtype
-    example = torch.rand(2, 3, *image_size, dtype=dtype)
+    known = next(segmentor.parameters())
+    example = torch.rand(2, 3, *image_size, dtype=dtype or known.dtype, device=known.device)
     try:
         program = torch.export.export(
             segmentor, (example,), dynamic_shapes=(_open_sizes(smallest),), strict=False
