@@ -43,17 +43,12 @@ def add(args):
 def time(args):
     from tqdm import tqdm
 
-    from mmseg_sparsemask.compare.gather import time_together
+    from mmseg_sparsemask.compare.gather import PASSES, time_together
     from mmseg_sparsemask.compare.results import read_results, write_results
 
     results = read_results(args.csv)
-    with tqdm(desc='passes') as bar:
-
-        def tick(total):
-            bar.total = total
-            bar.update()
-
-        timed = time_together(results, args.work_dir, tick)
+    with tqdm(total=PASSES * len(results), desc='passes') as bar:
+        timed = time_together(results, args.work_dir, bar.update)
     write_results(args.csv, timed)
     for before, after in zip(results, timed):
         print(f'{after.method}, {after.training}, seed {after.seed}: {before.ms} -> {after.ms} ms')

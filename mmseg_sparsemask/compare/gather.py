@@ -28,6 +28,9 @@ ROUNDS = 30
 #: Turns before them.
 WARMUP = 3
 
+#: Turns of a network, all in all.
+PASSES = ROUNDS + WARMUP
+
 
 def surroundings() -> dict[str, str]:
     """Machine, versions and commit of a run that starts now."""
@@ -149,7 +152,7 @@ def _time(
 def time_together(
     results: Sequence[Result],
     work_dir: str | Path,
-    tick: Callable[[int], None] = lambda total: None,
+    tick: Callable[[], None] = lambda: None,
 ) -> list[Result]:
     """Rows with the networks' times measured anew, in turns, on this machine.
 
@@ -158,7 +161,7 @@ def time_together(
     Args:
         results: Rows of one table.
         work_dir: Where ``tools/run_table.py`` trained them.
-        tick: Called after each pass with their number, for a progress bar.
+        tick: Called after each of the `PASSES` of each network, for a progress bar.
 
     Raises:
         ValueError: The run of a row is not in the work directory, or cannot be built or measured.
@@ -176,8 +179,7 @@ def time_together(
             'tools/run_table.py'
         )
     chosen = [known[(result.group, result.seed)] for result in results]
-    passes = len(chosen) * (ROUNDS + WARMUP)
-    times = _time([_method_of(run) for run in chosen], chosen[0], lambda: tick(passes))
+    times = _time([_method_of(run) for run in chosen], chosen[0], tick)
     return [replace(result, ms=ms) for result, ms in zip(results, times)]
 
 
