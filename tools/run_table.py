@@ -1,7 +1,8 @@
 """Train and score the methods of a table one after another; can be stopped and goes on.
 
 Every step is a command that a user can type; it is shown before it runs. A training that was
-stopped is resumed, and a row whose results are there is left alone.
+stopped is resumed, and a row whose results are there is left alone. Where a machine has room for
+several runs at once, start the same command several times: each takes what no other has taken.
 """
 
 import argparse
@@ -10,9 +11,16 @@ import os
 import signal
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 TOOLS = Path(__file__).resolve().parent
+
+#: Hidden folder of the files that say which runs and searches a process has taken.
+TAKEN = '.taken'
+
+#: Seconds until a process for which nothing is left looks again.
+POLL = 5.0
 
 
 def parse_args(argv=None):
@@ -259,7 +267,6 @@ def main(argv=None):
     args = parse_args(argv)
     from mmseg_sparsemask.compare.plan import read_table, runs_of
     from mmseg_sparsemask.utils.errors import one_line_errors
-    from mmseg_sparsemask.utils.work_dir import lock_work_dir
 
     # Whoever ends this ends the command that is running too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -274,22 +281,56 @@ def main(argv=None):
                 print(f'{run.entry.name}, seed {run.seed}: {run.entry.iterations} iterations')
             print(progress(table, root, left, len(runs)))
             return
-        with lock_work_dir(root):
-            run_all(table, root, results, left, len(runs))
+        run_all(table, root, results, runs)
     print(f'\n{results} has all rows; python tools/results.py page writes the page')
 
 
-def run_all(table, root, results, left, total):
-    runner = Runs(table, root)
-    begun = time.perf_counter()
-    while left:
-        print(f'\n#### {progress(table, root, left, total)}', flush=True)
-        work_dir = runner.run(left[0])
-        add_row(work_dir, results, runner.env)
-        left = left[1:]
+def run_all(table, root, results, runs):
+    """Run what has no row yet, until all have one; other processes may do the same."""
     from mmseg_sparsemask.utils.commands import clock
 
-    print(f'\n#### {total} of {total} rows done, {clock(time.perf_counter() - begun)}')
+    (root / TAKEN).mkdir(parents=True, exist_ok=True)
+    runner = Runs(table, root)
+    begun = time.perf_counter()
+    while left := remaining(table, results, runs):
+        print(f'\n#### {progress(table, root, left, len(runs))}', flush=True)
+        if not any(take(runner, run, results) for run in left):
+            print('#### the rest is being run by other processes', flush=True)
+            time.sleep(POLL)
+    print(f'\n#### {len(runs)} of {len(runs)} rows done, {clock(time.perf_counter() - begun)}')
+
+
+@contextmanager
+def taken(root, name, timeout=0):
+    """Context in which no other process has the run or search of a name.
+
+    The operating system holds the lock, so it ends with the process, however that ends.
+
+    Raises:
+        filelock.Timeout: Another process has it.
+    """
+    from filelock import FileLock
+
+    with FileLock(root / TAKEN / f'{name}.lock', timeout=timeout):
+        yield
+
+
+def take(runner, run, results):
+    """Run, unless another process has the run or its search; return whether this was done."""
+    from filelock import Timeout
+
+    try:
+        with taken(runner.root, f'{run.entry.name}-seed{run.seed}'):
+            if run.search is not None:
+                with taken(runner.root, f'{run.search}-seed{run.search_seed}'):
+                    runner.search(run.search, run.search_seed)
+            if remaining(runner.table, results, [run]):
+                work_dir = runner.run(run)
+                with taken(runner.root, 'results', timeout=-1):
+                    add_row(work_dir, results, runner.env)
+    except Timeout:
+        return False
+    return True
 
 
 def add_row(work_dir, results, env):

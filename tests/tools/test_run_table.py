@@ -2,9 +2,11 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -76,14 +78,24 @@ def table(folder):
     return path
 
 
-def call(folder, *arguments):
-    return subprocess.run(
+def start(folder, *arguments):
+    return subprocess.Popen(
         [sys.executable, ROOT / 'tools/run_table.py', folder / 'tiny.yaml', *arguments],
         cwd=folder,
         env=dict(os.environ, PYTHONPATH=str(ROOT), CUDA_VISIBLE_DEVICES=''),
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def end(process):
+    out, errors = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
+
+
+def call(folder, *arguments):
+    return end(start(folder, *arguments))
 
 
 def commands(done):
@@ -141,6 +153,25 @@ def test_a_table_is_run_once(tmp_path):
     done = call(tmp_path, '--only', 'unet')
     assert done.returncode != 0
     assert "unet/seed0 holds a run with encoder = 'MobileNet-V2'" in done.stderr
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_table(tmp_path):
+    """Two rows start from the same search; the third has nothing to do with them."""
+    table(tmp_path)
+    processes = [start(tmp_path, '--only', 'tuned', 'found', 'unet') for _ in range(2)]
+    names = [name for process in processes for name in commands(end(process))]
+    assert sorted(names) == sorted(['train.py'] * 3 + ['test.py'] * 6 + ['results.py'] * 3)
+    assert len(read_results(tmp_path / 'tiny.csv')) == 3
+
+
+def test_a_run_that_another_process_has_is_left_to_it(tmp_path):
+    tool = runpy.run_path(str(ROOT / 'tools/run_table.py'))
+    (tmp_path / tool['TAKEN']).mkdir()
+    runner = SimpleNamespace(root=tmp_path, table=None)
+    run = SimpleNamespace(entry=SimpleNamespace(name='unet'), seed=0, search=None)
+    with tool['taken'](tmp_path, 'unet-seed0'):
+        assert not tool['take'](runner, run, tmp_path / 'tiny.csv')
 
 
 def test_what_is_wrong_with_a_table_is_said(tmp_path):
