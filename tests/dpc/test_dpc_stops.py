@@ -2,10 +2,12 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 import weakref
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,7 +27,8 @@ class Search:
     """A running search with two workers, in a session of its own, and its study."""
 
     def __init__(self, config, folder, trials, iterations):
-        storage = str(folder / 'study.db')
+        self.database = folder / 'study.db'
+        storage = str(self.database)
         command = [
             *(sys.executable, str(ROOT / 'tools/dpc_search.py'), config.filename),
             *('--storage', storage, '--study-name', 's', '--work-dir', str(folder / 'work')),
@@ -62,6 +65,18 @@ class Search:
                 return sorted(busy)
             time.sleep(0.1)
         raise AssertionError('the workers did not begin')
+
+    def stand_still(self, pid):
+        """Stop a process, but not in a transaction: the database would stand still with it."""
+        while True:
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                with closing(sqlite3.connect(self.database, timeout=5)) as connection:
+                    connection.execute('BEGIN IMMEDIATE')
+                return
+            except sqlite3.OperationalError:
+                os.kill(pid, signal.SIGCONT)
+                time.sleep(0.1)
 
     def end(self):
         """What the search printed."""
@@ -109,7 +124,7 @@ def test_a_worker_that_stood_still_goes_on(search):
     """Its trial is given to another; its own result then is one too many, and no error."""
     running = search(trials=4, iterations=60)
     victim = running.workers()[0]
-    os.kill(victim, signal.SIGSTOP)
+    running.stand_still(victim)
     deadline = time.monotonic() + 100
     while time.monotonic() < deadline:
         failed = [t for t in running.study.get_trials() if t.state == TrialState.FAIL]
