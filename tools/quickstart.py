@@ -1,8 +1,8 @@
 """The main job on the embedded data set: search, prune, train on, test, in one command.
 
 Every step is a command that a user can type; it is shown before it runs, so the same job on other
-data needs nothing but another config. The search runs on two threads, and what follows two steps at
-a time on one thread each, whatever the number of cores: so the results are the same.
+data needs nothing but another config. Two steps run at a time, on one thread each, whatever the
+number of cores: so the results are the same.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 from prettytable import PrettyTable
 
@@ -58,17 +59,13 @@ def shown_path(path):
     return str(path) if relative.startswith(os.pardir) else relative
 
 
-def environment(threads):
-    """Environment of a step that runs on so many threads."""
-    # A thread that waits for another gives up its core soon. By default it goes on asking, and
-    # where other programs run as well, an iteration took 13 s instead of 0.6 s.
-    patience = {'GOMP_SPINCOUNT': '1000'}
-    counts = {'OMP_NUM_THREADS': str(threads), 'MKL_NUM_THREADS': str(threads)}
-    return {**patience, **os.environ, **counts}
+def environment():
+    """Environment of a step."""
+    return {**os.environ, 'OMP_NUM_THREADS': '1', 'MKL_NUM_THREADS': '1'}
 
 
-def train(name, config, work_dir, options, threads=1):
-    """Train a config; return its last checkpoint and the seconds it took."""
+def train(name, config, work_dir, options, stop):
+    """Train a config until `stop` is set; return its last checkpoint and the seconds it took."""
     from mmseg_sparsemask.utils.commands import run_tool
 
     total = loaded(config, options).train_cfg.max_iters
@@ -80,7 +77,8 @@ def train(name, config, work_dir, options, threads=1):
         work_dir=work_dir,
         total=total,
         options=options,
-        env=environment(threads),
+        env=environment(),
+        stop=stop,
     )
     return Path((work_dir / 'last_checkpoint').read_text().strip()), seconds
 
@@ -97,7 +95,7 @@ def test(name, config, checkpoint, work_dir, options):
         *('--out', work_dir / 'predictions'),
         work_dir=work_dir / 'test',
         options=options,
-        env=environment(threads=1),
+        env=environment(),
     )
     newest = max((work_dir / 'test').glob('*/*.json'), key=lambda path: path.stat().st_mtime)
     return json.loads(newest.read_text())['mIoU']
@@ -190,28 +188,34 @@ def main(argv=None):
 
     def trained(name, config):
         folder = work_dir / Path(config).stem
-        checkpoint, seconds = train(name, config, folder, options)
+        checkpoint, seconds = train(name, config, folder, options, stop)
         return row(name, config, checkpoint, folder, seconds)
 
-    checkpoint, seconds = train('supernet', args.config, work_dir, options, threads=2)
-    if not retrain.is_file():
-        raise SystemExit(
-            f'error: no {retrain}; give the PruneHook in {args.config} a retrain_config'
-        )
-    pruned = work_dir / 'pruned.pth'
-    jobs = [
-        (row, 'supernet', args.config, checkpoint, work_dir / 'supernet', seconds),
-        (row, 'pruned, not trained', finetune, pruned, work_dir / 'pruned', 0),
-        (trained, 'pruned, fine-tuned', finetune),
-        (trained, 'pruned, from scratch', retrain),
-    ]
-    if args.baseline:
-        jobs.append((trained, Path(args.baseline).stem, args.baseline))
+    stop = Event()
     with ThreadPoolExecutor(max_workers=2) as pool:
-        futures = [pool.submit(*job) for job in jobs]
         try:
-            rows = [future.result() for future in futures]
+            search = pool.submit(train, 'supernet', args.config, work_dir, options, stop)
+            others = []
+            if args.baseline:
+                others.append(pool.submit(trained, Path(args.baseline).stem, args.baseline))
+            checkpoint, seconds = search.result()
+            if not retrain.is_file():
+                raise SystemExit(
+                    f'error: no {retrain}; give the PruneHook in {args.config} a retrain_config'
+                )
+            # The longest first, so that both processes are busy to the end.
+            scratch = pool.submit(trained, 'pruned, from scratch', retrain)
+            tuned = pool.submit(trained, 'pruned, fine-tuned', finetune)
+            pruned = ('pruned, not trained', finetune, work_dir / 'pruned.pth', work_dir / 'pruned')
+            found = [
+                pool.submit(
+                    row, 'supernet', args.config, checkpoint, work_dir / 'supernet', seconds
+                ),
+                pool.submit(row, *pruned, 0),
+            ]
+            rows = [future.result() for future in [*found, tuned, scratch, *others]]
         except BaseException:
+            stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     samples = write_samples(finetune, options, work_dir / 'finetune/predictions', work_dir)

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 
@@ -21,6 +22,7 @@ def run_tool(
     total: int = 0,
     options: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
+    stop: Event | None = None,
 ) -> float:
     """Run a tool, show its progress, return the seconds it took.
 
@@ -32,9 +34,10 @@ def run_tool(
         total: Iterations of a training; 0 shows no progress.
         options: For the tool's ``--cfg-options``.
         env: Environment of the tool; by default that of this process.
+        stop: Ends a training when another thread sets it.
 
     Raises:
-        SystemExit: When it fails, with the end of its output.
+        SystemExit: When it fails or was stopped, with the end of its output.
     """
     command = [os.fspath(tool), *map(os.fspath, arguments), '--work-dir', str(work_dir)]
     command += ['--cfg-options', *options] if options else []
@@ -48,7 +51,7 @@ def run_tool(
         )
         try:
             if total:
-                _follow(process, title, work_dir, total, start)
+                _follow(process, title, work_dir, total, start, stop or Event())
             process.wait()
         except BaseException:
             process.terminate()
@@ -87,13 +90,20 @@ def call_tool(
 
 
 def _follow(
-    process: subprocess.Popen[bytes], title: str, work_dir: Path, total: int, start: float
+    process: subprocess.Popen[bytes],
+    title: str,
+    work_dir: Path,
+    total: int,
+    start: float,
+    stop: Event,
 ) -> None:
-    """Print the progress of a training until its process ends."""
+    """Print the progress of a training until its process ends, which `stop` makes it do."""
     path: Path | None = None
     offset = 0
     while True:
         running = process.poll() is None
+        if running and stop.is_set():
+            process.terminate()
         if path is None:
             files = work_dir.glob('*/vis_data/scalars.json')
             path = next((file for file in files if file.stat().st_mtime >= start), None)

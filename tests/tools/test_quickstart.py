@@ -54,8 +54,8 @@ def test_runs_the_main_job_and_the_baseline(tmp_path):
     out = done.stdout
     work_dir = tmp_path / 'work_dirs/quickstart'
     commands = [line for line in out.splitlines() if line.startswith('$ python ')]
-    # The search comes first; what follows runs two at a time, in any order.
-    assert commands[0].split()[2].endswith('tools/train.py')
+    # Two run at a time, the search and the baseline first.
+    assert all(line.split()[2].endswith('tools/train.py') for line in commands[:2])
     assert Counter(line.split()[2].rpartition('/')[2] for line in commands) == {
         'train.py': 4,
         'test.py': 5,
@@ -107,7 +107,9 @@ def test_a_failing_step_ends_it_with_the_reason(tmp_path):
     done = call('--config', config, cwd=tmp_path)
     assert done.returncode != 0
     assert 'TypeError' in done.stderr and 'supernet: train failed' in done.stderr
-    assert done.stdout.count('$ python') == 1
+    # The baseline, which had begun beside it, is ended.
+    assert 'unet_mbv2_shapes: train: done' not in done.stdout
+    assert 'tools/test.py' not in done.stdout
 
 
 def test_sample_has_image_label_and_prediction_side_by_side(quickstart, tmp_path):
