@@ -168,7 +168,7 @@ class Runs:
         entry, table = run.entry, self.table
         search = table.searches[entry.search] if entry.search else None
         if run.search is not None:
-            found = self.search(run.search, run.search_seed)
+            found = self.search_dir(run.search, run.search_seed)
         config, work_dir, options = self.start_of(run)
         if entry.size_of:
             options.update(self.size_options(run))
@@ -326,19 +326,25 @@ def take(runner, run, results):
                     runner.search(run.search, run.search_seed)
             if remaining(runner.table, results, [run]):
                 work_dir = runner.run(run)
-                with taken(runner.root, 'results', timeout=-1):
-                    add_row(work_dir, results, runner.env)
+                add_row(runner, work_dir, results)
     except Timeout:
         return False
     return True
 
 
-def add_row(work_dir, results, env):
-    """Add a run's row in a process of its own, with the table's number of threads."""
+def add_row(runner, work_dir, results):
+    """Add a run's row, which a process of its own makes with the table's number of threads."""
+    from mmseg_sparsemask.compare.results import append_results, read_results
     from mmseg_sparsemask.utils.commands import call_tool
 
+    row = work_dir / 'row.csv'
+    row.unlink(missing_ok=True)
     tool = shown_path(TOOLS / 'results.py')
-    call_tool('results', tool, 'add', work_dir, '--csv', results, env=env)
+    call_tool('results', tool, 'add', work_dir, '--csv', row, env=runner.env)
+    # Other processes wait here, so this is no place for anything that takes long.
+    results.parent.mkdir(parents=True, exist_ok=True)
+    with taken(runner.root, 'results', timeout=-1):
+        append_results(results, read_results(row))
 
 
 if __name__ == '__main__':

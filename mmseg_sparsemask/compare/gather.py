@@ -38,11 +38,14 @@ def surroundings() -> dict[str, str]:
     import mmengine
     import mmseg
 
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
     libraries = {'torch': torch, 'mmengine': mmengine, 'mmcv': mmcv, 'mmseg': mmseg}
     versions = [f'Python {platform.python_version()}']
     versions += [f'{name} {module.__version__}' for name, module in libraries.items()]
-    return {'machine': machine(device), 'versions': ', '.join(versions), 'commit': commit()}
+    return {'machine': machine(_device()), 'versions': ', '.join(versions), 'commit': commit()}
+
+
+def _device() -> str:
+    return 'cuda' if torch.cuda.is_available() else 'cpu'
 
 
 def commit() -> str:
@@ -126,6 +129,7 @@ def _sizes(run: Mapping[str, Any]) -> dict[str, Any]:
         'encoder_multiply_adds': row.encoder_multiply_adds,
         'decoder_multiply_adds': row.decoder_multiply_adds,
         'ms': milliseconds,
+        'timed_on': machine(_device()),
     }
 
 
@@ -140,9 +144,8 @@ def _time(
 ) -> list[float]:
     """Median milliseconds of networks that take turns, as their table measures."""
     torch.set_num_threads(run['threads'])
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
     height, width = run['image_size']
-    measure(methods, (height, width), device, ROUNDS, warmup=WARMUP, tick=tick)
+    measure(methods, (height, width), _device(), ROUNDS, warmup=WARMUP, tick=tick)
     for method in methods:
         if method.row.notes or method.row.fps is None:
             raise ValueError('; '.join(method.row.notes))
@@ -180,7 +183,8 @@ def time_together(
         )
     chosen = [known[(result.group, result.seed)] for result in results]
     times = _time([_method_of(run) for run in chosen], chosen[0], tick)
-    return [replace(result, ms=ms) for result, ms in zip(results, times)]
+    here = machine(_device())
+    return [replace(result, ms=ms, timed_on=here) for result, ms in zip(results, times)]
 
 
 def _key(run: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -66,6 +66,7 @@ def _section(stem: str, results: Sequence[Result]) -> str:
         _listed('Image', results, 'image_size'),
         _listed('Threads', results, 'threads'),
         _listed('Machine', results, 'machine'),
+        _listed('Timed on', results, 'timed_on'),
         _listed('Versions', results, 'versions'),
         _listed('Commits', results, 'commit'),
     ]

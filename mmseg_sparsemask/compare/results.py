@@ -43,13 +43,14 @@ class Result:
         decoder_multiply_adds: The same, of the decode head.
         image_size: ``height x width`` in pixels of what the network sees.
         ms: Median time of the whole network for one such image, in milliseconds.
+        timed_on: Processor or GPU of that measurement.
         threads: Threads of the run and of the measurement.
         metric: Of the scores: ``mIoU`` (percent), ``ODS`` or ``max F`` (0 to 1).
         score_val: On the images by which methods may be chosen, or ``-`` where a data set has none.
         score_test: On the images that are scored once.
         config: The config of the training.
         options: What overrides it, as for ``--cfg-options``, or ``-``.
-        machine: Processor or GPU.
+        machine: Processor or GPU of the run.
         versions: Of Python and libraries.
         commit: Of this repository.
         log: Name of the training's log; of the search's if there was no training.
@@ -70,6 +71,7 @@ class Result:
     decoder_multiply_adds: int
     image_size: str
     ms: float
+    timed_on: str
     threads: int
     metric: str
     score_val: float | str

@@ -8,7 +8,7 @@ import pytest
 from compare.test_results import ROOT, UNET
 
 import mmseg_sparsemask  # noqa: F401
-from mmseg_sparsemask.compare.gather import PASSES, RUN_FILE, time_together
+from mmseg_sparsemask.compare.gather import PASSES, RUN_FILE, surroundings, time_together
 from mmseg_sparsemask.compare.results import append_results, read_results
 
 ROWS = [replace(UNET, method=name, seed=1, ms=1e6) for name in ('U-Net', 'FCN')]
@@ -41,7 +41,8 @@ def test_times_are_replaced_and_nothing_else(tmp_path, capsys):
     main(['time', str(tmp_path), '--csv', str(tmp_path / 'x.csv')])
     timed = read_results(tmp_path / 'x.csv')
     assert all(0 < row.ms < 1e5 for row in timed)
-    assert [replace(row, ms=1e6) for row in timed] == ROWS
+    assert {row.timed_on for row in timed} == {surroundings()['machine']}
+    assert [replace(row, ms=1e6, timed_on=UNET.timed_on) for row in timed] == ROWS
     assert 'FCN, from ImageNet weights, seed 1: 1000000.0 -> ' in capsys.readouterr().out
 
 

@@ -38,6 +38,7 @@ FIELDS = dict(
     decoder_multiply_adds=202_465_280,
     image_size='240 x 320',
     ms=31.5,
+    timed_on='another processor',
     threads=2,
     metric='mIoU',
     score_val=40.0,
