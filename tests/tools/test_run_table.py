@@ -13,7 +13,7 @@ import pytest
 import yaml
 from compare.test_results import UNET
 
-from mmseg_sparsemask.compare.results import CONTROL, append_results, read_results
+from mmseg_sparsemask.compare.results import CONTROL, NONE, append_results, read_results
 
 ROOT = Path(__file__).parents[2]
 TINY = {
@@ -28,8 +28,8 @@ TINY = {
 }
 
 
-def table(folder):
-    """A table with an entry of each kind, and configs of its own."""
+def table(folder, names, val_options=None):
+    """A table with some of the entries, which are one of each kind, and configs of its own."""
     configs = ROOT / 'configs/sparsemask'
     (folder / 'sized.py').write_text(
         f'_base_ = [{str(configs / "unet_mbv2_shapes.py")!r}]\n'
@@ -43,7 +43,7 @@ def table(folder):
         encoder='MobileNet-V2',
         image_size=[64, 64],
         threads=1,
-        val_options={'test_dataloader.dataset.split': 'val'},
+        val_options=val_options,
         searches=dict(
             search=dict(config=str(configs / 'fdn_mbv2_shapes.py'), iterations=2, options=TINY)
         ),
@@ -75,9 +75,8 @@ def table(folder):
             ),
         ],
     )
-    path = folder / 'tiny.yaml'
-    path.write_text(yaml.safe_dump(content))
-    return path
+    content['entries'] = [entry for entry in content['entries'] if entry['name'] in names]
+    (folder / 'tiny.yaml').write_text(yaml.safe_dump(content))
 
 
 def start(folder, *arguments):
@@ -108,8 +107,8 @@ def commands(done):
 
 @pytest.mark.slow
 def test_a_table_is_run_once(tmp_path):
-    table(tmp_path)
-    scored = ['test.py', 'test.py', 'results.py']
+    table(tmp_path, ['unet', 'tuned', 'permuted', 'random'])
+    scored = ['test.py', 'results.py']
     first = call(tmp_path, '--only', 'unet')
     assert commands(first) == ['train.py', *scored]
     assert '0 of 1 rows done, eta not known yet (2 iterations)' in first.stdout
@@ -119,30 +118,28 @@ def test_a_table_is_run_once(tmp_path):
     result.unlink()
     listed = call(tmp_path, '--list')
     assert 'unet, seed 0: 2 iterations' in listed.stdout
-    assert '0 of 5 rows done, eta ' in listed.stdout and not commands(listed)
+    assert '0 of 4 rows done, eta ' in listed.stdout and not commands(listed)
 
     whole = call(tmp_path)
     names = commands(whole)
     assert names == [
-        *scored[1:],
-        *('train.py', 'train.py', *scored),
         *scored,
+        *('train.py', 'train.py', *scored),
         *('prune.py', 'train.py', *scored),
         *('train.py', *scored),
     ]
-    assert '4 of 5 rows done, eta 0:' in whole.stdout
+    assert '3 of 4 rows done, eta 0:' in whole.stdout
     assert not commands(call(tmp_path))
 
     rows = {(row.method, row.training): row for row in read_results(tmp_path / 'tiny.csv')}
-    assert len(rows) == 5
+    assert len(rows) == 4
     unet, tuned = rows['U-Net', 'trained'], rows['searched', 'tuned']
     assert (unet.connections, unet.decoder_parameters) == (17, 164_821 - 15 * 65)
     assert unet.search_iterations == 0 and tuned.search_iterations == 2
     assert unet.log.startswith('seed0/') and unet.log.endswith('.log')
     assert 'randomness.seed=0' in unet.options and unet.threads == 1
     # Two iterations prune nothing.
-    assert tuned.connections == rows['searched', 'as found'].connections == 90
-    assert rows['searched', 'as found'].training_iterations == 0
+    assert tuned.connections == 90 and tuned.score_val == NONE
     control, permuted = rows[CONTROL, 'trained'], rows['permuted weights', 'tuned']
     assert control.decoder_parameters == pytest.approx(tuned.decoder_parameters, rel=0.05)
     assert permuted.connections == 90 and 'prune.py --permute-seed 0' in permuted.config
@@ -160,11 +157,14 @@ def test_a_table_is_run_once(tmp_path):
 @pytest.mark.slow
 def test_two_processes_share_a_table(tmp_path):
     """Both want the search first, which is done once."""
-    table(tmp_path)
-    processes = [start(tmp_path, '--only', 'tuned', 'found') for _ in range(2)]
+    table(tmp_path, ['tuned', 'found'], {'test_dataloader.dataset.split': 'val'})
+    processes = [start(tmp_path) for _ in range(2)]
     names = [name for process in processes for name in commands(end(process))]
     assert sorted(names) == sorted(['train.py'] * 2 + ['test.py'] * 4 + ['results.py'] * 2)
-    assert len(read_results(tmp_path / 'tiny.csv')) == 2
+    rows = {row.training: row for row in read_results(tmp_path / 'tiny.csv')}
+    assert set(rows) == {'tuned', 'as found'}
+    assert rows['as found'].connections == 90 and rows['as found'].training_iterations == 0
+    assert all(0 <= row.score_val <= 100 for row in rows.values())
 
 
 def test_a_run_that_another_process_has_is_left_to_it(tmp_path):
