@@ -163,8 +163,16 @@ def test_two_processes_share_a_table(tmp_path):
     assert sorted(names) == sorted(['train.py'] * 2 + ['test.py'] * 4 + ['results.py'] * 2)
     rows = {row.training: row for row in read_results(tmp_path / 'tiny.csv')}
     assert set(rows) == {'tuned', 'as found'}
-    assert rows['as found'].connections == 90 and rows['as found'].training_iterations == 0
-    assert all(0 <= row.score_val <= 100 for row in rows.values())
+    assert rows['tuned'].connections == rows['as found'].connections == 90
+    assert rows['as found'].training_iterations == 0
+    for row in rows.values():
+        assert 0 <= row.score_val <= 100 and 0 <= row.score_test <= 100 and row.ms > 0
+
+    # As if it had been stopped between the scores: the one on val is not taken again.
+    (tmp_path / 'tiny.csv').unlink()
+    (result,) = (tmp_path / 'work_dirs/tiny/search/seed0/tuned/test').glob('*/*.json')
+    result.unlink()
+    assert commands(call(tmp_path, '--only', 'tuned')) == ['test.py', 'results.py']
 
 
 def test_a_run_that_another_process_has_is_left_to_it(tmp_path):
