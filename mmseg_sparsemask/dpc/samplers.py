@@ -110,6 +110,66 @@ class CellSampler(BaseSampler):
         return rng.choice(param_distribution.choices)
 
 
+class NumberedSampler(BaseSampler):
+    """One of Optuna's samplers, with a seed for each trial instead of a state.
+
+    The draw of a trial depends on the seed, its number and the other trials alone, so no two
+    workers draw alike, and a search with one worker repeats, also when it was stopped between.
+
+    Args:
+        make: From a seed to the sampler.
+        seed: Any integer.
+    """
+
+    def __init__(self, make: Callable[[int], BaseSampler], seed: int) -> None:
+        self._make = make
+        self._seed = seed
+        self._number = -1
+        self._sampler = make(seed)
+
+    def _of(self, trial: FrozenTrial) -> BaseSampler:
+        if trial.number != self._number:
+            rng = random.Random(f'{self._seed}:{trial.number}')
+            self._number, self._sampler = trial.number, self._make(rng.randrange(2**31))
+        return self._sampler
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """The decisions that the sampler draws together."""
+        return self._of(trial).infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Draw them."""
+        return self._of(trial).sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Draw one decision by itself."""
+        return self._of(trial).sample_independent(study, trial, param_name, param_distribution)
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Whatever the sampler does then."""
+        self._of(trial).before_trial(study, trial)
+
+    def after_trial(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,
+    ) -> None:
+        """Whatever the sampler does then, such as noting how far bounds were missed."""
+        self._of(trial).after_trial(study, trial, state, values)
+
+
 def sampler_kind(config: Mapping[str, Any]) -> str:
     """The ``type`` of a ``sampler`` dict; ``paper`` is the former name of ``local_search``."""
     kind = config.get('type', 'local_search')
@@ -148,22 +208,28 @@ def build_sampler(
             f'sampler {kind}: unknown argument(s) {sorted(unknown)}; '
             f'known are {sorted(SAMPLERS[kind])}'
         )
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore', optuna.exceptions.ExperimentalWarning)
-        if kind == 'tpe':
-            return TPESampler(
-                n_startup_trials=config.get('startup', 10),
-                seed=seed,
-                # Else two workers at a time are sent to the same place.
-                constant_liar=True,
-                constraints_func=constraints,
-            )
-        if kind == 'nsga2':
-            return NSGAIISampler(
-                population_size=config.get('population_size', 20),
-                seed=seed,
-                constraints_func=constraints,
-            )
+    if kind == 'tpe':
+        startup = config.get('startup', 10)
+        # Without constant_liar, two workers at a time are sent to the same place.
+        return _numbered(
+            TPESampler,
+            seed,
+            n_startup_trials=startup,
+            constant_liar=True,
+            constraints_func=constraints,
+        )
+    if kind == 'nsga2':
+        size = config.get('population_size', 20)
+        return _numbered(NSGAIISampler, seed, population_size=size, constraints_func=constraints)
     if kind == 'random':
         config = {'explore': 1.0}
     return CellSampler(space, seed=seed, allowed=allowed, **config)
+
+
+def _numbered(make: Callable[..., BaseSampler], seed: int, **arguments: Any) -> NumberedSampler:
+    def quiet(number: int) -> BaseSampler:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', optuna.exceptions.ExperimentalWarning)
+            return make(seed=number, **arguments)
+
+    return NumberedSampler(quiet, seed)

@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, Trial
 from mmseg_sparsemask.dpc.cell import Cell
 from mmseg_sparsemask.dpc.cost import CellCost, cell_cost
 from mmseg_sparsemask.dpc.proxy import ProxyTask, measure_latency, train_cell
-from mmseg_sparsemask.dpc.samplers import build_sampler, sampler_kind
+from mmseg_sparsemask.dpc.samplers import build_sampler
 from mmseg_sparsemask.dpc.settings import ProxySettings, SearchSettings
 from mmseg_sparsemask.dpc.space import sample_unseen
 from mmseg_sparsemask.dpc.storage import PATIENCE, open_storage
@@ -200,16 +200,10 @@ def _make_sampler(job: Job) -> optuna.samplers.BaseSampler:
     def violations(trial: FrozenTrial) -> Sequence[float]:
         return [attributes(trial)[name] - bound for name, bound in bounds.items()]
 
-    # Samplers of Optuna keep a state of their own: every worker of every start needs another seed,
-    # else they propose the same cells again. The own sampler draws by the trial's number.
-    seed = job.settings.seed
-    if sampler_kind(job.settings.sampler) in ('tpe', 'nsga2'):
-        name = f'{seed}:{socket.gethostname()}:{os.getpid()}:{job.worker}'
-        seed = random.Random(name).randrange(2**31)
     return build_sampler(
         job.settings.sampler,
         job.settings.space,
-        seed,
+        job.settings.seed,
         allowed if bounds else None,
         violations if bounds else None,
     )
@@ -250,7 +244,8 @@ def run_worker(job: Job) -> None:
             continue
         if objective.repeats >= MAX_REPEATS:
             seen = {t.user_attrs['hash'] for t in finished_trials(study)}
-            cell = sample_unseen(job.settings.space, seen, random.Random())
+            rng = random.Random(f'{job.settings.seed}:{job.worker}:{len(study.trials)}')
+            cell = sample_unseen(job.settings.space, seen, rng)
             if cell is not None:
                 # With its hash, so that no other worker begins the cell while it is queued.
                 study.enqueue_trial(

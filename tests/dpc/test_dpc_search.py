@@ -112,6 +112,21 @@ def test_exact_counts_and_no_cell_twice(make_job, fake, kind):
     assert len(finished_trials(more)) == 12
 
 
+@pytest.mark.parametrize('kind', ['local_search', 'tpe', 'nsga2'])
+def test_one_worker_draws_the_same_again_also_after_a_stop(make_job, fake, kind, tmp_path):
+    drawn = []
+    for name, stops in (('whole', (12,)), ('again', (12,)), ('stopped', (5, 12))):
+        fake.clear()
+        sampler = dict(type=kind, **{'nsga2': {'population_size': 4}}.get(kind, {'startup': 4}))
+        job = make_job(12, sampler=sampler)
+        for target in stops:
+            changes = {'target': target, 'storage': str(tmp_path / f'{name}.db')}
+            work(Job(**{**vars(job), **changes}), 1)
+        drawn.append(list(fake))
+    assert len(drawn[0]) == 12
+    assert drawn[0] == drawn[1] == drawn[2]
+
+
 @pytest.mark.parametrize('kind', ['local_search', pytest.param('tpe', marks=pytest.mark.slow)])
 def test_a_whole_small_space(make_job, fake, kind):
     space = SearchSpace(branches=2, rates=(1,), grids=(1,))
