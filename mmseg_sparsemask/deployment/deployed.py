@@ -26,6 +26,7 @@ from mmseg_sparsemask.connectivity import GLOBAL, Connectivity
 from mmseg_sparsemask.connectivity.cost import source_channels
 from mmseg_sparsemask.connectivity.graph import ResolutionGroup, level_of, resolution_groups
 from mmseg_sparsemask.deployment.folding import connection_weights, fold_norms, fold_stage
+from mmseg_sparsemask.deployment.padding import use_same_convs
 from mmseg_sparsemask.deployment.resizing import PRODUCT_RATIO, Resizing, resize
 from mmseg_sparsemask.deployment.strips import (
     Factors,
@@ -323,6 +324,7 @@ def deployed_segmentor(
             f'{type(model).__name__}; other segmentors are not exported'
         )
     model = revert_sync_batchnorm(copy.deepcopy(model)).eval().requires_grad_(False)
+    use_same_convs(model)
     features = nn.Sequential(model.backbone, *([model.neck] if model.with_neck else []))
     head = model.decode_head
     decoder = deployed_decoder(head) if isinstance(head, FusionHead) else head

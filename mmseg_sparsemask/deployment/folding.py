@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from collections import OrderedDict
+
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from mmseg_sparsemask.deployment.padding import SameConv2d
 from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
 
 
@@ -38,8 +42,9 @@ def fold_norms(module: nn.Module, example: Tensor) -> int:
             pairs[norm] = outputs[id(inputs[0])][0]
 
     names = {child: name for name, child in module.named_modules()}
-    convs = [m for m in names if type(m) is nn.Conv2d and not m._forward_hooks]
-    norms = [m for m in names if _only_normalises(m) and m.track_running_stats]
+    convs = [m for m in names if type(m) in (nn.Conv2d, SameConv2d) and not m._forward_hooks]
+    rests = {m: rest for m in names if (rest := _rest_of(m)) is not None}
+    norms = [m for m in rests if m.track_running_stats]
     handles = [conv.register_forward_hook(after_conv) for conv in convs]
     handles += [norm.register_forward_pre_hook(before_norm) for norm in norms]
     try:
@@ -52,25 +57,34 @@ def fold_norms(module: nn.Module, example: Tensor) -> int:
         if calls[norm] == calls[conv] == 1:
             fused = fuse_conv_bn_eval(conv, norm)
             conv.weight, conv.bias = fused.weight, fused.bias
-            _skip(module, names[norm])
+            _replace(module, names[norm], rests[norm])
             folded += 1
     return folded
 
 
-def _only_normalises(module: nn.Module) -> bool:
-    # A subclass with a forward pass of its own may do more (an activation, say): it stays.
-    known = _BatchNorm.forward, nn.SyncBatchNorm.forward
-    return isinstance(module, _BatchNorm) and type(module).forward in known
+def _rest_of(module: nn.Module) -> nn.Module | None:
+    """What a normalisation does after it has normalised; None for all else.
+
+    A subclass with a forward pass of its own may do anything. TIMM's is known: it drops out, which
+    is nothing in evaluation, and activates.
+    """
+    if not isinstance(module, _BatchNorm):
+        return None
+    if type(module).forward in (_BatchNorm.forward, nn.SyncBatchNorm.forward):
+        return nn.Identity()
+    # TIMM is an extra: who has not loaded it has none of its normalisations.
+    if 'timm.layers' in sys.modules and type(module) is sys.modules['timm.layers'].BatchNormAct2d:
+        return nn.Sequential(OrderedDict(drop=module.drop, act=module.act))
+    return None
 
 
-def _skip(module: nn.Module, name: str) -> None:
-    """Put an identity in a module's place; who taps its output taps the identity's."""
+def _replace(module: nn.Module, name: str, other: nn.Module) -> None:
+    """Put another in a module's place; who taps its output taps the other's."""
     parent, _, last = name.rpartition('.')
     owner = module.get_submodule(parent)
-    identity = nn.Identity()
     for hook in getattr(owner, last)._forward_hooks.values():
-        identity.register_forward_hook(hook)
-    setattr(owner, last, identity)
+        other.register_forward_hook(hook)
+    setattr(owner, last, other)
 
 
 def connection_weights(head: FusionHead) -> dict[tuple[str, str], tuple[Tensor, Tensor]]:

@@ -1,5 +1,6 @@
 """Which normalisations fold, and which stay."""
 
+import pytest
 import torch
 from torch import nn
 
@@ -52,3 +53,34 @@ def test_a_normalisation_that_does_more_is_not_folded():
     wanted = module(x)
     assert fold_norms(module, x) == 0
     assert torch.equal(module(x), wanted)
+
+
+@pytest.mark.parametrize('apply_act', [True, False])
+@torch.no_grad()
+def test_timms_normalisations_leave_their_activation(apply_act):
+    layers = pytest.importorskip('timm.layers', reason='timm is not installed (extra pretrained)')
+    norm = layers.BatchNormAct2d(4, apply_act=apply_act, act_layer=nn.ReLU6)
+    module = with_statistics(nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), norm)).double().eval()
+    module[0].weight *= 20  # so that ReLU6 cuts on both sides
+    seen = []
+    module[1].drop.register_forward_hook(lambda drop, inputs, output: seen.append(output.clone()))
+    x = torch.randn(2, 3, 9, 9, dtype=torch.float64)
+    wanted = module(x)
+    assert fold_norms(module, x) == 1
+    assert not any(isinstance(child, nn.BatchNorm2d) for child in module.modules())
+    assert relative(module(x), wanted) < 1e-12
+    assert wanted.max() == 6 if apply_act else wanted.max() > 6
+    # What is tapped before the activation still is.
+    assert relative(seen[-1], seen[0]) < 1e-12
+
+
+@torch.no_grad()
+def test_a_subclass_of_timms_normalisation_is_not_folded():
+    layers = pytest.importorskip('timm.layers', reason='timm is not installed (extra pretrained)')
+
+    class Doubled(layers.BatchNormAct2d):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    module = with_statistics(nn.Sequential(nn.Conv2d(3, 4, 3), Doubled(4))).eval()
+    assert fold_norms(module, torch.randn(1, 3, 8, 8)) == 0
