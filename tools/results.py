@@ -15,8 +15,7 @@ def parse_args(argv=None):
         '--csv', type=Path, required=True, help='file to add to, such as results/x.csv'
     )
     time = commands.add_parser('time', help="measure the networks' times again, all in turns")
-    time.add_argument('work_dir', type=Path, help='the --work-dir of tools/run_table.py')
-    time.add_argument('--csv', type=Path, required=True, help='file whose ms are replaced')
+    time.add_argument('csv', type=Path, help='file whose ms are replaced, such as results/x.csv')
     page = commands.add_parser('page', help='write docs/leaderboard.md and its plots')
     page.add_argument(
         '--root', type=Path, default=ROOT, help='folder with results/ and docs/ (the repository)'
@@ -48,7 +47,7 @@ def time(args):
 
     results = read_results(args.csv)
     with tqdm(total=PASSES * len(results), desc='passes') as bar:
-        timed = time_together(results, args.work_dir, bar.update)
+        timed = time_together(results, bar.update)
     write_results(args.csv, timed)
     for before, after in zip(results, timed):
         print(f'{after.method}, {after.training}, seed {after.seed}: {before.ms} -> {after.ms} ms')

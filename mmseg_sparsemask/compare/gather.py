@@ -153,44 +153,72 @@ def _time(
 
 
 def time_together(
-    results: Sequence[Result],
-    work_dir: str | Path,
-    tick: Callable[[], None] = lambda: None,
+    results: Sequence[Result], tick: Callable[[], None] = lambda: None
 ) -> list[Result]:
     """Rows with the networks' times measured anew, in turns, on this machine.
 
-    Rows are added one by one, each with what the machine did besides at that time.
+    Rows are added one by one, each with what the machine did besides at that time. A row says
+    enough to build its network again: config, options, and the connections that a search found.
 
     Args:
         results: Rows of one table.
-        work_dir: Where ``tools/run_table.py`` trained them.
         tick: Called after each of the `PASSES` of each network, for a progress bar.
 
     Raises:
-        ValueError: The run of a row is not in the work directory, or cannot be built or measured.
+        ValueError: A row's network cannot be built or measured, or is another one by now.
     """
-    runs = [read_json(path) for path in sorted(Path(work_dir).rglob(RUN_FILE))]
-    known = {_key(run): run for run in runs if run.get('described')}
-    missing = [result for result in results if (result.group, result.seed) not in known]
     if not results:
         raise ValueError('expected at least one row, got none')
-    if missing:
-        first = missing[0]
-        raise ValueError(
-            f'{work_dir}: expected the runs of all rows, but {len(missing)} are not there: '
-            f'{first.method}, {first.training}, seed {first.seed}; name the --work-dir of '
-            'tools/run_table.py'
-        )
-    chosen = [known[(result.group, result.seed)] for result in results]
-    times = _time([_method_of(run) for run in chosen], chosen[0], tick)
+    first = results[0]
+    size = tuple(int(side) for side in first.image_size.split('x'))
+    methods = [network_of(result) for result in results]
+    times = _time(methods, {'threads': first.threads, 'image_size': size}, tick)
     here = machine(_device())
     return [replace(result, ms=ms, timed_on=here) for result, ms in zip(results, times)]
 
 
-def _key(run: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Group and seed of the row that a run has, as `Result` names them."""
-    names = ('method', 'training', 'search_iterations', 'training_iterations')
-    return tuple(run.get(name) for name in names), run.get('seed')
+def network_of(result: Result) -> Method:
+    """A row's network, built again with random weights.
+
+    Raises:
+        ValueError: It cannot be built, or has other connections or parameters than the row says.
+    """
+    named, *found = result.config.split(' > ')
+    try:
+        cfg = Config.fromfile(named)
+        if found:
+            cfg = _config_of_found(cfg, result)
+        if result.options != NONE:
+            cfg.merge_from_dict(parse_options(result.options.split()))
+        model = build_segmentor(cfg)
+    except Exception as error:
+        raise ValueError(f'{_title(result)}: {named} cannot be built: {error}') from error
+    graph = getattr(model.decode_head, 'connectivity', NONE)
+    parameters = sum(p.numel() for p in model.decode_head.parameters())
+    if (str(graph), parameters) != (result.connectivity, result.decoder_parameters):
+        raise ValueError(
+            f'{_title(result)}: expected {result.decoder_parameters:,} decoder parameters and the '
+            f'connections {result.connectivity}, got {parameters:,} and {graph} from {named}; it '
+            'has changed since the run, of which the row tells'
+        )
+    return Method(Row(result.method), model)
+
+
+def _config_of_found(search: Config, result: Result) -> Config:
+    """What a search's ``retrain.py`` inherits, with the connections that the search found."""
+    (hook,) = (hook for hook in search.custom_hooks if hook.type == 'PruneHook')
+    cfg = Config.fromfile(hook.retrain_config)
+    stages = {}
+    for stage in result.connectivity.split(' · '):
+        name, sources = stage.split(': ')
+        stages[name] = sources.split()
+    strides = list(build_segmentor(cfg).decode_head.connectivity.strides)
+    cfg.model.decode_head.connectivity = {'strides': strides, 'stages': stages}
+    return cfg
+
+
+def _title(result: Result) -> str:
+    return f'{result.method}, {result.training}, seed {result.seed}'
 
 
 def parse_options(options: Sequence[str]) -> dict[str, Any]:

@@ -1,64 +1,96 @@
 """Times of a table's networks, measured again together."""
 
-import json
 import runpy
 from dataclasses import replace
 
 import pytest
 from compare.test_results import ROOT, UNET
 
-import mmseg_sparsemask  # noqa: F401
-from mmseg_sparsemask.compare.gather import PASSES, RUN_FILE, surroundings, time_together
+from mmseg_sparsemask.compare.gather import PASSES, network_of, surroundings, time_together
 from mmseg_sparsemask.compare.results import append_results, read_results
+from mmseg_sparsemask.connectivity import Connectivity, decoder_cost
 
-ROWS = [replace(UNET, method=name, seed=1, ms=1e6) for name in ('U-Net', 'FCN')]
+CONFIGS = 'configs/sparsemask'
 
 
-def write_runs(folder):
-    for row in ROWS:
-        run = dict(
-            method=row.method,
-            training=row.training,
-            seed=row.seed,
-            search_iterations=row.search_iterations,
-            training_iterations=row.training_iterations,
-            described='its config',
-            config=str(
-                ROOT / f'configs/sparsemask/{row.method.lower().replace("-", "")}_mbv2_shapes.py'
-            ),
-            options=[],
-            threads=1,
-            image_size=[32, 64],
-        )
-        (folder / row.method).mkdir()
-        (folder / row.method / RUN_FILE).write_text(json.dumps(run))
+@pytest.fixture(autouse=True)
+def _in_the_repository(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def row(method, config, connectivity, parameters, options='-'):
+    return replace(
+        UNET,
+        method=method,
+        config=f'{CONFIGS}/{config}',
+        options=options,
+        connectivity=connectivity,
+        decoder_parameters=parameters,
+        seed=1,
+        ms=1e6,
+        threads=1,
+        image_size='32 x 64',
+    )
+
+
+def found(connectivity, strides=(2, 2, 4, 8, 16, 16, 32, 32, 32)):
+    """A row of a decoder that a search found, with its parameters by the closed form."""
+    stages = dict(stage.split(': ') for stage in connectivity.split(' · '))
+    graph = Connectivity(strides, {stage: sources.split() for stage, sources in stages.items()})
+    channels = [32, 16, 24, 32, 64, 96, 160, 320, 1280]
+    parameters = decoder_cost(graph, channels, 64, 6).parameters
+    return row('searched', 'fdn_mbv2_shapes.py > retrain.py', str(graph), parameters)
+
+
+#: A network of a config, and one that a search found; its options are those of a training.
+ROWS = [
+    row('FCN', 'fcn_mbv2_shapes.py', '-', 7_686, 'train_cfg.max_iters=1400 randomness.seed=1'),
+    found('D6: E6 E7 · D1: E1 E2 D6 G'),
+]
 
 
 def test_times_are_replaced_and_nothing_else(tmp_path, capsys):
-    write_runs(tmp_path)
-    append_results(tmp_path / 'x.csv', ROWS)
+    path = tmp_path / 'x.csv'
+    append_results(path, ROWS)
     main = runpy.run_path(str(ROOT / 'tools/results.py'))['main']
-    main(['time', str(tmp_path), '--csv', str(tmp_path / 'x.csv')])
-    timed = read_results(tmp_path / 'x.csv')
-    assert all(0 < row.ms < 1e5 for row in timed)
-    assert {row.timed_on for row in timed} == {surroundings()['machine']}
-    assert [replace(row, ms=1e6, timed_on=UNET.timed_on) for row in timed] == ROWS
+    main(['time', str(path)])
+    timed = read_results(path)
+    assert all(0 < result.ms < 1e5 for result in timed)
+    assert {result.timed_on for result in timed} == {surroundings()['machine']}
+    assert [replace(result, ms=1e6, timed_on=UNET.timed_on) for result in timed] == ROWS
     assert 'FCN, from ImageNet weights, seed 1: 1000000.0 -> ' in capsys.readouterr().out
 
 
-def test_each_pass_is_told(tmp_path):
-    write_runs(tmp_path)
+def test_each_pass_is_told():
     told = []
-    time_together(ROWS, tmp_path, lambda: told.append('pass'))
+    time_together(ROWS, lambda: told.append('pass'))
     assert len(told) == PASSES * len(ROWS)
 
 
-def test_a_run_that_is_not_there(tmp_path):
-    write_runs(tmp_path)
-    with pytest.raises(
-        ValueError,
-        match='1 are not there: U-Net, from ImageNet weights, seed 7; name the --work-dir',
-    ):
-        time_together([*ROWS, replace(UNET, seed=7)], tmp_path)
+@pytest.mark.parametrize(
+    'result, message',
+    [
+        (row('FCN', 'fcn_mbv2_shapes.py', '-', 9), 'expected 9 decoder parameters .* got 7,686'),
+        (row('U-Net', 'unet_mbv2_shapes.py', 'D1: E1', 9), 'connections D1: E1, got .*D9: E9'),
+        (row('FCN', 'gone.py', '-', 9), 'gone.py cannot be built: '),
+        (row('x', 'fdn_mbv2_shapes.py > retrain.py', 'D1: D2', 9), 'built: .*D2'),
+    ],
+)
+def test_a_network_that_is_another_one_by_now(result, message):
+    with pytest.raises(ValueError, match=f'{result.method}, .*, seed 1: .*{message}'):
+        time_together([result])
+
+
+@pytest.mark.parametrize('path', sorted((ROOT / 'results').glob('*.csv')), ids=lambda p: p.stem)
+def test_networks_of_the_page_can_be_built_again(path):
+    one_a_config = {result.config: result for result in read_results(path)}
+    assert len(one_a_config) > 3
+    for result in one_a_config.values():
+        if 'efficientnet-lite0' in result.config:
+            pytest.importorskip('timm', reason='timm is not installed (extra timm)')
+        network_of(result)
+
+
+def test_no_rows():
     with pytest.raises(ValueError, match='expected at least one row'):
-        time_together([], tmp_path)
+        time_together([])
