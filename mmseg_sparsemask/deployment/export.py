@@ -108,6 +108,10 @@ def trace(
         )
     # The exporter puts copies in the place of a module's dictionaries, to which hooks keep.
     segmentor = copy.deepcopy(segmentor)
+    # A program is not faster for overwriting maps, and ONNX takes twice as long to be written.
+    for module in segmentor.modules():
+        if getattr(module, 'inplace', False):
+            module.inplace = False
     known = next(segmentor.parameters())
     example = torch.rand(2, 3, *image_size, dtype=dtype or known.dtype, device=known.device)
     try:

@@ -180,6 +180,12 @@ def test_tracing_leaves_the_segmentor_as_it_is(model):
     assert torch.equal(segmentor(image), wanted)
 
 
+def test_a_program_overwrites_no_map(program):
+    targets = [str(node.target) for node in program.graph.nodes]
+    assert 'aten.hardtanh.default' in targets
+    assert not [name for name in targets if name.startswith('aten.hardtanh_')]
+
+
 def test_differences():
     assert Difference(9e-5, 0.5).within(1e-4) and not Difference(2e-4, 0.5).within(1e-4)
     assert Difference(2e-4, 5.0).within(1e-4) and not Difference(6e-4, 5.0).within(1e-4)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -128,7 +129,8 @@ def test_a_table_is_run_once(tmp_path):
         *('prune.py', 'train.py', *scored),
         *('train.py', *scored),
     ]
-    assert '3 of 4 rows done, eta 0:' in whole.stdout
+    # On a busy machine two iterations may take minutes.
+    assert re.search(r'3 of 4 rows done, eta \d+:\d\d', whole.stdout)
     assert not commands(call(tmp_path))
 
     rows = {(row.method, row.training): row for row in read_results(tmp_path / 'tiny.csv')}
