@@ -50,7 +50,7 @@ def time(args):
         timed = time_together(results, bar.update)
     write_results(args.csv, timed)
     for before, after in zip(results, timed):
-        print(f'{after.method}, {after.training}, seed {after.seed}: {before.ms} -> {after.ms} ms')
+        print(f'{after.title}: {before.ms} -> {after.ms} ms')
     print(f'written: {args.csv}')
 
 

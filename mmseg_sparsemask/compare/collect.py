@@ -172,16 +172,21 @@ def fill_sizes(model: nn.Module, row: Row, image_size: tuple[int, int]) -> None:
         image_size: (height, width) in pixels, for the multiply-adds.
     """
     head = model.decode_head
-    weights = head.connections.parameters() if isinstance(head, FDNHead) else ()
     encoder = [model.backbone, *([model.neck] if model.with_neck else [])]
     row.encoder_parameters = sum(_parameters(module) for module in encoder)
-    row.decoder_parameters = _parameters(head) - sum(p.numel() for p in weights)
+    row.decoder_parameters = decoder_parameters(head)
     connectivity = getattr(head, 'connectivity', None)
     row.connections = len(connectivity) if connectivity is not None else None
     try:
         row.encoder_multiply_adds, row.decoder_multiply_adds = multiply_adds(model, image_size)
     except Exception as error:  # noqa: BLE001
         row.notes.append(f'multiply-adds cannot be counted: {one_line(error)}')
+
+
+def decoder_parameters(head: nn.Module) -> int:
+    """Parameters of a decode head; the connection weights of a search do not count."""
+    weights = _parameters(head.connections) if isinstance(head, FDNHead) else 0
+    return _parameters(head) - weights
 
 
 def _parameters(module: nn.Module) -> int:

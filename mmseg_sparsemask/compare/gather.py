@@ -13,7 +13,13 @@ from typing import Any
 import torch
 from mmengine.config import Config, DictAction
 
-from mmseg_sparsemask.compare.collect import Method, build_segmentor, fill_sizes, find_score
+from mmseg_sparsemask.compare.collect import (
+    Method,
+    build_segmentor,
+    decoder_parameters,
+    fill_sizes,
+    find_score,
+)
 from mmseg_sparsemask.compare.measure import machine, measure
 from mmseg_sparsemask.compare.results import NONE, Result, to_result
 from mmseg_sparsemask.compare.table import Row
@@ -192,12 +198,12 @@ def network_of(result: Result) -> Method:
             cfg.merge_from_dict(parse_options(result.options.split()))
         model = build_segmentor(cfg)
     except Exception as error:
-        raise ValueError(f'{_title(result)}: {named} cannot be built: {error}') from error
+        raise ValueError(f'{result.title}: {named} cannot be built: {error}') from error
     graph = getattr(model.decode_head, 'connectivity', NONE)
-    parameters = sum(p.numel() for p in model.decode_head.parameters())
+    parameters = decoder_parameters(model.decode_head)
     if (str(graph), parameters) != (result.connectivity, result.decoder_parameters):
         raise ValueError(
-            f'{_title(result)}: expected {result.decoder_parameters:,} decoder parameters and the '
+            f'{result.title}: expected {result.decoder_parameters:,} decoder parameters and the '
             f'connections {result.connectivity}, got {parameters:,} and {graph} from {named}; it '
             'has changed since the run, of which the row tells'
         )
@@ -215,10 +221,6 @@ def _config_of_found(search: Config, result: Result) -> Config:
     strides = list(build_segmentor(cfg).decode_head.connectivity.strides)
     cfg.model.decode_head.connectivity = {'strides': strides, 'stages': stages}
     return cfg
-
-
-def _title(result: Result) -> str:
-    return f'{result.method}, {result.training}, seed {result.seed}'
 
 
 def parse_options(options: Sequence[str]) -> dict[str, Any]:

@@ -88,6 +88,11 @@ class Result:
         """What runs have in common that differ by their seed alone."""
         return self.method, self.training, self.search_iterations, self.training_iterations
 
+    @property
+    def title(self) -> str:
+        """The run in a message."""
+        return f'{self.method}, {self.training}, seed {self.seed}'
+
 
 #: Columns of a file, in this order.
 COLUMNS = tuple(field.name for field in fields(Result))
