@@ -11,6 +11,7 @@ from mmseg_sparsemask.deployment.deployed import deployed_segmentor
 from mmseg_sparsemask.deployment.export import load_network
 from mmseg_sparsemask.deployment.metadata import Metadata
 from mmseg_sparsemask.deployment.precision import (
+    PERCENTILE,
     Measured,
     accepted,
     measured,
@@ -76,6 +77,20 @@ def test_int8(model, exported, images, tmp_path):
     predictor = load_predictor(path)
     assert predictor.metadata == metadata_of(model)
     assert b'mmseg' not in path.read_bytes()
+
+
+def test_int8_is_not_led_by_a_few_large_values(exported, images, tmp_path):
+    # Of another size, and one of its values is some 300 times the others.
+    odd = images[0][:, :, :48, :64].repeat(1, 1, 2, 2)
+    odd[0, 0, 5, 7] = 1000
+    path = tmp_path / 'net.onnx'
+    write_int8(exported['onnx'].path, path, [*images, odd], lambda path: ANY)
+    weights = {w.name: onnx.numpy_helper.to_array(w) for w in onnx.load(path).graph.initializer}
+    values = torch.cat([image.flatten() for image in [*images, odd]]).sort().values
+    outside = round(len(values) * (1 - PERCENTILE / 100) / 2)
+    wanted = (values[-1 - outside] - values[outside]).item()
+    assert wanted < 10
+    assert weights['image_scale'] * 255 == pytest.approx(wanted, rel=0.02)
 
 
 def test_what_falls_too_far_is_not_written(model, exported, images, tmp_path):
