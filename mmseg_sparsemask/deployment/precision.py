@@ -7,14 +7,12 @@ a file gets its name if the mean IoU falls by no more than is allowed.
 from __future__ import annotations
 
 import copy
-import io
 import os
 import statistics
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,10 +36,6 @@ FORMATS = {'float16': ('onnx', 'torchscript'), 'int8': ('onnx',)}
 
 #: Points of mean IoU that a smaller file may lose.
 MIOU_TOLERANCE = 1.0
-
-#: Percent of the values on the calibration images that an int8 range covers. The few largest of an
-#: ImageNet encoder are several times the others, which would share what is left of eight bits.
-PERCENTILE = 99.99
 
 #: Rounds of `milliseconds`.
 ROUNDS = 9
@@ -130,7 +124,7 @@ def write_int8(
     """Write an exported ONNX file in int8, if `check` has nothing against it.
 
     Convolutions and products with weights take and give eight bits, quantised by the range that
-    all but the largest of their values have on the images (`PERCENTILE`). Resizing, the
+    their values have on the images, after the ReLU or ReLU6 that follows. Resizing, the
     interpolation's products, the sums, and what classifies `D1` strip by strip stay in float32.
 
     Args:
@@ -147,30 +141,18 @@ def write_int8(
     import onnx
     from onnxruntime.quantization import (
         CalibrationDataReader,
-        CalibrationMethod,
         QuantFormat,
         QuantType,
         quantize_static,
     )
 
     class Images(CalibrationDataReader):
-        # One image at a time (`CalibStridedMinMax`), since every intermediate value is kept till
-        # the end of a stride, in which all images have one size.
-        def __init__(self, progress: tqdm) -> None:
-            self.progress = progress
-
-        def __len__(self) -> int:
-            return len(images)
-
-        def set_range(self, start_index: int, end_index: int) -> None:
-            self.left = iter(images[start_index:end_index])
+        def __init__(self) -> None:
+            self.left = iter(tqdm(images, desc='calibration'))
 
         def get_next(self) -> dict[str, object] | None:
             image = next(self.left, None)
-            if image is None:
-                self.progress.update()
-                return None
-            return {'image': image.numpy()}
+            return None if image is None else {'image': image.numpy()}
 
     model = onnx.load(os.fspath(source))
     strings = {item.key: item.value for item in model.metadata_props if item.key != 'sha256'}
@@ -186,21 +168,19 @@ def write_int8(
     ]
     with written_if(path) as temporary, tempfile.TemporaryDirectory() as folder:
         quantised = Path(folder) / 'int8.onnx'
-        # It prints some lines for each image.
-        with tqdm(total=len(images), desc='calibration') as bar, redirect_stdout(io.StringIO()):
-            quantize_static(
-                model,
-                quantised,
-                Images(bar),
-                quant_format=QuantFormat.QDQ,
-                op_types_to_quantize=['Conv', 'MatMul', 'Gemm'],
-                nodes_to_exclude=kept,
-                per_channel=True,
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-                calibrate_method=CalibrationMethod.Percentile,
-                extra_options={'CalibPercentile': PERCENTILE, 'CalibStridedMinMax': 1},
-            )
+        quantize_static(
+            model,
+            quantised,
+            Images(),
+            quant_format=QuantFormat.QDQ,
+            # With the activations among them, the range of a convolution is that of what its
+            # activation leaves (0 to 6): before it, few large values would take most of the bits.
+            op_types_to_quantize=['Conv', 'MatMul', 'Gemm', 'Relu', 'Clip'],
+            nodes_to_exclude=kept,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
         model = onnx.load(quantised)
         del model.metadata_props[:]
         onnx.helper.set_model_props(model, strings)
