@@ -93,9 +93,10 @@ def test_int8_ranges_are_those_after_the_activation(exported, images, tmp_path):
     activated = {name for name, user in users.items() if user.op_type == 'Relu'}
     graph, users = after_convolutions(path)
     weights = {w.name: onnx.numpy_helper.to_array(w) for w in graph.initializer}
-    lowest = {name: -int(weights[users[name].input[2]]) for name in users}
+    # A range that starts at 0 has the zero point 0.
+    zero_points = {name: int(weights[user.input[2]]) for name, user in users.items()}
     assert len(activated) > 2
-    assert {name for name in lowest if lowest[name] == 0} == activated
+    assert {name for name, zero in zero_points.items() if zero == 0} == activated
 
 
 def test_what_falls_too_far_is_not_written(model, exported, images, tmp_path):
