@@ -75,7 +75,7 @@ def prepare(args):
 
 def main():
     args = parse_args()
-    from mmseg_sparsemask.engine.processes import process_group
+    from mmseg_sparsemask.engine.processes import end_rank, process_group
     from mmseg_sparsemask.engine.runner import build_runner
     from mmseg_sparsemask.utils.checkpoints import load_checkpoint, load_strictly
     from mmseg_sparsemask.utils.errors import one_line_errors
@@ -89,6 +89,7 @@ def main():
             if not args.allow_mismatch:
                 load_strictly(runner.model, checkpoint, args.checkpoint)
             runner.test()
+    end_rank(args.launcher)
 
 
 if __name__ == '__main__':

@@ -96,6 +96,9 @@ def main():
     interrupted = 'interrupted; the same command with --resume goes on'
     with one_line_errors(interrupted=interrupted), ExitStack() as stack:
         run(args, stack)
+    from mmseg_sparsemask.engine.processes import end_rank
+
+    end_rank(args.launcher)
 
 
 def run(args, stack):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -59,6 +61,27 @@ def process_group(cfg: Config) -> Iterator[None]:
     if distributed.is_available() and distributed.is_initialized():
         distributed.barrier()
         distributed.destroy_process_group()
+
+
+def end_rank(launcher: str) -> None:
+    """End a launcher's process in which all went well; does nothing without a launcher.
+
+    What is registered for the end runs, but Python is not taken down. Threads of gloo and of
+    autograd outlive the group (DDP leaves references to it) and may still hold the last tensors;
+    one that frees a tensor while Python is taken down aborts the process, whose work is then
+    reported as failed (PyTorch issue 190489).
+
+    Args:
+        launcher: As on the command line; ``'none'`` is no launcher.
+    """
+    if launcher == 'none':
+        return
+    # As multiprocessing ends its children.
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _prepare_cpu_processes(cfg: Config) -> None:

@@ -88,3 +88,33 @@ print(json.dumps(dict(inside=inside, after=distributed.is_initialized(), **cfg.t
         static_graph=True,
         device_ids=None,
     )
+
+
+#: Says what happens at its end.
+RANK = """
+import atexit
+import sys
+from mmseg_sparsemask.engine.processes import end_rank
+
+class SaysWhenFreed:
+    def __del__(self):
+        print('taken down', flush=True)
+
+kept = SaysWhenFreed()
+atexit.register(print, 'exit function')
+end_rank(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize(
+    'launcher, ends', [('none', ['exit function', 'taken down']), ('pytorch', ['exit function'])]
+)
+def test_a_rank_ends_without_taking_python_down(launcher, ends):
+    run = subprocess.run(
+        [sys.executable, '-c', RANK, launcher],
+        capture_output=True,
+        text=True,
+        env=dict(os.environ, PYTHONPATH=str(ROOT)),
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split('\n')[:-1] == ends
