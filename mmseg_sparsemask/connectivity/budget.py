@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -63,10 +64,6 @@ class Budget:
     def write(self, cost: float) -> str:
         """A cost with its unit, for people."""
         return KINDS[self.kind].format(cost)
-
-    def with_limit(self, limit: float) -> Budget:
-        """The same budget with another limit."""
-        return Budget(self.kind, limit, self.costs)
 
 
 def check_limit(kind: str, limit: float) -> None:
@@ -210,14 +207,10 @@ def drop_to_budgets(
     """
     order = sorted(connections, key=lambda c: (weights[c], c))
     # Costs fall with every drop, so where they first fit can be found by halving.
-    low, high = 0, len(order)
-    while low < high:
-        middle = (low + high) // 2
-        if _fits(drop_unreachable(order[middle:]), budgets):
-            high = middle
-        else:
-            low = middle + 1
-    kept = drop_unreachable(order[low:])
+    dropped = bisect_left(
+        range(len(order)), True, key=lambda n: _fits(drop_unreachable(order[n:]), budgets)
+    )
+    kept = drop_unreachable(order[dropped:])
     if kept:
         return kept
     # The last path to D1 is too expensive: go step by step, and keep a way that is affordable.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mmseg_sparsemask.connectivity.budget import KINDS, cheapest_cost, check_limit
-from mmseg_sparsemask.connectivity.cost import PartCosts, connection_costs
+from mmseg_sparsemask.connectivity.cost import PartCosts, check_image_size, connection_costs
 from mmseg_sparsemask.connectivity.graph import Connection, Connectivity, all_connections
 from mmseg_sparsemask.connectivity.presets import fdn
 from mmseg_sparsemask.connectivity.prune import Connections, drop_unreachable
@@ -133,19 +133,9 @@ def from_settings(
             "connectivity: a random decoder needs the features' strides and channels, and the "
             'number of classes; expected it in a SparseMaskHead with strides=[...]'
         )
-    image_size = given.get('image_size', (512, 512))
-    if not _is_size(image_size):
-        raise ValueError(f'image_size: expected (height, width) in pixels, got {image_size!r}')
-    counted = connection_costs(fdn(strides), *size, tuple(image_size))
+    image_size = check_image_size(given.get('image_size', (512, 512)))
+    counted = connection_costs(fdn(strides), *size, image_size)
     return random_decoder(strides, getattr(counted, kind), kind, given[kind], seed)
-
-
-def _is_size(value: Any) -> bool:
-    return (
-        isinstance(value, (list, tuple))
-        and len(value) == 2
-        and all(isinstance(side, int) and side > 0 for side in value)
-    )
 
 
 def overlap(decoders: Sequence[Connectivity]) -> float:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mmseg_sparsemask.connectivity.graph import GLOBAL, Connection, Connectivity, level_of
 
@@ -92,6 +92,18 @@ def source_channels(source: str, in_channels: Sequence[int], channels: int) -> i
 def feature_size(image_size: tuple[int, int], stride: int) -> tuple[int, int]:
     """(height, width) of a feature: padded strided layers round up."""
     return -(-image_size[0] // stride), -(-image_size[1] // stride)
+
+
+def check_image_size(size: Any) -> tuple[int, int]:
+    """Return (height, width) in pixels as a tuple.
+
+    Raises:
+        ValueError: Not two positive integers.
+    """
+    if isinstance(size, (list, tuple)) and len(size) == 2:
+        if all(isinstance(side, int) and side > 0 for side in size):
+            return size[0], size[1]
+    raise ValueError(f'image_size: expected (height, width) in pixels, got {size!r}')
 
 
 def connection_costs(

@@ -173,8 +173,9 @@ def resolve(
                 'connectivity: expected dict(source=..., strides=[...]) for a transfer, '
                 f'got the keys {sorted(spec)}'
             )
-        target = check_strides(spec['strides'])
-        connectivity = transfer(resolve(spec['source'], _if_preset(spec['source'], target)), target)
+        source, target = spec['source'], check_strides(spec['strides'])
+        fits_any = isinstance(source, str) and source in PRESETS
+        connectivity = transfer(resolve(source, target if fits_any else None), target)
     elif isinstance(spec, Connectivity):
         connectivity = spec
     elif isinstance(spec, Mapping):
@@ -195,10 +196,6 @@ def resolve(
             f'strides={list(strides)}), and look at the result with tools/transfer.py'
         )
     return connectivity
-
-
-def _if_preset(source: ConnectivityLike, strides: tuple[int, ...]) -> tuple[int, ...] | None:
-    return strides if isinstance(source, str) and source in PRESETS else None
 
 
 def from_npy(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -73,14 +73,12 @@ class LatencyTable:
             'in_channels': tuple(in_channels),
             'channels': channels,
             'num_classes': num_classes,
+            'image_size': image_size,
+            'device': device,
         }
-        if image_size is not None:
-            wanted['image_size'] = tuple(image_size)
-        if device is not None:
-            wanted['device'] = device
         for name, value in wanted.items():
             measured = getattr(self, name)
-            if value != measured:
+            if value is not None and value != measured:
                 raise ValueError(
                     f'latency table: it was measured for {name}={measured}, expected {value}; '
                     'make one for this config with tools/latency_table.py'
@@ -129,26 +127,16 @@ class LatencyTable:
                     for part in times['shared']
                 },
             )
-            plain = {name: data[name] for name in _PLAIN}
+            settings: dict[str, Any] = {
+                name: tuple(data[name]) if isinstance(data[name], list) else data[name]
+                for name in _PLAIN
+            }
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f'{path}: incomplete ({error!r}); {remedy}') from None
-        settings: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in plain.items()
-        }
-        settings['meta'] = data.get('meta', {})
-        return cls(costs, **settings)
+        return cls(costs, **settings, meta=data.get('meta', {}))
 
 
-_PLAIN = (
-    'strides',
-    'in_channels',
-    'channels',
-    'num_classes',
-    'image_size',
-    'device',
-    'threads',
-)
+_PLAIN = [item.name for item in fields(LatencyTable) if item.name not in ('costs', 'meta')]
 
 
 def _write(connection: Connection) -> str:

@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from mmseg_sparsemask.connectivity import Connectivity
-from mmseg_sparsemask.connectivity.budget import Budget, fit_budgets
+from mmseg_sparsemask.connectivity.budget import fit_budgets
 from mmseg_sparsemask.connectivity.draw import draw_cost_history
 from mmseg_sparsemask.deployment.latency import time_again
+from mmseg_sparsemask.engine.pruning import WeightHistory
 from mmseg_sparsemask.models.decode_heads import FDNHead
 from mmseg_sparsemask.models.losses.build import budget_losses
 from mmseg_sparsemask.utils.figures import save_figure
-
-
-class Records(Protocol):
-    """Connection weights over a search, as `engine.pruning.WeightHistory` has them."""
-
-    steps: list[int]
-    weights: list[list[float]]
-
-
-def budgets_of(head: FDNHead) -> list[Budget]:
-    """The budgets that the losses of a supernet ask for."""
-    return [loss.budget for loss in budget_losses(head.loss_connectivity)]
 
 
 def check_budgets(head: FDNHead, threshold: float) -> None:
@@ -44,7 +32,7 @@ def check_budgets(head: FDNHead, threshold: float) -> None:
                 f'threshold: BudgetLoss counts weights from {loss.threshold} on, PruneHook from '
                 f'{threshold} on; give both the same'
             )
-    fit_budgets(head.connection_weights(), budgets_of(head), threshold)
+    fit_budgets(head.connection_weights(), head.budgets, threshold)
 
 
 def log_budgets(runner: Any, head: FDNHead, threshold: float) -> None:
@@ -68,7 +56,7 @@ def log_budgets(runner: Any, head: FDNHead, threshold: float) -> None:
 
 
 def write_budget_figures(
-    head: FDNHead, out_dir: str | os.PathLike[str], threshold: float, history: Records
+    head: FDNHead, out_dir: str | os.PathLike[str], threshold: float, history: WeightHistory
 ) -> list[Path]:
     """Draw the cost of the decoder over the search: ``budget.svg``.
 
@@ -81,7 +69,7 @@ def write_budget_figures(
     Returns:
         The files written: none without a budget; ``budget_KIND.svg`` each if there are several.
     """
-    budgets = budgets_of(head)
+    budgets = head.budgets
     connections = list(head.connection_weights())
     paths = []
     for budget in budgets if history.steps else ():
@@ -91,10 +79,8 @@ def write_budget_figures(
         ]
         name = 'budget.svg' if len(budgets) == 1 else f'budget_{budget.kind}.svg'
         label = 'milliseconds' if budget.kind == 'latency' else budget.kind.replace('_', '-')
-        save_figure(
-            draw_cost_history(history.steps, costs, budget.limit, label), Path(out_dir) / name
-        )
         paths.append(Path(out_dir) / name)
+        save_figure(draw_cost_history(history.steps, costs, budget.limit, label), paths[-1])
     return paths
 
 
@@ -108,7 +94,7 @@ def budget_table(head: FDNHead, connectivity: Connectivity) -> str:
     Returns:
         A line for each budget, each with its line break.
     """
-    lines: Sequence[str] = []
+    lines = ''
     for loss in budget_losses(head.loss_connectivity):
         budget = loss.budget
         cost = budget.costs.total(connectivity)
@@ -116,5 +102,5 @@ def budget_table(head: FDNHead, connectivity: Connectivity) -> str:
         line += f' ({cost / budget.limit:.1%})'
         if loss.table is not None:
             line += f', {time_again(loss.table, connectivity)}'
-        lines = [*lines, f'{line}\n']
-    return ''.join(lines)
+        lines += f'{line}\n'
+    return lines

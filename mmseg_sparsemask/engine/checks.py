@@ -13,6 +13,7 @@ from mmseg.registry import DATASETS
 
 from mmseg_sparsemask.models.describe import describe_backbone, head_mismatch
 from mmseg_sparsemask.utils.extras import require_extra
+from mmseg_sparsemask.utils.registered import types_in
 
 #: What a URI looks like to MMSegmentation's file backends; such a place cannot be checked here.
 _URI_MARK = '://'
@@ -38,23 +39,12 @@ def check_extras(cfg: Config) -> None:
         ImportError: With the line to run.
     """
     used = {
-        'timm': any(kind.endswith('TIMMBackbone') for kind in _types(cfg.get('model', {}))),
-        'tensorboard': 'TensorboardVisBackend' in _types(cfg.get('visualizer', {})),
+        'timm': any(str(kind).endswith('TIMMBackbone') for kind in types_in(cfg.get('model', {}))),
+        'tensorboard': 'TensorboardVisBackend' in types_in(cfg.get('visualizer', {})),
     }
     for extra, needed in used.items():
         if needed:
             require_extra(extra, extra)
-
-
-def _types(value: object) -> Iterator[str]:
-    """Every ``type`` in a part of a config that is a name."""
-    if isinstance(value, dict):
-        if isinstance(value.get('type'), str):
-            yield value['type']
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _types(item)
 
 
 def check_data_roots(cfg: Config, loaders: Sequence[str]) -> None:
@@ -71,10 +61,15 @@ def check_data_roots(cfg: Config, loaders: Sequence[str]) -> None:
     Raises:
         FileNotFoundError: When something is missing.
     """
+    for key, dataset in _datasets(cfg, loaders):
+        _check_dataset(cfg, key, dataset)
+
+
+def _datasets(cfg: Config, loaders: Sequence[str]) -> Iterator[tuple[str, dict]]:
+    """(key, settings) of every data set of some loaders, also of those inside others."""
     for loader in loaders:
         if cfg.get(loader, None) is not None:
-            for key, dataset in _walk_datasets(cfg[loader]['dataset'], f'{loader}.dataset'):
-                _check_dataset(cfg, key, dataset)
+            yield from _walk_datasets(cfg[loader]['dataset'], f'{loader}.dataset')
 
 
 def _walk_datasets(dataset: dict, key: str) -> Iterator[tuple[str, dict]]:
@@ -85,27 +80,19 @@ def _walk_datasets(dataset: dict, key: str) -> Iterator[tuple[str, dict]]:
         yield from _walk_datasets(inner, f'{key}.datasets.{number}')
 
 
-def _keys_of_root(cfg: Config, root: str) -> list[str]:
-    """Every key of the config that names this folder, so that one change of them is enough."""
-    return [
-        f'{key}.data_root'
-        for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader')
-        if cfg.get(loader, None) is not None
-        for key, dataset in _walk_datasets(cfg[loader]['dataset'], f'{loader}.dataset')
-        if dataset.get('data_root') == root
-    ]
-
-
 def _check_dataset(cfg: Config, key: str, dataset: dict) -> None:
     root = dataset.get('data_root') or ''
     if _URI_MARK in root:
         return
     if root and not os.path.isdir(root):
+        # Every key that names this folder, so that one change of them is enough.
+        everywhere = _datasets(cfg, ('train_dataloader', 'val_dataloader', 'test_dataloader'))
+        keys = [name for name, other in everywhere if other.get('data_root') == root]
         raise FileNotFoundError(
             f'{key}.data_root = {root!r} does not exist (data set {dataset.get("type")}, '
             f'seen from {os.getcwd()}); docs/data.md says how to get the data. Link them '
             f'(ln -s PATH {root.rstrip("/")}), or set --cfg-options '
-            + ' '.join(f'{name}=PATH' for name in _keys_of_root(cfg, root))
+            + ' '.join(f'{name}.data_root=PATH' for name in keys)
         )
     places = {f'data_prefix.{k}': v for k, v in (dataset.get('data_prefix') or {}).items()}
     places['ann_file'] = dataset.get('ann_file')
@@ -133,9 +120,7 @@ def check_classes(cfg: Config, loader: str) -> None:
     Raises:
         ValueError: A head has fewer, so that labels would be out of its range.
     """
-    if cfg.get(loader, None) is None:
-        return
-    for key, dataset in _walk_datasets(cfg[loader]['dataset'], f'{loader}.dataset'):
+    for key, dataset in _datasets(cfg, [loader]):
         kind = DATASETS.get(dataset['type']) if isinstance(dataset.get('type'), str) else None
         meta = {**getattr(kind, 'METAINFO', {}), **(dataset.get('metainfo') or {})}
         classes = len(meta.get('classes') or ())

@@ -31,7 +31,6 @@ def write_pruned(
     head: FDNHead,
     connectivity: Connectivity,
     meta: Mapping[str, Any],
-    prefix: str = 'decode_head.',
 ) -> None:
     """Write the whole network with the pruned decoder in place of the supernet.
 
@@ -40,18 +39,17 @@ def write_pruned(
 
     Args:
         path: The file, usually ``pruned.pth``.
-        state: State of the whole network with the supernet.
+        state: State of the whole network with the supernet under ``decode_head.``.
         head: The supernet in it.
         connectivity: What is left of it.
         meta: Goes into the checkpoint; ``dataset_meta`` names classes and colours.
-        prefix: Where the supernet stands in `state`.
 
     Raises:
         ValueError: The file cannot be written.
     """
-    network = {name: value for name, value in state.items() if not name.startswith(prefix)}
+    network = {name: value for name, value in state.items() if not name.startswith('decode_head.')}
     inherited = inherited_state(head, connectivity)
-    network.update((f'{prefix}{name}', value) for name, value in inherited.items())
+    network.update((f'decode_head.{name}', value) for name, value in inherited.items())
     network = {name: value.detach().cpu() for name, value in network.items()}
     write_checkpoint(path, network, meta)
 

@@ -20,7 +20,6 @@ from mmseg_sparsemask.connectivity import (
     decoder_cost,
     prune,
     save,
-    supernet_parameters,
 )
 from mmseg_sparsemask.connectivity.budget import prune_to_budgets
 from mmseg_sparsemask.connectivity.draw import (
@@ -29,7 +28,6 @@ from mmseg_sparsemask.connectivity.draw import (
     draw_weights,
 )
 from mmseg_sparsemask.connectivity.prune import drop_unreachable, keep_above, separation
-from mmseg_sparsemask.engine.budget import budgets_of
 from mmseg_sparsemask.engine.inheritance import write_finetune, write_retrain
 from mmseg_sparsemask.models.decode_heads import FDNHead
 from mmseg_sparsemask.utils.figures import save_figure
@@ -158,7 +156,7 @@ def prune_status(
 
 
 def head_parameters(head: FDNHead, connectivity: Connectivity) -> int:
-    """Parameters of the pruned decoder with a supernet's channels and classes."""
+    """Parameters of a decoder with a supernet's channels and classes."""
     cost = decoder_cost(connectivity, head.in_channels, head.channels, head.out_channels)
     return cost.parameters
 
@@ -179,7 +177,7 @@ def prune_supernet(
     """
     meta = {'source': 'SparseMask search', 'threshold': threshold, 'merge': merge, **(meta or {})}
     weights, strides = head.connection_weights(), head.connectivity.strides
-    return prune_to_budgets(weights, strides, budgets_of(head), threshold, merge, meta)
+    return prune_to_budgets(weights, strides, head.budgets, threshold, merge, meta)
 
 
 def write_results(
@@ -256,12 +254,10 @@ def summary_table(head: FDNHead, connectivity: Connectivity) -> str:
         stride = connectivity.stride_of(stage)
         table.add_row([stage, stride, '\n'.join(lines), f'{cost.stage_parameters[stage]:,}'])
     table.add_row(['classifier', '', '', f'{cost.stage_parameters["classifier"]:,}'])
-    before = supernet_parameters(
-        head.connectivity, head.in_channels, head.channels, head.out_channels
-    )
     return (
         f'{table}\n{len(connectivity)} of {len(head.connectivity)} connections, '
-        f'{cost.parameters:,} decoder parameters (supernet: {before:,})'
+        f'{cost.parameters:,} decoder parameters '
+        f'(supernet: {head_parameters(head, head.connectivity):,})'
     )
 
 
@@ -279,18 +275,14 @@ def inheritance_table(
         difference: From `largest_difference`.
         scores: Validation scores of the supernet and of the pruned decoder, if there are any.
     """
-    names = [name for name in scores[0]] if scores else []
+    names = list(scores[0]) if scores else []
     table = PrettyTable(['decoder, same weights', 'connections', 'parameters', *names])
     table.align = 'r'
     table.align['decoder, same weights'] = 'l'
-    shape = (head.in_channels, head.channels, head.out_channels)
-    sizes = [
-        ('supernet', head.connectivity, supernet_parameters(head.connectivity, *shape)),
-        ('pruned', connectivity, head_parameters(head, connectivity)),
-    ]
-    for place, (name, graph, parameters) in enumerate(sizes):
+    graphs = {'supernet': head.connectivity, 'pruned': connectivity}
+    for place, (name, graph) in enumerate(graphs.items()):
         found = [f'{scores[place][key]:.2f}' for key in names]
-        table.add_row([name, len(graph), f'{parameters:,}', *found])
+        table.add_row([name, len(graph), f'{head_parameters(head, graph):,}', *found])
     text = (
         f'{table}\ntheir logits on random features differ by at most {difference:.1e} of the '
         'largest'

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mmseg_sparsemask.connectivity import Connectivity
 from mmseg_sparsemask.connectivity.cost import connection_costs
-from mmseg_sparsemask.engine.budget import budgets_of
 from mmseg_sparsemask.engine.pruning import WeightHistory, command_steps
+from mmseg_sparsemask.engine.validation import numbers_of
 from mmseg_sparsemask.models.decode_heads import FDNHead
 from mmseg_sparsemask.report import SearchRecord, Step, search_page, write_page
 
@@ -22,12 +22,8 @@ IMAGE_SIZE = (512, 512)
 
 def main_score(metrics: Mapping[str, float]) -> tuple[str, float] | None:
     """The number that a page shows of a validation: mIoU, or the first there is."""
-    numbers = {
-        name: float(value)
-        for name, value in metrics.items()
-        if not name.endswith('time')
-        and (isinstance(value, (int, float)) or getattr(value, 'size', 0) == 1)
-    }
+    found = numbers_of(metrics)
+    numbers = {name: value for name, value in found.items() if not name.endswith('time')}
     for name in ('mIoU', *numbers):
         if name in numbers:
             return name, numbers[name]
@@ -79,7 +75,7 @@ def write_search_report(
             head.connectivity, head.in_channels, head.channels, head.out_channels, IMAGE_SIZE
         ),
         image_size=IMAGE_SIZE,
-        budgets={budget.kind: budget.limit for budget in budgets_of(head)},
+        budgets={budget.kind: budget.limit for budget in head.budgets},
         scores=[(step, value) for step, key, value in scores if key == name],
         score_name=name,
         commands=[Step(command, why) for why, command in command_steps(out_dir, files)],

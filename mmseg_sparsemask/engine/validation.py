@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from mmengine.dist import is_main_process
@@ -43,7 +44,11 @@ def validate(runner: Runner, model: nn.Module, title: str) -> dict[str, float]:
         with autocast(enabled=getattr(loop, 'fp16', False)):
             samples = model.val_step(data)
         loop.evaluator.process(data_samples=samples, data_batch=data)
-    metrics = loop.evaluator.evaluate(len(loop.dataloader.dataset))
+    return numbers_of(loop.evaluator.evaluate(len(loop.dataloader.dataset)))
+
+
+def numbers_of(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The results of an evaluator that are numbers, by name."""
     return {
         name: float(value)
         for name, value in metrics.items()

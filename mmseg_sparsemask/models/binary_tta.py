@@ -33,11 +33,7 @@ class BinaryTTAModel(BaseTTAModel):
             prob = torch.stack([sample.seg_logits.data for sample in samples]).mean(dim=0)
             sample = samples[0].clone()
             threshold = self.module.decode_head.threshold
-            sample.set_data(
-                dict(
-                    seg_logits=PixelData(data=prob),
-                    pred_sem_seg=PixelData(data=(prob > threshold).to(prob)),
-                )
-            )
+            sample.seg_logits = PixelData(data=prob)
+            sample.pred_sem_seg = PixelData(data=(prob > threshold).to(prob))
             merged.append(sample)
         return merged

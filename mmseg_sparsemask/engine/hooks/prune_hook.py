@@ -155,7 +155,12 @@ class PruneHook(Hook):
                 weights = dict(zip(connections, record))
                 self._count_check(prune_status(head, self.threshold, self.merge, weights))
                 if self._converged():
-                    self._stay_stopped(runner)
+                    # The search had stopped before: nothing is trained any further.
+                    _end_at(runner.train_loop, runner.epoch, runner.iter)
+                    runner.logger.info(
+                        f'converged before: {self._last_live} connections for '
+                        f'{self._steady_checks} checks; nothing is trained'
+                    )
                     break
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
@@ -277,14 +282,6 @@ class PruneHook(Hook):
 
     def _converged(self) -> bool:
         return self.stop_after is not None and self._steady_checks >= self.stop_after
-
-    def _stay_stopped(self, runner: Any) -> None:
-        """End a resumed search that had stopped before it trains any further."""
-        _end_at(runner.train_loop, runner.epoch, runner.iter)
-        runner.logger.info(
-            f'converged before: {self._last_live} connections for {self._steady_checks} checks; '
-            'nothing is trained'
-        )
 
     def _stop_if_converged(self, runner: Any, status: PruneStatus) -> None:
         self._count_check(status)

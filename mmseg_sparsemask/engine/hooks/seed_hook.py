@@ -114,11 +114,9 @@ class SeedHook(DistSamplerSeedHook):
 
     def before_train(self, runner: Any) -> None:
         """Number the samples of the training data, and take up the seed of a resumed run."""
-        loader = runner.train_dataloader
-        rank = get_rank()
         settings = runner.cfg.get('train_dataloader') or {}
         own = (settings.get('sampler') or {}).get('seed')
-        if not number_draws(loader, runner.seed, rank, own is None):
+        if not number_draws(runner.train_dataloader, runner.seed, get_rank(), own is None):
             runner.logger.warning(
                 'SeedHook: the batch sampler has no sampler whose draws could be numbered; '
                 'augmentation will differ after a resume'

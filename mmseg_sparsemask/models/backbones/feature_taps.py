@@ -83,10 +83,7 @@ class FeatureTaps(BaseModule):
 class _Tap:
     """Forward hook that keeps a module's output. A class, so that models can be copied.
 
-    Args:
-        taps: Where to keep it.
-        name: Of the module.
-        overwritten: A later module works in place on the output, which needs a copy then.
+    An output that is `overwritten`, by a later module that works in place, is kept as a copy.
     """
 
     def __init__(self, taps: dict[str, Tensor], name: str, overwritten: bool) -> None:
@@ -107,11 +104,11 @@ class _Tap:
 def probe_shapes(backbone: nn.Module, image_size: tuple[int, int]) -> list[tuple[int, ...]]:
     """Shapes of a backbone's outputs for one image of that size, without computing anything.
 
-    Runs a copy on the meta device; a backbone that cannot run there is run as it is.
+    Runs a copy on the meta device; one of a backbone that cannot run there runs where that is.
     """
-    outputs = _run(_on_meta(backbone), image_size, 'meta')
+    outputs = _run_on_meta(copy.deepcopy(backbone), image_size)
     if outputs is None:
-        outputs = _run(backbone, image_size, next(backbone.parameters()).device)
+        outputs = _run(copy.deepcopy(backbone), image_size, next(backbone.parameters()).device)
     return [tuple(output.shape) for output in outputs]
 
 
@@ -130,31 +127,25 @@ def describe(
     )
 
 
-def _on_meta(module: nn.Module) -> nn.Module:
-    module = copy.deepcopy(module)
-    return module.to('meta')
-
-
-def _run(backbone: nn.Module, image_size: tuple[int, int], device: Any) -> Any:
-    training = {name: module.training for name, module in backbone.named_modules()}
-    backbone.eval()
+def _run_on_meta(probe: nn.Module, image_size: tuple[int, int]) -> Any:
+    """What a backbone gives for one image once it is moved there; None if it cannot run there."""
     try:
-        with torch.no_grad():
-            return backbone(torch.zeros(1, 3, *image_size, device=device))
+        return _run(probe.to('meta'), image_size, 'meta')
     except NotImplementedError:
-        if str(device) == 'meta':
-            return None
-        raise
-    finally:
-        for name, module in backbone.named_modules():
-            module.training = training[name]
+        return None
+
+
+def _run(probe: nn.Module, image_size: tuple[int, int], device: torch.device | str) -> Any:
+    probe.eval()  # Not chained: that of MobileNetV2 returns nothing.
+    with torch.no_grad():
+        return probe(torch.zeros(1, 3, *image_size, device=device))
 
 
 def _overwritten_taps(
     backbone: nn.Module, features: Sequence[str], image_size: tuple[int, int]
 ) -> frozenset[str]:
     """Features whose values a later module replaces in place, such as an activation."""
-    probe = _on_meta(backbone)
+    probe = copy.deepcopy(backbone)
     outputs: dict[str, tuple[Any, int]] = {}
     modules = dict(probe.named_modules())
     for name in features:
@@ -163,7 +154,7 @@ def _overwritten_taps(
                 {name: (output, getattr(output, '_version', 0))}
             )
         )
-    if _run(probe, image_size, 'meta') is None:
+    if _run_on_meta(probe, image_size) is None:
         return frozenset(features)  # It cannot be told: the safe answer.
     return frozenset(
         name

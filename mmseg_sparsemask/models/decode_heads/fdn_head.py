@@ -13,6 +13,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from mmseg_sparsemask.connectivity import GLOBAL, Connection
+from mmseg_sparsemask.connectivity.budget import Budget
 from mmseg_sparsemask.connectivity.cost import source_channels
 from mmseg_sparsemask.connectivity.graph import level_of
 from mmseg_sparsemask.connectivity.io import ConnectivityLike, resolve
@@ -23,7 +24,7 @@ from mmseg_sparsemask.models.decode_heads.fusion import (
     statistics_of,
 )
 from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
-from mmseg_sparsemask.models.losses.build import build_connectivity_losses
+from mmseg_sparsemask.models.losses.build import budget_losses, build_connectivity_losses
 
 _NORMS = ('BN', 'BN2d', 'SyncBN', 'MMSyncBN')
 
@@ -89,6 +90,11 @@ class FDNHead(FusionHead):
             self.out_channels,
         )
 
+    @property
+    def budgets(self) -> list[Budget]:
+        """What the losses on the connection weights ask for, each with its costs."""
+        return [loss.budget for loss in budget_losses(self.loss_connectivity)]
+
     def connection_weights(self) -> dict[Connection, float]:
         """Weight in [0, 1] of every connection, as pruning sees it; finest stage first.
 
@@ -113,12 +119,11 @@ class FDNHead(FusionHead):
     def decode(self, features: Sequence[Tensor]) -> Tensor:
         """Logits (N, num_classes, H/s_1, W/s_1) from ``E1`` .. ``EL``."""
         batch = len(features[-1])
-        if self.training and batch == 1 and not self._syncs():
-            if any(source == GLOBAL for source in self.connection_norms):
-                raise ValueError(
-                    'the supernet normalises G over the batch: expected a batch of at least 2 '
-                    'images in training, got 1; raise batch_size or use SyncBN'
-                )
+        if self.training and batch == 1 and GLOBAL in self.users and not self._syncs():
+            raise ValueError(
+                'the supernet normalises G over the batch: expected a batch of at least 2 '
+                'images in training, got 1; raise batch_size or use SyncBN'
+            )
         return super().decode(features)
 
     def weights_by_source(self) -> dict[str, Tensor]:
@@ -157,20 +162,14 @@ class FDNHead(FusionHead):
         alone = super().sources_alone(features)
         if not self.training:
             return alone
-        positions = {}
         for source in self.users:
             if source != GLOBAL:
                 feature = features[level_of(source) - 1]
-                positions[source] = feature.shape[0] * feature.shape[-2] * feature.shape[-1]
-        return alone | {
-            source
-            for source, count in positions.items()
-            if not moments_are_cheaper(
-                count,
-                source_channels(source, self.in_channels, self.channels),
-                self._outputs(source),
-            )
-        }
+                positions = feature.shape[0] * feature.shape[-2] * feature.shape[-1]
+                channels = source_channels(source, self.in_channels, self.channels)
+                if not moments_are_cheaper(positions, channels, self._outputs(source)):
+                    alone |= {source}
+        return alone
 
     def folded_weight(
         self, source: str, rows: Tensor | None, connection_weight: Tensor

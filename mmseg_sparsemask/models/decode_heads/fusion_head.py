@@ -259,7 +259,10 @@ class _Pass:
             for block in self.blocks:
                 if block.stages[0] == stage:
                     self._multiply(block)
-            activated = self._activate(self.head.norms[stage], self._sum(stage))
+            norm = self.head.norms[stage]
+            # Who watches the normalisation may keep what it gives.
+            act = self.head.act if norm._forward_hooks else self.head.act_in_place
+            activated = act(norm(self._sum(stage)))
             if stage in self.head.users:
                 self._take(stage, activated)
         return self.head.cls_seg(activated)
@@ -268,11 +271,6 @@ class _Pass:
         if source == GLOBAL:
             return self.features[-1].mean((2, 3), keepdim=True)
         return self.features[level_of(source) - 1]
-
-    def _activate(self, norm: nn.Module, total: Tensor) -> Tensor:
-        stage = norm(total)
-        # Who watches the normalisation may keep what it gives.
-        return (self.head.act if norm._forward_hooks else self.head.act_in_place)(stage)
 
     def _take(self, source: str, activated: Tensor) -> None:
         """Get the weights of a source for its blocks or, if it stands alone, its products."""
@@ -324,7 +322,8 @@ class _Pass:
             if maps:
                 # Bilinear weights sum to one, so the vector may join where that is cheapest.
                 coarsest = max(maps)
-                maps[coarsest] = self._add_vector(maps[coarsest], vector)
+                per_image = maps[coarsest].view(len(like), -1, vector.shape[-1])
+                maps[coarsest] = (per_image + vector.to(per_image.dtype)).flatten(0, 1)
             else:
                 positions = like.shape[-2] * like.shape[-1]
                 own = vector.expand(len(like), positions, -1).flatten(0, 1)
@@ -335,11 +334,6 @@ class _Pass:
             else:
                 others.append(as_map(rows, source))
         return self.head.convs[stage](own, others, like, self.head.align_corners)
-
-    def _add_vector(self, rows: Tensor, vector: Tensor) -> Tensor:
-        """Rows (N h w, K) plus a vector for each image or for all: (N or 1, 1, K)."""
-        per_image = rows.view(len(self.features[0]), -1, rows.shape[1])
-        return (per_image + vector.to(rows.dtype)).flatten(0, 1)
 
     def _add_map(self, stage: str, stride: int, part: Tensor) -> None:
         maps = self.maps[stage]

@@ -87,7 +87,8 @@ class _StripSum(torch.autograd.Function):
         ctx.mark_dirty(rows)
         ctx.size, ctx.align_corners = size, align_corners
         ctx.shapes = [feature.shape for feature in maps]
-        wide = [_widen(feature, size[1], align_corners) for feature in maps]
+        # Along the width the library's kernel will do: few rows.
+        wide = [upsample(feature, (feature.shape[-2], size[1]), align_corners) for feature in maps]
         large = rows.view(len(maps[0]), size[0], -1)
         for strip, parts in _strips(large, wide, align_corners):
             for weight, source in parts:
@@ -114,10 +115,10 @@ def _strips(
 
     Yields:
         The strip (R, W K), a view, and for each map (N, K, h, W) the interpolation weights (R, k)
-        and the source rows (k, W K), a view.
+        and the source rows (k, W K).
     """
     height = large.shape[1]
-    map_rows = [_image_rows(feature) for feature in wide]
+    map_rows = [feature.permute(0, 2, 3, 1).flatten(2) for feature in wide]
     matrices = [
         interpolation_matrix(feature.shape[-2], height, align_corners, large.dtype)
         for feature in wide
@@ -135,18 +136,6 @@ def _strips(
                 large[image, first:last],
                 [(w, rows[image, low:high]) for (w, low, high), rows in zip(parts, map_rows)],
             )
-
-
-def _widen(feature: Tensor, width: int, align_corners: bool) -> Tensor:
-    """Resize along the width only, in channels_last. The library's kernel will do: few rows."""
-    feature = upsample(feature, (feature.shape[-2], width), align_corners)
-    return feature.contiguous(memory_format=torch.channels_last)
-
-
-def _image_rows(feature: Tensor) -> Tensor:
-    """(N, K, H, W) in channels_last as (N, H, W K), a view."""
-    batch, channels, height, width = feature.shape
-    return feature.permute(0, 2, 3, 1).view(batch, height, width * channels)
 
 
 def interpolation_matrix(

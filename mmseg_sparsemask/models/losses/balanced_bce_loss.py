@@ -81,7 +81,7 @@ class BalancedBCELoss(nn.Module):
             raise ValueError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
         self.reduction = reduction
         self.loss_weight = loss_weight
-        self._loss_name = loss_name
+        self.loss_name = loss_name
 
     def forward(
         self, pred: Tensor, label: Tensor, weight: Tensor | None = None, ignore_index: int = 255
@@ -94,8 +94,3 @@ class BalancedBCELoss(nn.Module):
         if weight is not None:
             raise ValueError('BalancedBCELoss takes no pixel sampler; remove sampler from the head')
         return self.loss_weight * balanced_bce(pred, label, ignore_index, self.reduction)
-
-    @property
-    def loss_name(self) -> str:
-        """Name in the logs."""
-        return self._loss_name

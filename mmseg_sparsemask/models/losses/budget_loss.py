@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from mmseg_sparsemask.connectivity.budget import (
     fit_budgets,
     refill,
 )
-from mmseg_sparsemask.connectivity.cost import PartCosts, connection_costs
+from mmseg_sparsemask.connectivity.cost import PartCosts, check_image_size, connection_costs
 from mmseg_sparsemask.connectivity.latency import LatencyTable
 from mmseg_sparsemask.connectivity.prune import (
     DEFAULT_THRESHOLD,
@@ -133,10 +134,8 @@ class BudgetLoss(nn.Module):
         mean = sum(portions.values()) / len(portions)
         # A stage that falls with its inputs is paid for by them.
         self._pressure = {
-            Connection(source, stage): (cost + costs.stages[stage] / len(inputs)) / mean
-            for stage, inputs in connectivity.stages.items()
-            for source in inputs
-            for cost in [portions[Connection(source, stage)]]
+            c: (portions[c] + costs.stages[c.stage] / len(connectivity.stages[c.stage])) / mean
+            for c in connectivity
         }
         self._stages = dict(connectivity.stages)
         self._order = connectivity.connections
@@ -180,7 +179,7 @@ class BudgetLoss(nn.Module):
             self.multiplier.fill_(state.multiplier)
             self.smoothed.fill_(state.smoothed)
             self.step.add_(1)
-        kept = self._what_fits(now, self.budget.with_limit(target))
+        kept = self._what_fits(now, replace(self.budget, limit=target))
         total = 0
         for stage, values in weights.items():
             connections = [Connection(source, stage) for source in self._stages[stage]]
@@ -197,17 +196,14 @@ class BudgetLoss(nn.Module):
         """
         kept = frozenset(c for c, flag in zip(self._order, self.kept.tolist()) if flag)
         alive = all(weights[c] >= self.threshold for c in kept)
-        if (
-            kept
-            and alive
-            and FULL_ENOUGH * budget.limit <= budget.costs.total(kept) <= budget.limit
-        ):
+        enough = FULL_ENOUGH * budget.limit
+        if kept and alive and enough <= budget.costs.total(kept) <= budget.limit:
             return kept
         kept = fit_budgets(weights, [budget], self.threshold)
         # An expensive connection that has to go takes no cheap one of smaller weight along.
         above = keep_above(weights, self.threshold)
         kept = refill(kept, above, weights, [budget])
-        if budget.costs.total(kept) < FULL_ENOUGH * budget.limit:
+        if budget.costs.total(kept) < enough:
             # What has gone too far comes back.
             kept = refill(kept, weights, weights, [budget])
         if self.training:
@@ -254,12 +250,5 @@ def _read_budget(budget: Mapping[str, Any]) -> tuple[str, float, dict[str, Any]]
             f'got {options.get("table")!r}'
         )
     if 'image_size' in options:
-        options['image_size'] = _read_size(options['image_size'])
+        options['image_size'] = check_image_size(options['image_size'])
     return kind, limit, options
-
-
-def _read_size(size: Any) -> tuple[int, int]:
-    if isinstance(size, Sequence) and len(size) == 2 and all(isinstance(i, int) for i in size):
-        if min(size) > 0:
-            return size[0], size[1]
-    raise ValueError(f'image_size: expected (height, width) in pixels, got {size!r}')
