@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from mmseg.evaluation import IoUMetric
 from torch import Tensor
 from tqdm import tqdm
 
 from mmseg_sparsemask.deployment.metadata import Metadata
+from mmseg_sparsemask.models.decode_heads.upsampling import upsample
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,7 @@ class TestSet:
 
 def labels_of(logits: Tensor, size: Sequence[int], metadata: Metadata) -> Tensor:
     """Labels (H, W) of logits (1, classes, h, w), as a `Predictor` takes them."""
-    if tuple(logits.shape[-2:]) != tuple(size):
-        logits = F.interpolate(
-            logits, tuple(size), mode='bilinear', align_corners=metadata.align_corners
-        )
+    logits = upsample(logits, size, metadata.align_corners)
     if metadata.threshold is not None:
         return (logits[0, 0].sigmoid() > metadata.threshold).long()
     return logits[0].argmax(0)

@@ -16,7 +16,6 @@ import math
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from mmcv.cnn import build_activation_layer
 from mmengine.model import revert_sync_batchnorm
 from mmseg.models.segmentors import EncoderDecoder
@@ -24,7 +23,7 @@ from torch import Tensor, nn
 
 from mmseg_sparsemask.connectivity import GLOBAL, Connectivity
 from mmseg_sparsemask.connectivity.cost import source_channels
-from mmseg_sparsemask.connectivity.graph import ResolutionGroup, level_of, resolution_groups
+from mmseg_sparsemask.connectivity.graph import level_of, resolution_groups
 from mmseg_sparsemask.deployment.folding import connection_weights, fold_norms, fold_stage
 from mmseg_sparsemask.deployment.padding import use_same_convs
 from mmseg_sparsemask.deployment.resizing import PRODUCT_RATIO, Resizing, resize
@@ -140,7 +139,8 @@ class DeployedDecoder(nn.Module):
                 height = features[0].shape[-2]
                 return classify_strips_in_graph(*terms, self.act, self.classifier, height)
             if eager and stage == 'D1':
-                return self._classified(active, features)
+                parts, size = self._parts(stage, active), features[0].shape[-2:]
+                return classify_strips(*parts, self.act, self.classifier, size, self.align_corners)
             if eager:
                 active[stage] = self.act_in_place(self._stage_in_place(stage, active, features))
             else:
@@ -167,7 +167,8 @@ class DeployedDecoder(nn.Module):
         own = self.connectivity.stride_of(stage)
         fine, products = [], {}
         for group in self.groups[stage]:
-            joined = _joined([active[source] for source in group.sources])
+            sources = [active[source] for source in group.sources]
+            joined = sources[0] if len(sources) == 1 else torch.cat(sources, 1)
             conv = self.convs[stage][group.name]
             if group.stride == own:
                 fine.append((joined, conv))
@@ -188,49 +189,33 @@ class DeployedDecoder(nn.Module):
     ) -> Tensor:
         """A stage as the trained head computes it on CPUs: in one map, strip by strip."""
         like = features[level_of(stage) - 1]
-        own, maps = self._own(stage, active), self._coarser(stage, active)
+        own, maps = self._parts(stage, active)
         rows = _multiplied(*own) if own is not None else None
         if rows is not None and len(maps) == 1 and maps[0].shape[2:] == (1, 1):
             rows.view(len(like), -1, rows.shape[1]).add_(maps.pop().flatten(1)[:, None])
         return upsample_sum(rows, maps, like, self.align_corners)
 
-    def _classified(self, active: dict[str, Tensor], features: list[Tensor]) -> Tensor:
-        """Logits, with ``D1`` computed and classified strip by strip."""
-        return classify_strips(
-            self._own('D1', active),
-            self._coarser('D1', active),
-            self.act,
-            self.classifier,
-            features[0].shape[-2:],
-            self.align_corners,
-        )
+    def _parts(self, stage: str, active: dict[str, Tensor]) -> tuple[Factors | None, list[Tensor]]:
+        """What a stage is the sum of, to be added up in place.
 
-    def _own(self, stage: str, active: dict[str, Tensor]) -> Factors | None:
-        """What to multiply for a stage's sources of its own size; None without any."""
-        own = self.connectivity.stride_of(stage)
+        Returns:
+            What to multiply for sources of its own size, None without any; products of the coarser
+            ones, (N, K, h, w), where that of ``G`` joins the coarsest.
+        """
+        own, maps = None, {}
         for group in self.groups[stage]:
-            if group.stride == own:
-                return self._factors(stage, group, active)
-        return None
-
-    def _coarser(self, stage: str, active: dict[str, Tensor]) -> list[Tensor]:
-        """Products of the other groups, (N, K, h, w); that of ``G`` joins the coarsest."""
-        own = self.connectivity.stride_of(stage)
-        maps = {}
-        for group in self.groups[stage]:
-            if group.stride != own:
-                rows = _multiplied(*self._factors(stage, group, active))
-                maps[group.stride] = as_map(rows, active[group.sources[0]])
+            conv = self.convs[stage][group.name]
+            sources = [active[source] for source in group.sources]
+            weights = conv.weight.t().split([source.shape[1] for source in sources])
+            factors = [as_rows(source) for source in sources], weights, conv.bias
+            if group.stride == self.connectivity.stride_of(stage):
+                own = factors
+            else:
+                maps[group.stride] = as_map(_multiplied(*factors), sources[0])
         if len(maps) > 1 and math.inf in maps:
             constant = maps.pop(math.inf)
             maps[max(maps)] += constant
-        return list(maps.values())
-
-    def _factors(self, stage: str, group: ResolutionGroup, active: dict[str, Tensor]) -> Factors:
-        conv = self.convs[stage][group.name]
-        sources = [active[source] for source in group.sources]
-        weights = conv.weight.t().split([source.shape[1] for source in sources])
-        return [as_rows(source) for source in sources], weights, conv.bias
+        return own, list(maps.values())
 
 
 class DeployedSegmentor(nn.Module):
@@ -251,9 +236,7 @@ class DeployedSegmentor(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Logits (N, classes, H, W) of normalised images (N, 3, H, W)."""
         logits = self.decoder(self.backbone(image))
-        return F.interpolate(
-            logits, size=image.shape[-2:], mode='bilinear', align_corners=self.align_corners
-        )
+        return resize(logits, image.shape[-2:], self.align_corners)
 
 
 @torch.no_grad()
@@ -349,7 +332,3 @@ def _multiplied(rows: Sequence[Tensor], weights: Sequence[Tensor], bias: Tensor 
     for more, weight in zip(rows[1:], weights[1:]):
         total.addmm_(more, weight)
     return total
-
-
-def _joined(maps: list[Tensor]) -> Tensor:
-    return maps[0] if len(maps) == 1 else torch.cat(maps, 1)

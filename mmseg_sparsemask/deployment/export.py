@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmseg.models.segmentors import EncoderDecoder
@@ -112,12 +111,12 @@ def trace(
     for module in segmentor.modules():
         if getattr(module, 'inplace', False):
             module.inplace = False
+    # Not named: names forbid what is read off sizes to be rounded down, as the ends of strips are.
+    sizes = {0: Dim('batch'), 2: Dim.AUTO(min=smallest), 3: Dim.AUTO(min=smallest)}
     known = next(segmentor.parameters())
     example = torch.rand(2, 3, *image_size, dtype=dtype or known.dtype, device=known.device)
     try:
-        program = torch.export.export(
-            segmentor, (example,), dynamic_shapes=(_open_sizes(smallest),), strict=False
-        )
+        program = torch.export.export(segmentor, (example,), dynamic_shapes=(sizes,), strict=False)
     except Exception as error:  # whatever the network's own code raises on unknown sizes
         raise RuntimeError(
             f'the network cannot be exported for images of any size: {error}'
@@ -126,25 +125,18 @@ def trace(
     _drop_repeated_activations(program)
     for node in program.graph.nodes:
         # The rest tells classes and lines of source.
-        node.meta = {key: value for key, value in node.meta.items() if key in ('val',)}
+        node.meta = {key: value for key, value in node.meta.items() if key == 'val'}
     return program
-
-
-def _open_sizes(smallest: int) -> dict[int, Any]:
-    # Not named: names forbid what is read off sizes to be rounded down, as the ends of strips are.
-    return {0: Dim('batch'), 2: Dim.AUTO(min=smallest), 3: Dim.AUTO(min=smallest)}
 
 
 def _check_open(program: ExportedProgram) -> None:
     """Raise a RuntimeError if the exporter has fixed the batch or the size of the images."""
-    (image,) = (
-        node for node in program.graph.nodes if node.name in program.graph_signature.user_inputs
-    )
-    fixed = [size for size in image.meta['val'].shape if isinstance(size, int)]
-    if fixed != [3]:
+    (name,) = program.graph_signature.user_inputs
+    shape = next(node.meta['val'].shape for node in program.graph.nodes if node.name == name)
+    if [size for size in shape if isinstance(size, int)] != [3]:
         raise RuntimeError(
             'the network cannot be exported for images of any size: the exporter fixes '
-            f'{tuple(image.meta["val"].shape)}'
+            f'{tuple(shape)}'
         )
 
 
@@ -232,12 +224,11 @@ def export(
         program = trace(segmentor, image_size, smallest_image(segmentor))
     path = Path(path)
     with written_if(path) as temporary:
-        opset = write_network(program, temporary, file_format, metadata)
+        opset = WRITERS[file_format](program, temporary, metadata)
         network = load_network(temporary, file_format)
-        differences = {
-            name: difference_from(model, network, images) for name, images in inputs.items()
-        }
-        for name, difference in differences.items():
+        differences = {}
+        for name, images in inputs.items():
+            difference = differences[name] = difference_from(model, network, images)
             if not difference.within(tolerance):
                 raise ValueError(
                     f'{file_format}: logits on {name} differ by {difference} from the '
@@ -260,13 +251,6 @@ def written_if(path: Path) -> Iterator[Path]:
             yield temporary
     except OSError as error:
         raise ValueError(f'{path}: cannot be written ({error.strerror or error})') from error
-
-
-def write_network(
-    program: ExportedProgram, path: Path, file_format: str, metadata: Metadata
-) -> int | None:
-    """Write a program in one of the formats, unchecked; the opset of ONNX."""
-    return _WRITERS[file_format](program, path, metadata)
 
 
 def require_format(file_format: str) -> None:
@@ -335,8 +319,7 @@ def _write_onnx(program: ExportedProgram, path: Path, metadata: Metadata) -> int
 
 
 def _write_torchscript(program: ExportedProgram, path: Path, metadata: Metadata) -> None:
-    scripted = torch.jit.script(scriptable(program))
-    scripted.eval()
+    scripted = torch.jit.script(scriptable(program)).eval()
     # In memory first: the library's own writer ends the process when the disk is full.
     content = io.BytesIO()
     extra = {METADATA_FILE: json.dumps(metadata.to_strings())}
@@ -351,7 +334,8 @@ def _write_torch_export(program: ExportedProgram, path: Path, metadata: Metadata
     path.write_bytes(content.getbuffer())
 
 
-_WRITERS: dict[str, Callable[[ExportedProgram, Path, Metadata], int | None]] = {
+#: What writes a program in a format, unchecked, and gives the opset of ONNX.
+WRITERS: dict[str, Callable[[ExportedProgram, Path, Metadata], int | None]] = {
     'onnx': _write_onnx,
     'torchscript': _write_torchscript,
     'torch_export': _write_torch_export,

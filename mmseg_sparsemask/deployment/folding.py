@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import OrderedDict
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from mmseg_sparsemask.deployment.padding import SameConv2d
+from mmseg_sparsemask.deployment.padding import SameConv2d, timm_layer
 from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
 
 
@@ -57,7 +56,10 @@ def fold_norms(module: nn.Module, example: Tensor) -> int:
         if calls[norm] == calls[conv] == 1:
             fused = fuse_conv_bn_eval(conv, norm)
             conv.weight, conv.bias = fused.weight, fused.bias
-            _replace(module, names[norm], rests[norm])
+            # Who taps its output taps that of what takes its place.
+            for hook in norm._forward_hooks.values():
+                rests[norm].register_forward_hook(hook)
+            module.set_submodule(names[norm], rests[norm])
             folded += 1
     return folded
 
@@ -72,19 +74,9 @@ def _rest_of(module: nn.Module) -> nn.Module | None:
         return None
     if type(module).forward in (_BatchNorm.forward, nn.SyncBatchNorm.forward):
         return nn.Identity()
-    # TIMM is an extra: who has not loaded it has none of its normalisations.
-    if 'timm.layers' in sys.modules and type(module) is sys.modules['timm.layers'].BatchNormAct2d:
+    if type(module) is timm_layer('BatchNormAct2d'):
         return nn.Sequential(OrderedDict(drop=module.drop, act=module.act))
     return None
-
-
-def _replace(module: nn.Module, name: str, other: nn.Module) -> None:
-    """Put another in a module's place; who taps its output taps the other's."""
-    parent, _, last = name.rpartition('.')
-    owner = module.get_submodule(parent)
-    for hook in getattr(owner, last)._forward_hooks.values():
-        other.register_forward_hook(hook)
-    setattr(owner, last, other)
 
 
 def connection_weights(head: FusionHead) -> dict[tuple[str, str], tuple[Tensor, Tensor]]:
@@ -92,13 +84,12 @@ def connection_weights(head: FusionHead) -> dict[tuple[str, str], tuple[Tensor, 
     scales = head.weights_by_source()
     weights = {}
     for source in head.connectivity.sources():
-        users = head.connectivity.users(source)
         weight, bias = head.folded_weight(source, None, scales.get(source))
         if bias is None:
             bias = weight.new_zeros(len(weight))
-        for place, stage in enumerate(users):
-            rows = slice(place * head.channels, (place + 1) * head.channels)
-            weights[source, stage] = weight[rows], bias[rows]
+        parts = zip(weight.split(head.channels), bias.split(head.channels))
+        for stage, part in zip(head.users[source], parts):
+            weights[source, stage] = part
     return weights
 
 

@@ -49,7 +49,10 @@ def overlay(
         blended[place] += opacity * (np.float32(palette[label]) - blended[place])
     blended = blended.round().astype(np.uint8)
     entries = [(classes[label], palette[label]) for label in present]
-    return _stacked(blended, legend(entries, image.shape[1]))
+    parts = blended, legend(entries, image.shape[1])
+    width = max(part.shape[1] for part in parts)
+    margins = [((0, 0), (0, width - part.shape[1]), (0, 0)) for part in parts]
+    return np.vstack([np.pad(p, m, constant_values=255) for p, m in zip(parts, margins)])
 
 
 def legend(entries: Sequence[tuple[str, Colour]], width: int) -> np.ndarray:
@@ -73,11 +76,3 @@ def legend(entries: Sequence[tuple[str, Colour]], width: int) -> np.ndarray:
         middle = top + SQUARE / 2
         draw.text((left + SQUARE + SPACE, middle), name, 'black', font, anchor='lm')
     return np.asarray(picture)
-
-
-def _stacked(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
-    width = max(upper.shape[1], lower.shape[1])
-    white = np.full((len(upper) + len(lower), width, 3), 255, np.uint8)
-    white[: len(upper), : upper.shape[1]] = upper
-    white[len(upper) :, : lower.shape[1]] = lower
-    return white

@@ -37,15 +37,17 @@ def _reach(conv: nn.Conv2d, axis: int) -> int:
     return (conv.kernel_size[axis] - 1) * conv.dilation[axis] + 1
 
 
+def timm_layer(name: str) -> type | None:
+    """A class of TIMM, an extra; None if nobody has loaded it, and so has none of its modules."""
+    return getattr(sys.modules.get('timm.layers'), name, None)
+
+
 def use_same_convs(module: nn.Module) -> None:
     """Let MMCV's and TIMM's convolutions of this kind be `SameConv2d`, in place.
 
     Those that skip positions (kernels that reach less far than their stride) stay as they are.
     """
-    kinds: list[type] = [Conv2dAdaptivePadding]
-    # TIMM is an extra: who has not loaded it has none of its convolutions.
-    if 'timm.layers' in sys.modules:
-        kinds.append(sys.modules['timm.layers'].Conv2dSame)
+    kinds = (Conv2dAdaptivePadding, timm_layer('Conv2dSame'))
     for conv in module.modules():
         if type(conv) in kinds and all(_reach(conv, axis) >= conv.stride[axis] for axis in (0, 1)):
             # Only what it does with its state changes; weights, hooks and place are kept.

@@ -21,13 +21,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from mmseg_sparsemask.deployment.accuracy import TestSet, mean_iou
-from mmseg_sparsemask.deployment.export import (
-    Network,
-    load_network,
-    trace,
-    write_network,
-    written_if,
-)
+from mmseg_sparsemask.deployment.export import WRITERS, Network, load_network, trace, written_if
 from mmseg_sparsemask.deployment.metadata import Metadata, with_checksum
 
 #: Formats that hold a precision below float32. A torch.export file runs on CPUs alone, where
@@ -111,7 +105,7 @@ def write_half(
     require_precision(file_format, 'float16')
     program = trace(HalfSegmentor(segmentor), image_size, smallest, torch.float32)
     with written_if(path) as temporary:
-        write_network(program, temporary, file_format, metadata)
+        WRITERS[file_format](program, temporary, metadata)
         return check(temporary)
 
 
@@ -147,12 +141,10 @@ def write_int8(
     )
 
     class Images(CalibrationDataReader):
-        def __init__(self) -> None:
-            self.left = iter(tqdm(images, desc='calibration'))
+        left = ({'image': image.numpy()} for image in tqdm(images, desc='calibration'))
 
         def get_next(self) -> dict[str, object] | None:
-            image = next(self.left, None)
-            return None if image is None else {'image': image.numpy()}
+            return next(self.left, None)
 
     model = onnx.load(os.fspath(source))
     strings = {item.key: item.value for item in model.metadata_props if item.key != 'sha256'}

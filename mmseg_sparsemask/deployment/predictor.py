@@ -96,7 +96,9 @@ def network_input(model: EncoderDecoder, image: np.ndarray) -> Tensor:
         model: From `load_model`.
         image: (H, W, 3) uint8, BGR.
     """
-    return _preprocessed(model, Compose(_array_pipeline(model.cfg))(dict(img=image)))
+    first, *others = _image_pipeline(model.cfg)
+    pipeline = Compose([{**first, 'type': 'LoadImageFromNDArray'}, *others])
+    return _preprocessed(model, pipeline(dict(img=image)))
 
 
 def images_of_test_set(model: EncoderDecoder, count: int) -> list[Tensor]:
@@ -191,11 +193,6 @@ def _test_pipeline(cfg: Config) -> list[dict[str, Any]]:
     if not pipeline:
         raise ValueError('the config has neither a test_dataloader with a pipeline nor one itself')
     return pipeline
-
-
-def _array_pipeline(cfg: Config) -> list[dict[str, Any]]:
-    first, *others = _image_pipeline(cfg)
-    return [{**first, 'type': 'LoadImageFromNDArray'}, *others]
 
 
 class ToolboxPredictor(Predictor):

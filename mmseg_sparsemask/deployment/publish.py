@@ -95,63 +95,66 @@ def publish(
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f'{out}: exists and is not empty; name another folder')
+    scores = scores or Scores()
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f'.{out.name}.'))
+    folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f'.{out.name}.'))
     try:
-        _write(
-            model, temporary, out, name, scores or Scores(), search_dir, onnx, image_size, licence
-        )
-        temporary.chmod(0o755)
+        files = _write_network(model, folder, search_dir)
+        if scores.values:
+            write_json(folder / 'scores.json', vars(scores))
+            files['scores.json'] = 'the scores, with data set and command'
+        if onnx:
+            smallest = smallest_image(deployed_segmentor(model, image_size))
+            inputs = random_inputs(image_size, smallest)
+            path = folder / 'model.onnx'
+            export(model, path, 'onnx', metadata_of(model), inputs, image_size=image_size)
+            files[path.name] = 'the network for onnxruntime'
+        card = model_card(model, name, scores, files, out.name, licence)
+        write_atomically(folder / 'README.md', card)
+        folder.chmod(0o755)
         if out.exists():
             out.rmdir()
-        temporary.rename(out)
+        folder.rename(out)
     except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
         raise
-    return sorted(path for path in out.iterdir())
+    return sorted(out.iterdir())
 
 
-def _write(
-    model: EncoderDecoder,
-    folder: Path,
-    out: Path,
-    name: str,
-    scores: Scores,
-    search_dir: str | os.PathLike[str] | None,
-    onnx: bool,
-    image_size: tuple[int, int],
-    licence: str | None,
-) -> None:
+def _write_network(
+    model: EncoderDecoder, folder: Path, search_dir: str | os.PathLike[str] | None
+) -> dict[str, str]:
+    """Write weights, configuration and connectivity; what each file is."""
     from safetensors.torch import save as to_bytes
 
     state = {key: value.contiguous().cpu() for key, value in model.state_dict().items()}
     write_atomically(folder / WEIGHTS, to_bytes(state, {'format': 'pt'}))
     files = {WEIGHTS: 'the weights', CONFIG: 'the network and how it was trained, as JSON'}
-    connectivity = getattr(model.decode_head, 'connectivity', None)
-    write_json(folder / CONFIG, description(model, connectivity))
+    write_json(folder / CONFIG, description(model))
     read_description(folder / CONFIG)  # what could not be loaded is not published
-    if isinstance(connectivity, Connectivity):
-        connectivity = _with_origin(connectivity, search_dir)
-        save(connectivity, folder / 'connectivity.json')
-        save_figure(draw_graph(connectivity), folder / 'connectivity.svg')
-        files['connectivity.json'] = 'the connections of the decoder'
-        files['connectivity.svg'] = 'the same, drawn'
-        files.update(_copy_search(connectivity, search_dir, folder))
-    if scores.values:
-        write_json(folder / 'scores.json', vars(scores))
-        files['scores.json'] = 'the scores, with data set and command'
-    if onnx:
-        smallest = smallest_image(deployed_segmentor(model, image_size))
-        inputs = random_inputs(image_size, smallest)
-        export(model, folder / 'model.onnx', 'onnx', metadata_of(model), inputs, None, image_size)
-        files['model.onnx'] = 'the network for onnxruntime'
-    graph = connectivity if isinstance(connectivity, Connectivity) else None
-    write_atomically(
-        folder / 'README.md', model_card(model, name, scores, files, graph, out.name, licence)
-    )
+    connectivity = _connectivity_of(model)
+    if connectivity is None:
+        return files
+    files['connectivity.json'] = 'the connections of the decoder'
+    files['connectivity.svg'] = 'the same, drawn'
+    path = Path(search_dir or '', 'connectivity.json')
+    if search_dir is not None and path.is_file() and (found := load(path)) == connectivity:
+        connectivity = found  # it also knows where it comes from
+        for file, meaning in SEARCH_FILES.items():
+            if (path.parent / file).is_file():
+                shutil.copyfile(path.parent / file, folder / file)
+                files[file] = meaning
+    save(connectivity, folder / 'connectivity.json')
+    save_figure(draw_graph(connectivity), folder / 'connectivity.svg')
+    return files
 
 
-def description(model: EncoderDecoder, connectivity: object = None) -> dict[str, Any]:
+def _connectivity_of(model: EncoderDecoder) -> Connectivity | None:
+    found = getattr(model.decode_head, 'connectivity', None)
+    return found if isinstance(found, Connectivity) else None
+
+
+def description(model: EncoderDecoder) -> dict[str, Any]:
     """The content of config.json.
 
     Raises:
@@ -159,7 +162,8 @@ def description(model: EncoderDecoder, connectivity: object = None) -> dict[str,
     """
     config = model.cfg.to_dict()
     network = _without_reading(config.pop('model'))
-    if isinstance(connectivity, Connectivity):
+    connectivity = _connectivity_of(model)
+    if connectivity is not None:
         # A path would lead nowhere elsewhere.
         stages = {stage: list(sources) for stage, sources in connectivity.stages.items()}
         network['decode_head']['connectivity'] = {
@@ -187,40 +191,11 @@ def _without_reading(node: Any) -> Any:
     return node
 
 
-def _same_search(
-    connectivity: Connectivity, search_dir: str | os.PathLike[str] | None
-) -> Connectivity | None:
-    """What a search found, if it is this."""
-    path = Path(search_dir or '', 'connectivity.json')
-    if search_dir is None or not path.is_file():
-        return None
-    found = load(path)
-    return found if found == connectivity else None
-
-
-def _with_origin(
-    connectivity: Connectivity, search_dir: str | os.PathLike[str] | None
-) -> Connectivity:
-    return _same_search(connectivity, search_dir) or connectivity
-
-
-def _copy_search(
-    connectivity: Connectivity, search_dir: str | os.PathLike[str] | None, folder: Path
-) -> dict[str, str]:
-    if _same_search(connectivity, search_dir) is None:
-        return {}
-    files = {name: text for name, text in SEARCH_FILES.items() if Path(search_dir, name).is_file()}
-    for name in files:
-        shutil.copyfile(Path(search_dir, name), folder / name)
-    return files
-
-
 def model_card(
     model: EncoderDecoder,
     name: str,
     scores: Scores,
     files: Mapping[str, str],
-    connectivity: Connectivity | None,
     place: str,
     licence: str | None = None,
 ) -> str:
@@ -231,7 +206,6 @@ def model_card(
         name: Of the network.
         scores: Without values it says that there are none.
         files: What each file of the folder is.
-        connectivity: Of the decoder, if it has one.
         place: What the example loads.
         licence: Of the weights.
     """
@@ -244,6 +218,7 @@ def model_card(
         finalize=_one_line,
     )
     classes, _ = class_colours(model.dataset_meta, model.num_classes)
+    connectivity = _connectivity_of(model)
     return environment.get_template('card.md.jinja').render(
         metadata=_Text(_hub_metadata(name, scores, licence)),
         name=name,
@@ -251,8 +226,7 @@ def model_card(
         scores=scores.values,
         dataset=scores.dataset,
         command=_Text(_one_line(scores.command)),
-        graph=str(connectivity) if connectivity is not None else '',
-        connections=len(connectivity) if connectivity is not None else 0,
+        connectivity=connectivity,
         parameters=sum(p.numel() for p in model.parameters()),
         decoder_parameters=sum(p.numel() for p in model.decode_head.parameters()),
         head=type(model.decode_head).__name__,

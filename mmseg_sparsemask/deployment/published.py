@@ -164,9 +164,8 @@ def _check(node: Any, registry: Any, where: str) -> None:
                 f'{where}: {str(name)[:100]!r} is no class of MMSegmentation or this package that '
                 'may be in a published network'
             )
-    for key in _keys(node):
-        if key in READING_KEYS:
-            raise ValueError(f'{where}: expected no {key!r}, which would read another file')
+    if reading := _keys(node) & READING_KEYS:
+        raise ValueError(f'{where}: expected no {min(reading)!r}, which would read another file')
 
 
 def _keys(node: Any) -> set[str]:

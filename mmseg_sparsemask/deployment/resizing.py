@@ -55,9 +55,12 @@ class Resizing:
         rows = strip_rows(self.height, place, strips)
         matrices, wide = [], []
         for feature, matrix in zip(self.wide, self.matrices):
-            needed = _rows_needed(feature, place, strips)
+            height = feature.shape[2]
+            # Between these rows lie the strip's: their places differ by two rows. As a tensor, not
+            # a slice: the exporter compares a slice's ends with the maps' sizes, which are unknown.
+            needed = _arange(height // strips + 4, feature) + (height * place // strips - 1)
             # Rows outside the map, which the first and the last strip ask for, count nothing.
-            inside = torch.minimum(needed.clamp(min=0), _arange(feature.shape[2], feature)[-1])
+            inside = torch.minimum(needed.clamp(min=0), _arange(height, feature)[-1])
             matrices.append(matrix[rows].index_select(1, inside) * (needed == inside))
             wide.append(feature.index_select(2, inside))
         return torch.matmul(torch.cat(matrices, 1), torch.cat(wide, 2))
@@ -66,16 +69,6 @@ class Resizing:
 def strip_rows(height: int, place: int, strips: int) -> slice:
     """Rows of one of `strips` parts of a map."""
     return slice(height * place // strips, height * (place + 1) // strips)
-
-
-def _rows_needed(feature: Tensor, place: int, strips: int) -> Tensor:
-    """Rows of a coarse map between which a strip's rows lie: their places differ by two rows.
-
-    As a tensor, and not as a slice: the exporter compares the ends of slices with the sizes of
-    maps, which are not known.
-    """
-    rows = feature.shape[2]
-    return _arange(rows // strips + 4, feature) + (rows * place // strips - 1)
 
 
 def _arange(length: int, like: Tensor) -> Tensor:
@@ -95,14 +88,14 @@ def interpolation_matrix(inputs: int, outputs: int, align_corners: bool, like: T
         align_corners: As of `torch.nn.functional.interpolate`.
         like: A tensor with the dtype and the device.
     """
-    index = torch.arange(outputs, device=like.device)
+    index = _arange(outputs, like)
     if align_corners:
         denominator = outputs - 1 if outputs > 1 else 1
         numerator = index * (inputs - 1)
     else:
         denominator = 2 * outputs
         numerator = ((2 * index + 1) * inputs - outputs).clamp(min=0)
-    places = torch.arange(inputs, device=like.device) * denominator
+    places = _arange(inputs, like) * denominator
     # Past the last input the last one counts.
     numerator = torch.minimum(numerator, places[-1])
     distance = (numerator[:, None] - places).abs().to(torch.float64)

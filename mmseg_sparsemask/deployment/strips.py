@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmseg_sparsemask.deployment.resizing import Resizing, interpolation_matrix, strip_rows
+from mmseg_sparsemask.deployment.resizing import Resizing, interpolation_matrix, resize, strip_rows
 from mmseg_sparsemask.models.decode_heads.upsampling import STRIP
 
 #: The classes of a strip are computed as a multiple of this, which fills a register.
@@ -54,8 +54,11 @@ def classify_strips(
     height, width = size
     classes, channels = classifier.weight.shape
     some = maps[0] if fine is None else fine[0][0]
-    wide = [_widened(feature, width, align_corners) for feature in maps]
-    pieces = list(_pieces([len(rows[0]) for rows in wide], height, align_corners, some))
+    # Resized along the width only: (N, h, W K).
+    wide = [
+        resize(feature, (feature.shape[2], width), align_corners).permute(0, 2, 3, 1).flatten(2)
+        for feature in maps
+    ]
     padding = -classes % LANES
     weight = F.pad(classifier.weight, (0, 0, 0, padding)).t().contiguous()
     bias = F.pad(classifier.bias, (0, padding))[:classes]
@@ -67,7 +70,8 @@ def classify_strips(
     # Buffers for all strips: they stay in the cache.
     area = min(STRIP, height) * width
     stage, scores = some.new_empty(area, channels), some.new_empty(area, classes + padding)
-    for first, last, parts in pieces:
+    heights = [feature.shape[2] for feature in maps]
+    for first, last, parts in _pieces(heights, height, align_corners, some):
         strip = stage[: (last - first) * width]
         tall = strip.view(last - first, width * channels)
         for image in range(batch):
@@ -115,13 +119,6 @@ def classify_strips_in_graph(
             terms.append(coarse.strip(place, GRAPH_STRIPS))
         logits.append(classifier(act(sum(terms[1:], terms[0]))))
     return torch.cat(logits, 2)
-
-
-def _widened(feature: Tensor, width: int, align_corners: bool) -> Tensor:
-    """A map (N, K, h, w), resized along the width only, as (N, h, W K)."""
-    size = feature.shape[-2], width
-    feature = F.interpolate(feature, size, mode='bilinear', align_corners=align_corners)
-    return feature.permute(0, 2, 3, 1).flatten(2)
 
 
 def _pieces(

@@ -39,7 +39,7 @@ def render(template: str, data: Mapping[str, Any], **texts: Any) -> str:
     Args:
         template: Name of a file in ``templates/``.
         data: For the page's script, as JSON. No infinite numbers or NaN.
-        texts: For the template itself.
+        texts: For the template itself; a ``record`` with name and commands is one of them.
 
     Raises:
         ValueError: A number is not finite.

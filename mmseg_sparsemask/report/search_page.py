@@ -66,7 +66,6 @@ def search_page(record: SearchRecord) -> str:
             f'weights: expected {len(record.steps)} records, one a step, got {len(record.weights)}'
         )
     shown = thinned(len(record.steps), len(connections))
-    final = set(record.connectivity)
     data = {
         'strides': list(record.strides),
         'connections': [list(connection) for connection in connections],
@@ -83,21 +82,9 @@ def search_page(record: SearchRecord) -> str:
     return render(
         'search.html.jinja',
         data,
-        title=record.name,
-        connectivity=record.connectivity,
-        kept=len(final),
-        total=len(connections),
-        threshold=record.threshold,
-        merge=record.merge,
-        image_size=record.image_size,
-        budgets=record.budgets,
+        record=record,
         parameters=int(record.costs.parameters.total(record.connectivity)),
         multiply_adds=int(record.costs.multiply_adds.total(record.connectivity)),
-        scores=list(record.scores),
-        score_name=record.score_name,
-        settings=dict(record.settings),
-        commands=list(record.commands),
-        last=int(record.steps[-1]),
         omitted=len(record.steps) - len(shown),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from mmseg_sparsemask.report.page import Step, render
 
@@ -55,26 +55,6 @@ def study_page(record: StudyRecord) -> str:
     """
     if not record.cells:
         raise ValueError('cells: expected at least one finished cell, got none')
-    data = {
-        'score_name': record.score_name,
-        'cells': [
-            {
-                'number': cell.number,
-                'score': float(cell.score),
-                'parameters': int(cell.parameters),
-                'multiply_adds': int(cell.multiply_adds),
-                'branches': [[int(source), str(name)] for source, name in cell.branches],
-                'feasible': cell.feasible,
-            }
-            for cell in record.cells
-        ],
-    }
+    data = {'score_name': record.score_name, 'cells': [asdict(cell) for cell in record.cells]}
     ranked = sorted(record.cells, key=lambda c: (not c.feasible, -c.score, c.parameters, c.number))
-    return render(
-        'study.html.jinja',
-        data,
-        title=record.name,
-        ranked=ranked,
-        score_name=record.score_name,
-        commands=list(record.commands),
-    )
+    return render('study.html.jinja', data, record=record, ranked=ranked)

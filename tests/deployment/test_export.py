@@ -29,7 +29,7 @@ from mmseg_sparsemask.deployment.metadata import Metadata
 from mmseg_sparsemask.deployment.predictor import metadata_of
 from mmseg_sparsemask.deployment.strips import GRAPH_STRIPS
 
-writers = sys.modules['mmseg_sparsemask.deployment.export']._WRITERS
+writers = sys.modules['mmseg_sparsemask.deployment.export'].WRITERS
 
 #: Of the decoder in conftest.py, without the classifier.
 CONVS = [
