@@ -69,11 +69,14 @@ def collect(
     Returns:
         What is known; what went wrong is in a row's notes.
     """
-    name = _name(Path(config))
+    config = Path(config)
+    name = _name(config)
     # A row that fails must not take the table with it, whatever its config is.
     try:
         cfg = Config.fromfile(str(config))
-        work_dirs = _work_dirs(cfg, Path(config), work_roots)
+        work_dirs = [Path(root) / config.stem for root in work_roots]
+        if cfg.get('work_dir'):
+            work_dirs = [Path(cfg.work_dir)]
         if cfg.model.get('decode_head', {}).get('type') != 'FDNHead':
             return [_method(Row(name), cfg, work_dirs, image_size)]
     except Exception as error:  # noqa: BLE001
@@ -145,12 +148,6 @@ def _name(config: Path) -> str:
         if config.stem == name:
             return f'{config.absolute().parent.name}, {way}'
     return config.stem
-
-
-def _work_dirs(cfg: Config, config: Path, roots: Sequence[str | Path]) -> list[Path]:
-    if cfg.get('work_dir'):
-        return [Path(cfg.work_dir)]
-    return [Path(root) / config.stem for root in roots]
 
 
 def build_segmentor(cfg: Config) -> nn.Module:

@@ -122,10 +122,11 @@ def _scores(folder: Path) -> dict[str, Any]:
 
 def _sizes(run: Mapping[str, Any]) -> dict[str, Any]:
     """Graph, sizes and time of a run's network."""
-    method = _method_of(run)
-    row, model = method.row, method.model
+    cfg = Config.fromfile(run['config'])
+    cfg.merge_from_dict(parse_options(run['options']))
+    row, model = Row(run['method']), build_segmentor(cfg)
     fill_sizes(model, row, tuple(run['image_size']))
-    (milliseconds,) = _time([method], run)
+    (milliseconds,) = _time([Method(row, model)], run)
     connectivity = getattr(model.decode_head, 'connectivity', None)
     return {
         'connectivity': NONE if connectivity is None else str(connectivity),
@@ -137,12 +138,6 @@ def _sizes(run: Mapping[str, Any]) -> dict[str, Any]:
         'ms': milliseconds,
         'timed_on': machine(_device()),
     }
-
-
-def _method_of(run: Mapping[str, Any]) -> Method:
-    cfg = Config.fromfile(run['config'])
-    cfg.merge_from_dict(parse_options(run['options']))
-    return Method(Row(run['method']), build_segmentor(cfg))
 
 
 def _time(

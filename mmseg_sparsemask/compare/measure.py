@@ -7,6 +7,7 @@ import platform
 import re
 import statistics
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -44,9 +45,9 @@ def measure(
     times: dict[int, list[float]] = {id(method): [] for method in running}
     for method in running:
         method.model.to(device)
+    order = deque(running)
     for turn in range(warmup + rounds):
-        # Another one goes first each time: the first after a pause may be slower.
-        for method in _rotated(running, turn):
+        for method in order:
             if id(method) in times:
                 try:
                     seconds, memory = _time(method.model, image)
@@ -59,14 +60,11 @@ def measure(
                         times[id(method)].append(seconds)
                         method.row.memory = memory
             tick()
+        # Another one goes first each time: the first after a pause may be slower.
+        order.rotate(-1)
     for method in running:
         if id(method) in times:
             method.row.fps = 1 / statistics.median(times[id(method)])
-
-
-def _rotated(methods: list[Method], turn: int) -> list[Method]:
-    first = turn % max(1, len(methods))
-    return methods[first:] + methods[:first]
 
 
 @torch.no_grad()

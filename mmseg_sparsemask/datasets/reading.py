@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 import zlib
+from collections import Counter
 from pathlib import Path
 
 import cv2
@@ -57,7 +58,7 @@ def read_list(path: Path) -> list[str]:
         name = line.strip()
         if name:
             names.append(name[:-4] if name.lower().endswith(('.jpg', '.png', '.bmp')) else name)
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise ValueError(f'{path} lists {len(twice)} images twice, for example {twice[0]}')
     if not names:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -111,12 +110,7 @@ class ShapesDataset(BaseSegDataset):
         size: Height and width of the images in pixels.
         seed: Seed, not negative.
         split: ``'train'``, ``'val'`` or ``'test'``.
-        pipeline: The toolbox's transforms, starting with ``LoadImageFromFile``.
-        metainfo: As in ``BaseSegDataset``; other classes here must be a subset.
-        indices: As in ``BaseSegDataset``: use only these images, or so many of the first.
-        serialize_data: As in ``BaseSegDataset``.
-        test_mode: As in ``BaseSegDataset``.
-        lazy_init: As in ``BaseSegDataset``.
+        **kwargs: See ``BaseSegDataset``; other classes in ``metainfo`` must be a subset.
 
     Raises:
         ValueError: When ``length`` is not positive, ``seed`` is negative, or ``split`` is unknown.
@@ -130,12 +124,7 @@ class ShapesDataset(BaseSegDataset):
         size: tuple[int, int] = (64, 64),
         seed: int = 0,
         split: str = 'train',
-        pipeline: Sequence[dict | Callable] = (),
-        metainfo: dict | None = None,
-        indices: int | Sequence[int] | None = None,
-        serialize_data: bool = True,
-        test_mode: bool = False,
-        lazy_init: bool = False,
+        **kwargs,
     ) -> None:
         if length < 1:
             raise ValueError(f'length must be at least 1 image, got {length}')
@@ -147,15 +136,7 @@ class ShapesDataset(BaseSegDataset):
         self.size = (int(size[0]), int(size[1]))
         self.seed = seed
         self.split = split
-        super().__init__(
-            img_suffix='.png',
-            metainfo=metainfo,
-            pipeline=list(pipeline),
-            indices=indices,
-            serialize_data=serialize_data,
-            test_mode=test_mode,
-            lazy_init=lazy_init,
-        )
+        super().__init__(img_suffix='.png', **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """Addresses of the images and label maps; nothing is drawn yet."""

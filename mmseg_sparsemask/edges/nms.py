@@ -26,29 +26,26 @@ def _triangle_smooth(edges: np.ndarray, radius: int) -> np.ndarray:
     return cv2.sepFilter2D(edges, -1, kernel.astype(np.float32), kernel.astype(np.float32))
 
 
-def edge_orientation(edges: np.ndarray, smooth_radius: int = 4) -> np.ndarray:
+def edge_orientation(edges: np.ndarray) -> np.ndarray:
     """Direction across the boundary at each pixel.
 
-    On a ridge with normal angle ``t`` the second derivatives are ``Exx = c cos^2 t``,
-    ``Exy = c sin t cos t`` and ``Eyy = c sin^2 t`` with c < 0. The field takes
-    ``atan(sign(-Exy) Eyy / Exx)``, that is the arc tangent of the signed *square* of ``tan t``:
-    exact at multiples of 45 degrees, up to about 10 degrees off between. It is kept because
-    published numbers rest on it.
+    The map is smoothed by a triangle filter of radius 4 first. On a ridge with normal angle ``t``
+    the second derivatives are ``Exx = c cos^2 t``, ``Exy = c sin t cos t`` and ``Eyy = c sin^2 t``
+    with c < 0. The field takes ``atan(sign(-Exy) Eyy / Exx)``, that is the arc tangent of the
+    signed *square* of ``tan t``: exact at multiples of 45 degrees, up to about 10 degrees off
+    between. It is kept because published numbers rest on it.
 
     Args:
         edges: Boundary strength, (H, W).
-        smooth_radius: Radius of the triangle filter applied first, in pixels; at least 2.
 
     Returns:
         Angles in [0, pi], (H, W) float32, measured from the x axis (columns) towards the y axis
         (rows).
 
     Raises:
-        ValueError: On an array that is not a finite (H, W) map or a radius below 2.
+        ValueError: On an array that is not a finite (H, W) map.
     """
-    if smooth_radius < 2:
-        raise ValueError(f'smooth_radius must be at least 2 pixels, got {smooth_radius}')
-    smooth = _triangle_smooth(_check_map(edges), smooth_radius)
+    smooth = _triangle_smooth(_check_map(edges), radius=4)
     exx = cv2.Sobel(smooth, -1, 2, 0)
     exy = cv2.Sobel(smooth, -1, 1, 1)
     eyy = cv2.Sobel(smooth, -1, 0, 2)
@@ -129,12 +126,7 @@ def suppress_non_maxima(
 
 
 def edge_nms(
-    edges: np.ndarray,
-    map_smooth_radius: int = 1,
-    smooth_radius: int = 4,
-    radius: int = 1,
-    border: int = 5,
-    multiplier: float = 1.01,
+    edges: np.ndarray, map_smooth_radius: int = 1, radius: int = 1, border: int = 5
 ) -> np.ndarray:
     """`edge_orientation` and `suppress_non_maxima` with the field's usual settings.
 
@@ -145,10 +137,8 @@ def edge_nms(
     Args:
         edges: Boundary strength in [0, 1], (H, W).
         map_smooth_radius: Radius of the triangle filter applied to the map, in pixels; 0 for none.
-        smooth_radius: See `edge_orientation`.
         radius: See `suppress_non_maxima`.
         border: See `suppress_non_maxima`.
-        multiplier: See `suppress_non_maxima`.
 
     Returns:
         The thinned map, (H, W) float32.
@@ -161,6 +151,4 @@ def edge_nms(
     edges = _check_map(edges)
     if map_smooth_radius:
         edges = _triangle_smooth(edges, map_smooth_radius)
-    return suppress_non_maxima(
-        edges, edge_orientation(edges, smooth_radius), radius, border, multiplier
-    )
+    return suppress_non_maxima(edges, edge_orientation(edges), radius, border)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from matplotlib.figure import Figure
 
 from mmseg_sparsemask.edges.scores import EdgeScores, f_measure
 from mmseg_sparsemask.utils.figures import new_figure, save_figure
-from mmseg_sparsemask.utils.files import write_atomically, write_json
+from mmseg_sparsemask.utils.files import csv_text, write_atomically, write_json
 
 
 def score_dict(scores: EdgeScores) -> dict[str, float]:
@@ -24,14 +22,6 @@ def score_dict(scores: EdgeScores) -> dict[str, float]:
         'R50': scores.r50,
         'ODS_threshold': scores.ods_threshold,
     }
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(header)
-    writer.writerows([f'{v:.6f}' if isinstance(v, float) else v for v in row] for row in rows)
-    return text.getvalue()
 
 
 def draw_curves(curves: dict[str, EdgeScores]) -> Figure:
@@ -79,11 +69,10 @@ def write_report(
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / 'scores.json', score_dict(scores))
     f = f_measure(scores.precision, scores.recall)
-    columns = (scores.thresholds, scores.recall, scores.precision, f)
-    rows = [[float(v) for v in row] for row in zip(*columns)]
-    table = _table(['threshold', 'recall', 'precision', 'f'], rows)
-    write_atomically(folder / 'thresholds.csv', table)
-    images = [[name, *(float(v) for v in row)] for name, row in zip(names, scores.images)]
-    table = _table(['image', 'threshold', 'recall', 'precision', 'f'], images)
-    write_atomically(folder / 'images.csv', table)
+    header = ['threshold', 'recall', 'precision', 'f']
+    points = np.stack([scores.thresholds, scores.recall, scores.precision, f], axis=1)
+    rows = [[f'{v:.6f}' for v in point] for point in points]
+    write_atomically(folder / 'thresholds.csv', csv_text(header, rows))
+    rows = [[name, *(f'{v:.6f}' for v in best)] for name, best in zip(names, scores.images)]
+    write_atomically(folder / 'images.csv', csv_text(['image', *header], rows))
     save_figure(draw_curves({title: scores}), folder / 'precision_recall.svg')

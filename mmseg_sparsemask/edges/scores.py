@@ -62,13 +62,6 @@ class EdgeCounts:
         """Inverse of `as_array`."""
         return cls(*np.asarray(counts))
 
-    def at(self, index: int) -> EdgeCounts:
-        """The counts at one threshold."""
-        return EdgeCounts.from_array(self.as_array()[:, index : index + 1])
-
-    def __add__(self, other: EdgeCounts) -> EdgeCounts:
-        return EdgeCounts.from_array(self.as_array() + other.as_array())
-
 
 @dataclass(frozen=True)
 class EdgeScores:
@@ -179,9 +172,8 @@ def evaluate_image(
     masks = [np.asarray(target) != 0 for target in targets]
     if nms:
         pred = edge_nms(pred, border=border)
-    total_target = sum(int(mask.sum()) for mask in masks)
     counts = np.zeros((4, len(thresholds)), dtype=np.int64)
-    counts[1] = total_target
+    counts[1] = sum(mask.sum() for mask in masks)
     previous: np.ndarray | None = None
     for i, threshold in enumerate(thresholds):
         cut = pred >= threshold
@@ -216,11 +208,11 @@ def f_measure(precision: np.ndarray, recall: np.ndarray) -> np.ndarray:
     return np.where(total > 0, 2 * precision * recall / np.where(total > 0, total, 1), 0.0)
 
 
-def _dense(values: np.ndarray, steps: int = 100) -> np.ndarray:
-    """Insert ``steps`` points, ends included, on each stretch between neighbours."""
+def _dense(values: np.ndarray) -> np.ndarray:
+    """A hundred points, ends included, on each stretch between neighbours."""
     if len(values) == 1:
         return values
-    share = np.linspace(0, 1, steps)
+    share = np.linspace(0, 1, 100)
     return (values[:-1, None] * (1 - share) + values[1:, None] * share).ravel()
 
 
@@ -297,8 +289,8 @@ def summarise(counts: Iterable[EdgeCounts], thresholds: Sequence[float] | np.nda
     for image in counts:
         precision, recall = precision_recall(image)
         images.append(best_f(thresholds, precision, recall))
-        chosen.append(image.at(int(np.argmax(f_measure(precision, recall)))).as_array())
-    ois = float(f_measure(*precision_recall(EdgeCounts.from_array(np.sum(chosen, axis=0))))[0])
+        chosen.append(image.as_array()[:, np.argmax(f_measure(precision, recall))])
+    ois = float(f_measure(*precision_recall(EdgeCounts.from_array(np.sum(chosen, axis=0)))))
     precision, recall = precision_recall(total)
     threshold, ods_recall, ods_precision, ods = best_f(thresholds, precision, recall)
     return EdgeScores(

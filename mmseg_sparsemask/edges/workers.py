@@ -11,7 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 import cv2
-from mmengine.utils import ProgressBar
+from mmengine.utils import track_iter_progress
 
 _BROKEN = (
     'a process that scores images ended early: out of memory, or the script that was started has '
@@ -69,11 +69,11 @@ class WorkerPool:
         self.preload = list(preload)
         self._executor: ProcessPoolExecutor | None = None
 
-    def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
-        """Schedule ``function(*args)``; both must be picklable when there are processes."""
+    def submit(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
+        """Schedule a call; all of it must be picklable when there are processes."""
         if self.workers == 0:
             done: Future[Any] = Future()
-            done.set_result(function(*args))
+            done.set_result(function(*args, **kwargs))
             return done
         if self._executor is None:
             methods = multiprocessing.get_all_start_methods()
@@ -85,7 +85,7 @@ class WorkerPool:
                 self.workers, mp_context=context, initializer=_start_worker
             )
         try:
-            return self._executor.submit(function, *args)
+            return self._executor.submit(function, *args, **kwargs)
         except BrokenProcessPool as error:
             raise RuntimeError(_BROKEN) from error
 
@@ -96,7 +96,7 @@ class WorkerPool:
             self._executor = None
 
 
-def gather(futures: Sequence[Future[Any]], progress: bool) -> list[Any]:
+def gather(futures: list[Future[Any]], progress: bool) -> list[Any]:
     """Wait for all results, in order.
 
     Args:
@@ -107,15 +107,8 @@ def gather(futures: Sequence[Future[Any]], progress: bool) -> list[Any]:
         RuntimeError: If a process died.
         Exception: The first one that a task raised.
     """
-    bar = ProgressBar(len(futures)) if progress and not all(f.done() for f in futures) else None
-    results = []
-    for future in futures:
-        try:
-            results.append(future.result())
-        except BrokenProcessPool as error:
-            raise RuntimeError(_BROKEN) from error
-        if bar is not None:
-            bar.update()
-    if bar is not None:
-        bar.file.write('\n')
-    return results
+    show = progress and not all(future.done() for future in futures)
+    try:
+        return [future.result() for future in (track_iter_progress(futures) if show else futures)]
+    except BrokenProcessPool as error:
+        raise RuntimeError(_BROKEN) from error

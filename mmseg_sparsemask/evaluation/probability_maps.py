@@ -2,18 +2,100 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import MMLogger
 
 from mmseg_sparsemask.utils.files import write_atomically
 
 
-def image_name(sample: dict) -> str:
-    """Stem of the image's path; the name of everything that is written about it."""
-    return Path(sample['img_path']).stem
+class ProbabilityMapMetric(BaseMetric):
+    """Writes each image's map; what it scores an image and the data set by, a subclass says.
+
+    Args:
+        output_dir: Folder for the maps as grey 8-bit PNG; ``tools/test.py --out`` sets it.
+        keep_results: Accepted because ``--out`` sets it; the maps are kept anyway.
+        format_only: Write the maps and score nothing.
+        collect_device: See ``BaseMetric``.
+        prefix: Of the names of the scores.
+
+    Raises:
+        ValueError: For ``format_only`` without ``output_dir``.
+    """
+
+    #: What the log calls the maps.
+    map_kind = 'probability'
+
+    def __init__(
+        self,
+        output_dir: str | None = None,
+        keep_results: bool = False,
+        format_only: bool = False,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        if format_only and output_dir is None:
+            raise ValueError('format_only needs output_dir, the folder for the maps')
+        self.output_dir = output_dir
+        self.keep_results = keep_results
+        self.format_only = format_only
+
+    def score(self, sample: dict, prob: np.ndarray, name: str) -> Any:
+        """What an image contributes, or a promise of it.
+
+        Args:
+            sample: Of the toolbox.
+            prob: Probability of the foreground, (H, W) float32 in [0, 1].
+            name: Of the image.
+
+        Raises:
+            ValueError: Without a truth that fits.
+        """
+        raise NotImplementedError
+
+    def summarise(self, contributions: list, names: list[str]) -> dict[str, float]:
+        """Scores of the data set from what its images contribute, in the order of the names."""
+        raise NotImplementedError
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Write and score the images of one batch.
+
+        Raises:
+            ValueError: As `score`, or if the model has more than one output channel.
+        """
+        for sample in data_samples:
+            name, prob = Path(sample['img_path']).stem, probability(sample)
+            if self.output_dir is not None:
+                save_map(prob, self.output_dir, name)
+            scored = None if self.format_only else self.score(sample, prob, name)
+            self.results.append((name, scored))
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """Scores of the data set; none with ``format_only``.
+
+        Raises:
+            ValueError: If an image was evaluated twice.
+        """
+        names = [name for name, _ in results]
+        twice = sorted(name for name, count in Counter(names).items() if count > 1)
+        if twice:
+            raise ValueError(
+                f'{len(twice)} images were evaluated twice, for example {twice[0]}; '
+                'remove duplicates from the list of the data set'
+            )
+        if self.output_dir is not None:
+            logger = MMLogger.get_current_instance()
+            logger.info(f'{self.map_kind} maps are saved to {self.output_dir}')
+        if self.format_only:
+            return {}
+        return self.summarise([scored for _, scored in results], names)
 
 
 def probability(sample: dict) -> np.ndarray:
@@ -43,18 +125,3 @@ def save_map(prob: np.ndarray, folder: str | Path, name: str) -> None:
     grey = np.rint(np.clip(prob, 0, 1) * 255).astype(np.uint8)
     _, data = cv2.imencode('.png', grey)
     write_atomically(folder / f'{name}.png', data.tobytes())
-
-
-def check_listed_once(names: Sequence[str]) -> None:
-    """Refuse to count an image twice.
-
-    Raises:
-        ValueError: Naming the images.
-    """
-    seen: set[str] = set()
-    twice = sorted({name for name in names if name in seen or seen.add(name)})
-    if twice:
-        raise ValueError(
-            f'{len(twice)} images were evaluated twice, for example {twice[0]}; '
-            'remove duplicates from the list of the data set'
-        )

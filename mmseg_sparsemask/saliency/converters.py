@@ -13,16 +13,15 @@ from mmseg_sparsemask.utils.files import remove_stale, replacing
 MSRA_B_COUNTS = {'train': 2500, 'val': 500, 'test': 2000}
 
 
-def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(target) as temporary:
-        shutil.copyfile(source, temporary)
-
-
-def _clean(target: Path, splits: Iterable[str]) -> None:
-    for split in splits:
-        for kind in ('images', 'masks'):
-            remove_stale(target / kind / split)
+def _write(out_dir: Path, files: Iterable[tuple[str, Path, Path]], splits: Iterable[str]) -> None:
+    """Copy what `files` gives: split, image and mask."""
+    for folder in (out_dir / kind / split for kind in ('images', 'masks') for split in splits):
+        remove_stale(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+    for split, image, mask in files:
+        for kind, source in (('images', image), ('masks', mask)):
+            with replacing(out_dir / kind / split / f'{source.stem}{source.suffix.lower()}') as new:
+                shutil.copyfile(source, new)
 
 
 def _by_stem(folder: Path, suffix: str) -> dict[str, Path]:
@@ -87,10 +86,8 @@ def convert_msra_b(
                 if name not in files:
                     raise FileNotFoundError(f'{kind} of {name} ({split}) is not in {source}')
     # Nothing is written before everything has been found.
-    _clean(Path(out_dir), splits)
-    for name, split in track_iter_progress(list(owner.items())):
-        _copy(images[name], Path(out_dir) / 'images' / split / f'{name}.jpg')
-        _copy(masks[name], Path(out_dir) / 'masks' / split / f'{name}.png')
+    work = [(split, images[name], masks[name]) for name, split in owner.items()]
+    _write(Path(out_dir), track_iter_progress(work), splits)
     return {split: len(names) for split, names in splits.items()}
 
 
@@ -124,9 +121,6 @@ def join_sod(bsds_dir: str | Path, mask_dir: str | Path, out_dir: str | Path) ->
         raise ValueError(
             f'{len(extra)} masks belong to no image of train and val, for example {extra[0]}'
         )
-    _clean(Path(out_dir), splits)
-    for split, paths in splits.items():
-        for name, path in paths.items():
-            _copy(path, Path(out_dir) / 'images' / split / f'{name}.jpg')
-            _copy(masks[name], Path(out_dir) / 'masks' / split / f'{name}.png')
+    work = [(split, paths[name], masks[name]) for split, paths in splits.items() for name in paths]
+    _write(Path(out_dir), work, splits)
     return {split: len(paths) for split, paths in splits.items()}

@@ -21,8 +21,8 @@ class SaliencyDataset(BaseSegDataset):
     Args:
         ann_file: List of names, one a line, with or without suffix, relative to ``data_root``.
             Without it every image of the folder is taken.
-        img_suffix: Of the images.
-        seg_map_suffix: Of the masks.
+        img_suffix: Of the images, ``.jpg`` by default.
+        seg_map_suffix: Of the masks, ``.png`` by default.
         **kwargs: See ``BaseSegDataset``; ``data_prefix`` needs ``img_path`` and, unless the images
             have no masks, ``seg_map_path``.
 
@@ -32,17 +32,6 @@ class SaliencyDataset(BaseSegDataset):
     """
 
     METAINFO = SALIENCY_METAINFO
-
-    def __init__(
-        self,
-        ann_file: str = '',
-        img_suffix: str = '.jpg',
-        seg_map_suffix: str = '.png',
-        **kwargs,
-    ) -> None:
-        super().__init__(
-            ann_file=ann_file, img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs
-        )
 
     def load_data_list(self) -> list[dict]:
         """Pair images and masks by name."""

@@ -95,23 +95,12 @@ def prepare_map(pred: np.ndarray, stretch: bool = True) -> np.ndarray:
     return scaled
 
 
-def f_beta(
-    precision: ArrayLike, recall: ArrayLike, beta_squared: float = BETA_SQUARED
-) -> np.ndarray:
-    """``(1 + b) P R / (b P + R)`` with b = beta squared, 0 where both are 0."""
+def f_beta(precision: ArrayLike, recall: ArrayLike) -> np.ndarray:
+    """``(1 + b) P R / (b P + R)`` with b = `BETA_SQUARED`, 0 where both are 0."""
     precision, recall = np.asarray(precision, float), np.asarray(recall, float)
-    below = beta_squared * precision + recall
-    above = (1 + beta_squared) * precision * recall
+    below = BETA_SQUARED * precision + recall
+    above = (1 + BETA_SQUARED) * precision * recall
     return np.where(below > 0, above / np.where(below > 0, below, 1), 0.0)
-
-
-def _counts_at_levels(pred: np.ndarray, gt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Salient pixels inside and outside the object at each of the 255 levels."""
-    level = (pred * 255).astype(np.uint8)
-    inside = np.bincount(level[gt], minlength=256)
-    outside = np.bincount(level[~gt], minlength=256)
-    at_least = [np.cumsum(hist[::-1])[::-1][LEVELS] for hist in (inside, outside)]
-    return at_least[0], at_least[1]
 
 
 def _e_measure(inside: ArrayLike, outside: ArrayLike, objects: int, size: int) -> np.ndarray:
@@ -173,13 +162,12 @@ def _block_similarity(pred: np.ndarray, gt: np.ndarray) -> float:
     return 1.0 if below == 0 else 0.0
 
 
-def s_measure(pred: np.ndarray, gt: np.ndarray, alpha: float = 0.5) -> float:
-    """Structure measure: object-aware and region-aware similarity, weighted by alpha.
+def s_measure(pred: np.ndarray, gt: np.ndarray) -> float:
+    """Structure measure: the mean of object-aware and region-aware similarity (alpha = 0.5).
 
     Args:
         pred: Map in [0, 1], (H, W).
         gt: Boolean mask, (H, W).
-        alpha: Weight of the object-aware half.
 
     Returns:
         A score in [0, 1].
@@ -197,7 +185,7 @@ def s_measure(pred: np.ndarray, gt: np.ndarray, alpha: float = 0.5) -> float:
         for cols in (slice(None, col), slice(col, None)):
             block = gt[rows, cols]
             regions += block.size / gt.size * _block_similarity(pred[rows, cols], block)
-    return float(max(0.0, alpha * objects + (1 - alpha) * regions))
+    return float(max(0.0, 0.5 * objects + 0.5 * regions))
 
 
 def score_image(
@@ -229,7 +217,10 @@ def score_image(
         )
     prob = prepare_map(pred, stretch)
     objects = int(gt.sum())
-    inside, outside = _counts_at_levels(prob, gt)
+    # Salient pixels inside and outside the object at each level.
+    level = (prob * 255).astype(np.uint8)
+    histograms = (np.bincount(level[part], minlength=256) for part in (gt, ~gt))
+    inside, outside = (np.cumsum(pixels[::-1])[::-1][LEVELS] for pixels in histograms)
     precision = inside / np.maximum(inside + outside, 1)
     recall = inside / max(objects, 1)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import re
 import stat
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -77,6 +79,15 @@ def write_json(path: str | os.PathLike[str], data: Any) -> None:
     write_atomically(path, json.dumps(data, indent=2) + '\n')
 
 
+def csv_text(header: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+    """A table as CSV: a line of names, then one for each row."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
 def read_json(path: str | os.PathLike[str]) -> Any:
     """The content of a JSON file of this package.
 
@@ -113,18 +124,15 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def is_deep(data: Any) -> bool:
     """Whether lists and mappings lie in one another more than `MAX_DEPTH` deep."""
-    level = [data]
-    for _ in range(MAX_DEPTH):
-        below: list[Any] = []
-        for item in level:
-            if isinstance(item, Mapping):
-                below += item.values()
-            elif isinstance(item, (list, tuple)):
-                below += item
-        if not below:
-            return False
-        level = below
-    return any(isinstance(item, (Mapping, list, tuple)) for item in level)
+    return _is_deeper(data, MAX_DEPTH)
+
+
+def _is_deeper(data: Any, most: int) -> bool:
+    if isinstance(data, Mapping):
+        data = list(data.values())
+    if not isinstance(data, (list, tuple)):
+        return False
+    return most == 0 or any(_is_deeper(item, most - 1) for item in data)
 
 
 def remove_stale(folder: str | os.PathLike[str]) -> None:
