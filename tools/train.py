@@ -96,6 +96,7 @@ def main():
     interrupted = 'interrupted; the same command with --resume goes on'
     with one_line_errors(interrupted=interrupted), ExitStack() as stack:
         run(args, stack)
+    # Imports torch, so it comes late: an interruption before the run is one line, too.
     from mmseg_sparsemask.engine.processes import end_rank
 
     end_rank(args.launcher)
