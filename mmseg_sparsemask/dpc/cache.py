@@ -13,7 +13,7 @@ import json
 import os
 import random
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -59,14 +59,12 @@ def locked(path: Path, what: str) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:
-        lock.acquire(timeout=0)
+        held = lock.acquire(timeout=0)
     except Timeout:
         print_log(f'{what}: another process is at it, waiting', logger='current')
-        lock.acquire()
-    try:
+        held = lock.acquire()
+    with held:
         yield
-    finally:
-        lock.release()
 
 
 @contextmanager
@@ -164,12 +162,11 @@ class FeatureExtractor:
         info = self.dataset.metainfo
         return {k: info[k] for k in ('classes', 'palette') if info.get(k) is not None}
 
-    def batch(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        """Features (n, C, h, w) and labels (n, H, W) of items ``start`` to ``stop - 1``.
+    def batch(self, start: int, stop: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Features (C, h, w) and labels (H, W) of each of the items ``start`` to ``stop - 1``.
 
         Raises:
-            ValueError: Images of several sizes, labels beyond 255, or features that ``dtype``
-                cannot hold.
+            ValueError: Labels beyond 255, or features that ``dtype`` cannot hold.
         """
         features, labels = [], []
         for index in range(start, stop):
@@ -205,14 +202,7 @@ class FeatureExtractor:
                 )
             features.append(kept)
             labels.append(label.astype(np.uint8))
-        for kind, arrays in (('features', features), ('labels', labels)):
-            shapes = {a.shape for a in arrays}
-            if len(shapes) > 1:
-                raise ValueError(
-                    f'a cache needs {kind} of one size, got {sorted(shapes)}; let the pipeline '
-                    'resize or crop all images alike, or set data_preprocessor.size'
-                )
-        return np.stack(features), np.stack(labels)
+        return features, labels
 
 
 def readable(size: float) -> str:
@@ -241,19 +231,21 @@ class PartialArray:
 
     Args:
         path: The file.
-        shape: Of the whole array, items first.
-        dtype: Of the array.
+        length: Items of the whole array.
+        first: The first item; all have its shape and type.
     """
 
-    def __init__(self, path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    def __init__(self, path: Path, length: int, first: np.ndarray) -> None:
         self.path = path
+        self.shape = first.shape
+        self.item = first.nbytes
+        self.bytes = length * first.nbytes
         header = BytesIO()
         np.lib.format.write_array_header_1_0(
             header,
-            dict(descr=np.lib.format.dtype_to_descr(dtype), fortran_order=False, shape=shape),
+            dict(descr=first.dtype.str, fortran_order=False, shape=(length, *first.shape)),
         )
         self.header = header.getvalue()
-        self.item = int(np.prod(shape[1:])) * dtype.itemsize
 
     def complete(self) -> int:
         """How many whole items the file holds; 0 for a file of another array."""
@@ -272,13 +264,20 @@ class PartialArray:
         else:
             os.truncate(self.path, len(self.header) + items * self.item)
 
-    def append(self, values: np.ndarray) -> None:
+    def append(self, items: Sequence[np.ndarray]) -> None:
         """Write items behind those that are there, down to the disk.
 
         Raises:
-            ValueError: There is no room, or the file cannot be written.
+            ValueError: An item has another shape, there is no room, or the file cannot be written.
         """
-        self._write('ab', np.ascontiguousarray(values).tobytes())
+        for item in items:
+            if item.shape != self.shape:
+                raise ValueError(
+                    f'a cache needs {self.path.name.split(".")[0]} of one size, got {item.shape} '
+                    f'after {self.shape}; let the pipeline resize or crop all images alike, or '
+                    'set data_preprocessor.size'
+                )
+        self._write('ab', b''.join(item.tobytes() for item in items))
 
     def _write(self, mode: str, content: bytes) -> None:
         try:
@@ -309,7 +308,7 @@ def build_cache(extractor: FeatureExtractor, cache_dir: str | Path, name: str) -
 
     Raises:
         ValueError: The disk is too small (nothing is written then), or what
-            `FeatureExtractor.batch` refuses.
+            `FeatureExtractor.batch` and `PartialArray.append` refuse.
     """
     folder = Path(cache_dir) / extractor.key
     with locked(Path(cache_dir) / f'{extractor.key}.lock', f'{name} cache'):
@@ -321,16 +320,17 @@ def build_cache(extractor: FeatureExtractor, cache_dir: str | Path, name: str) -
                 logger='current',
             )
             return folder
-        first_feature, first_label = extractor.batch(0, 1)
-        files = {}
-        for file, first in ((FEATURES, first_feature), (LABELS, first_label)):
-            files[file] = ((extractor.length, *first.shape[1:]), first.dtype)
-        needed = sum(int(np.prod(shape)) * dtype.itemsize for shape, dtype in files.values())
+        (feature,), (label,) = extractor.batch(0, 1)
+        parts = {
+            file: PartialArray(folder / f'{file}.partial', extractor.length, first)
+            for file, first in ((FEATURES, feature), (LABELS, label))
+        }
+        needed = sum(part.bytes for part in parts.values())
         present = sum(f.stat().st_blocks * 512 for f in folder.glob('*.partial') if folder.exists())
         free = shutil.disk_usage(cache_dir).free
         print_log(
-            f'{name} cache: {extractor.length} items, features {first_feature.shape[1:]} '
-            f'{extractor.dtype}, labels {first_label.shape[1:]}: {readable(needed)} in {folder} '
+            f'{name} cache: {extractor.length} items, features {feature.shape} '
+            f'{extractor.dtype}, labels {label.shape}: {readable(needed)} in {folder} '
             f'({readable(free)} free)',
             logger='current',
         )
@@ -342,10 +342,6 @@ def build_cache(extractor: FeatureExtractor, cache_dir: str | Path, name: str) -
             )
         folder.mkdir(parents=True, exist_ok=True)
         progress = folder / 'progress.json'
-        parts = {
-            file: PartialArray(folder / f'{file}.partial', shape, dtype)
-            for file, (shape, dtype) in files.items()
-        }
         # What was noted as done, as far as it is there: a file may have been cut since.
         done = min(_noted(progress), *(part.complete() for part in parts.values()))
         for part in parts.values():
@@ -357,32 +353,25 @@ def build_cache(extractor: FeatureExtractor, cache_dir: str | Path, name: str) -
         with bar:
             while done < extractor.length:
                 stop = min(done + CHUNK, extractor.length)
-                features, labels = extractor.batch(done, stop)
-                for file, values in ((FEATURES, features), (LABELS, labels)):
-                    if values.shape[1:] != files[file][0][1:]:
-                        raise ValueError(
-                            f'a cache needs {file[:-4]} of one size, got {values.shape[1:]} '
-                            f'after {files[file][0][1:]}; let the pipeline resize or crop '
-                            'all images alike, or set data_preprocessor.size'
-                        )
-                    parts[file].append(values)
+                for part, items in zip(parts.values(), extractor.batch(done, stop), strict=True):
+                    part.append(items)
                 bar.update(stop - done)
                 done = stop
                 write_json(progress, {'done': done})
-        for file in files:
-            os.replace(folder / f'{file}.partial', folder / file)
+        for file, part in parts.items():
+            os.replace(part.path, folder / file)
         write_json(
             folder / META,
             dict(
                 key=extractor.key,
                 length=extractor.length,
                 bytes=needed,
-                channels=int(first_feature.shape[1]),
-                feature_size=list(first_feature.shape[2:]),
-                label_size=list(first_label.shape[1:]),
+                channels=feature.shape[0],
+                feature_size=list(feature.shape[1:]),
+                label_size=list(label.shape),
                 metainfo=extractor.metainfo,
                 fingerprint=extractor.fingerprint,
-                files={file: (folder / file).stat().st_size for file in files},
+                files={file: (folder / file).stat().st_size for file in parts},
             ),
         )
         progress.unlink()

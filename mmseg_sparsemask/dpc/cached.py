@@ -39,9 +39,8 @@ def read_meta(path: str | Path) -> dict[str, Any]:
         )
     try:
         meta = json.loads(file.read_text())
-        missing = {'key', 'length', 'channels', 'feature_size', 'metainfo', 'fingerprint'} - set(
-            meta
-        )
+        wanted = {'key', 'length', 'channels', 'feature_size', 'metainfo', 'fingerprint'}
+        missing = wanted - set(meta)
     except (ValueError, TypeError) as error:
         raise ValueError(f'{file} is damaged ({error}); delete {path} to build it anew') from None
     if missing:

@@ -32,6 +32,8 @@ CONV1X1 = 'conv1x1'
 SEP3X3 = 'sep3x3'
 POOL = 'pool'
 KINDS = (CONV1X1, SEP3X3, POOL)
+#: What the versioned form calls the size of an operation; conv1x1 has none.
+_SIZES = {SEP3X3: 'rate', POOL: 'grid'}
 
 _NAME = re.compile(r'^(conv1x1|(sep3x3|pool)_(\d+)x(\d+))$')
 
@@ -62,10 +64,11 @@ def _pair(value: Any, what: str) -> tuple[int, int]:
     return (int(value[0]), int(value[1]))
 
 
-def _only(data: Mapping[str, Any], allowed: set[str], where: str) -> None:
-    unknown = set(data) - allowed
+def check_keys(data: Mapping[str, Any], known: set[str], where: str) -> None:
+    """Raise ValueError, naming ``where``, if ``data`` has keys that are not ``known``."""
+    unknown = set(data) - known
     if unknown:
-        raise ValueError(f'{where}: unknown key(s) {sorted(unknown)}; known are {sorted(allowed)}')
+        raise ValueError(f'{where}: unknown key(s) {sorted(unknown)}; known are {sorted(known)}')
 
 
 @dataclass(frozen=True, order=True)
@@ -221,10 +224,8 @@ class Cell:
         branches: list[dict[str, Any]] = []
         for branch in self.branches:
             item: dict[str, Any] = {'input': branch.input, 'op': branch.op.kind}
-            if branch.op.kind == SEP3X3:
-                item['rate'] = list(branch.op.size)
-            elif branch.op.kind == POOL:
-                item['grid'] = list(branch.op.size)
+            if branch.op.kind in _SIZES:
+                item[_SIZES[branch.op.kind]] = list(branch.op.size)
             branches.append(item)
         return {
             'format': FORMAT,
@@ -254,7 +255,7 @@ class Cell:
         Raises:
             ValueError: Unknown format, version, key or operation, or an input that refers forward.
         """
-        _only(data, {'format', 'version', 'branches', 'meta'}, where)
+        check_keys(data, {'format', 'version', 'branches', 'meta'}, where)
         if data.get('format') != FORMAT:
             raise ValueError(f'{where}: format must be {FORMAT!r}, got {data.get("format")!r}')
         if type(data.get('version')) is not int or data['version'] != VERSION:
@@ -274,8 +275,8 @@ class Cell:
                 raise ValueError(
                     f'{here}: unknown operation {_brief(item["op"])}; known are {", ".join(KINDS)}'
                 )
-            key = {SEP3X3: 'rate', POOL: 'grid'}.get(item['op'])
-            _only(item, {'input', 'op'} | ({key} if key else set()), here)
+            key = _SIZES.get(item['op'])
+            check_keys(item, {'input', 'op'} | ({key} if key else set()), here)
             if key is None:
                 op = Operation(CONV1X1)
             else:
@@ -306,22 +307,20 @@ class Cell:
             here = f'{where}, branch {index}'
             if not isinstance(item, Mapping):
                 raise ValueError(f'{here}: expected a dict, got {_brief(item)}')
-            _only(item, {'op', 'kernel', 'rate', 'grid_size', 'input'}, here)
+            check_keys(item, {'op', 'kernel', 'rate', 'grid_size', 'input'}, here)
             if 'input' not in item:
                 raise ValueError(f'{here}: no input')
-            kernel = item.get('kernel', 1 if item.get('op') == 'pyramid_pooling' else None)
+            pooling = item.get('op') == 'pyramid_pooling' and 'rate' not in item
+            conv = item.get('op') == 'conv' and 'grid_size' not in item
+            kernel = item.get('kernel', 1 if pooling else None)
             if type(kernel) is not int:
                 kernel = None
-            if item.get('op') == 'pyramid_pooling' and kernel == 1 and 'rate' not in item:
+            rate = item.get('rate', [1, 1])
+            if pooling and kernel == 1:
                 op = Operation(POOL, _pair(item.get('grid_size'), f'{here}: grid_size'))
-            elif item.get('op') == 'conv' and kernel == 3 and 'grid_size' not in item:
-                op = Operation(SEP3X3, _pair(item.get('rate', [1, 1]), f'{here}: rate'))
-            elif (
-                item.get('op') == 'conv'
-                and kernel == 1
-                and 'grid_size' not in item
-                and _pair(item.get('rate', [1, 1]), f'{here}: rate') == (1, 1)
-            ):
+            elif conv and kernel == 3:
+                op = Operation(SEP3X3, _pair(rate, f'{here}: rate'))
+            elif conv and kernel == 1 and _pair(rate, f'{here}: rate') == (1, 1):
                 op = Operation(CONV1X1)
             else:
                 raise ValueError(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mmseg_sparsemask.dpc.cell import CONV1X1, FEATURE, POOL, SEP3X3, Cell
+from mmseg_sparsemask.dpc.cell import FEATURE, POOL, SEP3X3, Cell
 
 POOLING_MODES = ('grid', 'window')
 
@@ -96,8 +96,6 @@ def cell_cost(
             else:
                 window = window_size(size, branch.op.size)
                 at = (size[0] - window[0] + 1) * (size[1] - window[1] + 1)
-        else:
-            assert branch.op.kind == CONV1X1
         parameters += weights
         multiply_adds += weights * at
         normed += filters * at

@@ -30,13 +30,10 @@ def draw_cell(cell: Cell, title: str = '') -> Figure:
     Returns:
         A figure to give to `save_figure`.
     """
-    depth: list[int] = []
     children: dict[int, list[int]] = {FEATURE: []}
     for index, branch in enumerate(cell.branches):
-        depth.append(1 if branch.input == FEATURE else depth[branch.input] + 1)
         children[index] = []
         children[branch.input].append(index)
-    bottom = max(depth) + 1
 
     # A cell is a tree: ends side by side, everything else in the middle above what reads it.
     place: dict[int, tuple[float, float]] = {}
@@ -54,11 +51,12 @@ def draw_cell(cell: Cell, title: str = '') -> Figure:
         place[node] = (x, -float(level))
 
     settle(FEATURE, 0)
+    bottom = min(y for _, y in place.values()) - 1
     right = 1.5 * (ends - 1)
-    figure = new_figure(2.1 * max(ends, 2) + 0.5, 1.05 * (bottom + 1))
+    figure = new_figure(2.1 * max(ends, 2) + 0.5, 1.05 * (1 - bottom))
     axes = figure.add_subplot()
     axes.set_axis_off()
-    end = (right / 2, -float(bottom))
+    end = (right / 2, bottom)
 
     def line(
         start: tuple[float, float],
@@ -112,7 +110,7 @@ def draw_cell(cell: Cell, title: str = '') -> Figure:
     )
     axes.text(*end, 'concatenation of all branches', ha='center', va='center', fontsize=9)
     axes.set_xlim(-0.9, right + 1.0)
-    axes.set_ylim(-bottom - 0.5, 0.5)
+    axes.set_ylim(bottom - 0.5, 0.5)
     if title:
         axes.set_title(title, fontsize=10)
     return figure

@@ -39,6 +39,12 @@ def scaled_rate(rate: tuple[int, int], output_stride: int) -> tuple[int, int]:
     return height, width
 
 
+def _pointwise(
+    in_channels: int, channels: int, norm_cfg: dict[str, Any] | None, act_cfg: dict[str, Any] | None
+) -> ConvModule:
+    return ConvModule(in_channels, channels, 1, bias=False, norm_cfg=norm_cfg, act_cfg=act_cfg)
+
+
 class AtrousDepthwiseConv2d(nn.Conv2d):
     """A 3x3 depthwise convolution with 'same' padding, cheaper to train where rates are large.
 
@@ -109,9 +115,7 @@ class SeparableBranch(BaseModule):
         kaiming_init(self.depthwise)
         self.norm = build_norm_layer(norm_cfg, in_channels)[1] if norm_cfg else nn.Identity()
         self.act = build_activation_layer(act_cfg) if act_cfg else nn.Identity()
-        self.pointwise = ConvModule(
-            in_channels, filters, 1, bias=False, norm_cfg=norm_cfg, act_cfg=act_cfg
-        )
+        self.pointwise = _pointwise(in_channels, filters, norm_cfg, act_cfg)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to (N, filters, H, W)."""
@@ -147,9 +151,7 @@ class PoolingBranch(BaseModule):
         self.grid = grid
         self.mode = mode
         self.align_corners = align_corners
-        self.conv = ConvModule(
-            in_channels, filters, 1, bias=False, norm_cfg=norm_cfg, act_cfg=act_cfg
-        )
+        self.conv = _pointwise(in_channels, filters, norm_cfg, act_cfg)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to (N, filters, H, W)."""
@@ -207,9 +209,7 @@ class DensePredictionCell(BaseModule):
         for branch in self.cell.branches:
             source = in_channels if branch.input == FEATURE else filters
             if branch.op.kind == CONV1X1:
-                module: nn.Module = ConvModule(
-                    source, filters, 1, bias=False, norm_cfg=norm_cfg, act_cfg=act_cfg
-                )
+                module: nn.Module = _pointwise(source, filters, norm_cfg, act_cfg)
             elif branch.op.kind == SEP3X3:
                 rate = scaled_rate(branch.op.size, output_stride)
                 module = SeparableBranch(source, filters, rate, norm_cfg, act_cfg)
@@ -267,9 +267,7 @@ class ProjectedCell(BaseModule):
         super().__init__()
         self.cell = DensePredictionCell(**cell_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
         self.dropout = nn.Dropout(dropout_ratio)
-        self.project = ConvModule(
-            self.cell.out_channels, channels, 1, bias=False, norm_cfg=norm_cfg, act_cfg=act_cfg
-        )
+        self.project = _pointwise(self.cell.out_channels, channels, norm_cfg, act_cfg)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to (N, channels, H, W)."""

@@ -125,6 +125,24 @@ class _Curve(Hook):
         self.report(*self.scores[-1])
 
 
+def _training(
+    name: str, seed: int, iters: int, val_interval: int, log_interval: int
+) -> dict[str, Any]:
+    """What the runners of the warm-up and of a cell's training have in common."""
+    return dict(
+        experiment_name=name,
+        randomness=dict(seed=seed),
+        train_cfg=dict(type='IterBasedTrainLoop', max_iters=iters, val_interval=val_interval),
+        param_scheduler=[dict(type='PolyLR', power=0.9, begin=0, end=iters, by_epoch=False)],
+        default_hooks=dict(
+            logger=dict(type='LoggerHook', interval=log_interval, log_metric_by_epoch=False),
+            checkpoint=None,
+        ),
+        log_processor=dict(by_epoch=False),
+        visualizer=dict(type='Visualizer', vis_backends=[], name=name),
+    )
+
+
 def proxy_config(task: ProxyTask, cell: Cell, work_dir: str, name: str) -> dict[str, Any]:
     """The runner's config that trains ``cell`` on the caches of ``task``."""
     settings = task.settings
@@ -142,9 +160,7 @@ def proxy_config(task: ProxyTask, cell: Cell, work_dir: str, name: str) -> dict[
     return dict(
         default_scope='mmseg',
         work_dir=work_dir,
-        experiment_name=name,
         log_level='ERROR',
-        randomness=dict(seed=settings.seed),
         model=dict(
             type='EncoderDecoder',
             data_preprocessor=dict(type='CachedFeaturePreprocessor'),
@@ -155,23 +171,16 @@ def proxy_config(task: ProxyTask, cell: Cell, work_dir: str, name: str) -> dict[
         ),
         train_dataloader=loader(task.train, keys['train'], True),
         val_dataloader=loader(task.val, keys['val'], False),
-        train_cfg=dict(
-            type='IterBasedTrainLoop',
-            max_iters=settings.max_iters,
-            val_interval=min(settings.val_interval, settings.max_iters),
-        ),
         val_cfg=dict(type='ValLoop'),
         val_evaluator=copy.deepcopy(task.evaluator),
         optim_wrapper=copy.deepcopy(dict(settings.optim_wrapper)),
-        param_scheduler=[
-            dict(type='PolyLR', power=0.9, begin=0, end=settings.max_iters, by_epoch=False)
-        ],
-        default_hooks=dict(
-            logger=dict(type='LoggerHook', interval=max(1, settings.max_iters)),
-            checkpoint=None,
+        **_training(
+            name,
+            settings.seed,
+            settings.max_iters,
+            val_interval=min(settings.val_interval, settings.max_iters),
+            log_interval=settings.max_iters,
         ),
-        log_processor=dict(by_epoch=False),
-        visualizer=dict(type='Visualizer', vis_backends=[], name=name),
     )
 
 
@@ -227,15 +236,14 @@ def measure_latency(task: ProxyTask, cell: Cell, repeats: int = 15) -> float:
     device = torch.device(get_device())
     head = MODELS.build(task.head(cell)).to(device).eval()
     x = torch.zeros(1, head.in_channels, *task.feature_size, device=device)
+    synchronize = torch.cuda.synchronize if device.type == 'cuda' else lambda: None
     times = []
     with torch.no_grad():
         for _ in range(repeats + 3):
-            if device.type == 'cuda':
-                torch.cuda.synchronize()
+            synchronize()
             start = time.perf_counter()
             head((x,))
-            if device.type == 'cuda':
-                torch.cuda.synchronize()
+            synchronize()
             times.append(time.perf_counter() - start)
     return 1e3 * statistics.median(times[3:])
 
@@ -258,30 +266,18 @@ def _pretrained(cfg: Config, settings: ProxySettings) -> str | None:
             return str(target)
         run = copy.deepcopy(cfg)
         run.work_dir = str(Path(settings.cache_dir) / name)
-        run.experiment_name = f'{name}_{os.getpid()}_{time.time_ns()}'
-        run.train_cfg = dict(
-            type='IterBasedTrainLoop',
-            max_iters=settings.pretrain_iters,
-            val_interval=settings.pretrain_iters,
-        )
-        run.param_scheduler = [
-            dict(type='PolyLR', power=0.9, begin=0, end=settings.pretrain_iters, by_epoch=False)
-        ]
-        run.default_hooks = dict(
-            logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
-            checkpoint=None,
-        )
-        run.log_processor = dict(by_epoch=False)
-        run.randomness = dict(seed=settings.seed)
-        run.pop('test_dataloader', None)
-        run.pop('test_cfg', None)
-        run.pop('test_evaluator', None)
-        run.visualizer = dict(type='Visualizer', vis_backends=[], name=run.experiment_name)
+        iters = settings.pretrain_iters
+        run_name = f'{name}_{os.getpid()}_{time.time_ns()}'
+        # One by one: the config's own update would merge dicts.
+        for key, value in _training(run_name, settings.seed, iters, iters, 50).items():
+            run[key] = value
+        for key in ('test_dataloader', 'test_cfg', 'test_evaluator'):
+            run.pop(key, None)
         runner = Runner.from_cfg(run)
         runner.train()
         with replacing(target) as temporary:
             torch.save({'state_dict': runner.model.state_dict()}, temporary)
-        _forget(run.experiment_name)
+        _forget(run_name)
     return str(target)
 
 
@@ -336,7 +332,7 @@ def prepare_task(cfg: Config) -> ProxyTask:
     if checkpoint:
         load_state_dict(model, _weights(checkpoint, settings.trust_checkpoint))
     model = model.to(get_device())
-    folders = []
+    folders = {}
     for part, images, passes in (
         ('train', settings.train_images, settings.passes),
         ('val', settings.val_images, 1),
@@ -353,11 +349,10 @@ def prepare_task(cfg: Config) -> ProxyTask:
             backbone=backbone,
             preprocessor=model_cfg['data_preprocessor'],
         )
-        folders.append(str(build_cache(extractor, settings.cache_dir, part)))
+        folders[part] = str(build_cache(extractor, settings.cache_dir, part))
     return ProxyTask(
         model=cfg.model.to_dict(),
         evaluator=cfg.to_dict()['val_evaluator'],
         settings=settings,
-        train=folders[0],
-        val=folders[1],
+        **folders,
     )

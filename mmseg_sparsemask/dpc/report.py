@@ -7,6 +7,7 @@ import io
 import json
 import shlex
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,13 @@ COLUMNS = (
     *('iters', 'seconds', 'worker', 'hash', 'cell'),
 )
 PICTURES = 5
+#: How plots name a cost, and the factor to the unit in that name.
+COSTS = {
+    'parameters': ('weights of the branches (M)', 1e-6),
+    'multiply_adds': ('multiply-adds of the branches (G)', 1e-9),
+    'latency': ('latency of the head (ms)', 1.0),
+}
+Points = tuple[list[float], list[float]]
 #: Says whose results a folder holds.
 OWNER = 'study.json'
 RESULTS = (
@@ -47,21 +55,30 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     write_atomically(path, text.getvalue())
 
 
-def write_retrain_config(cell: Cell, base: str | Path, path: Path) -> None:
-    """A config that inherits ``base`` and trains ``cell``.
+def write_best(cell: str, notes: Mapping[str, Any], base: str | None, work_dir: Path) -> Cell:
+    """Write ``cell.json``, ``cell.svg`` and, given ``base``, ``retrain.py`` of a found cell.
 
     Args:
-        cell: The cell; written out, so that the config stands alone.
-        base: A training config whose ``decode_head`` is a `DPCHead`.
-        path: Where to write.
+        cell: As `Cell.to_string` writes it; the config holds all of it and so stands alone.
+        notes: Where it comes from and what it scored; the cell's ``meta``.
+        base: A training config whose ``decode_head`` is a `DPCHead`, to inherit from.
+        work_dir: Where to write.
+
+    Returns:
+        The cell with its notes.
     """
-    rows = ''.join(f'    {row!r},\n' for row in cell.to_published())
-    write_derived_config(
-        path,
-        base,
-        f'cell = [\n{rows}]\nmodel = dict(decode_head=dict(cell=cell))\n',
-        f'The cell {cell.hash}, found by a search.',
-    )
+    best = Cell(Cell.from_string(cell).branches, notes)
+    best.save(work_dir / 'cell.json')
+    save_figure(draw_cell(best.canonical()), work_dir / 'cell.svg')
+    if base:
+        rows = ''.join(f'    {row!r},\n' for row in best.to_published())
+        write_derived_config(
+            work_dir / 'retrain.py',
+            base,
+            f'cell = [\n{rows}]\nmodel = dict(decode_head=dict(cell=cell))\n',
+            f'The cell {best.hash}, found by a search.',
+        )
+    return best
 
 
 def holds_results_of(work_dir: Path, study_name: str) -> bool:
@@ -110,65 +127,36 @@ def pareto_front(trials: Sequence[FrozenTrial], cost: str) -> list[FrozenTrial]:
     return front
 
 
-def thirds(trials: Sequence[FrozenTrial]) -> tuple[float, float]:
-    """Mean mIoU of the first and of the last third of the trials, in the order of their numbers.
-
-    With fewer than three trials both are the mean of all.
-    """
-    scores = [attributes(t)['miou'] for t in sorted(trials, key=lambda t: t.number)]
-    size = len(scores) // 3 or len(scores)
-    return sum(scores[:size]) / size, sum(scores[-size:]) / size
+def _plot(cells: Points, line: Points, style: str, label: str, xlabel: str) -> Figure:
+    """Cells as dots and a line of steps over them; ``cells`` and ``line`` are (x, mIoU)."""
+    figure = new_figure(6, 3.5)
+    axes = figure.add_subplot()
+    axes.plot(*cells, 'o', markersize=4, color='#5b8db8', label='a cell')
+    axes.step(*line, style, where='post', markersize=4, color='#c0504d', label=label)
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel('proxy mIoU (%)')
+    axes.legend(loc='lower right')
+    axes.grid(alpha=0.3)
+    return figure
 
 
 def plot_history(trials: Sequence[FrozenTrial]) -> Figure:
     """The proxy score of every trial and the best so far."""
-    figure = new_figure(6, 3.5)
-    axes = figure.add_subplot()
     numbers = [t.number for t in trials]
     scores = [attributes(t)['miou'] for t in trials]
-    best = [max(scores[: i + 1]) for i in range(len(scores))]
-    axes.plot(numbers, scores, 'o', markersize=4, color='#5b8db8', label='a cell')
-    axes.step(numbers, best, where='post', color='#c0504d', label='best so far')
-    axes.set_xlabel('trial')
-    axes.set_ylabel('proxy mIoU (%)')
-    axes.legend(loc='lower right')
-    axes.grid(alpha=0.3)
-    return figure
+    best = list(accumulate(scores, max))
+    return _plot((numbers, scores), (numbers, best), '-', 'best so far', 'trial')
 
 
 def plot_pareto(trials: Sequence[FrozenTrial], cost: str) -> Figure:
     """MIoU against a cost, with the front of what no other cell beats."""
-    labels = {
-        'parameters': 'weights of the branches (M)',
-        'multiply_adds': 'multiply-adds of the branches (G)',
-        'latency': 'latency of the head (ms)',
-    }
-    scale = {'parameters': 1e-6, 'multiply_adds': 1e-9, 'latency': 1.0}[cost]
-    figure = new_figure(6, 3.5)
-    axes = figure.add_subplot()
-    axes.plot(
-        [attributes(t)[cost] * scale for t in trials],
-        [attributes(t)['miou'] for t in trials],
-        'o',
-        markersize=4,
-        color='#5b8db8',
-        label='a cell',
-    )
-    front = pareto_front(trials, cost)
-    axes.step(
-        [attributes(t)[cost] * scale for t in front],
-        [attributes(t)['miou'] for t in front],
-        'o-',
-        where='post',
-        markersize=4,
-        color='#c0504d',
-        label='Pareto front',
-    )
-    axes.set_xlabel(labels[cost])
-    axes.set_ylabel('proxy mIoU (%)')
-    axes.legend(loc='lower right')
-    axes.grid(alpha=0.3)
-    return figure
+    xlabel, scale = COSTS[cost]
+
+    def points(some: Sequence[FrozenTrial]) -> Points:
+        return [attributes(t)[cost] * scale for t in some], [attributes(t)['miou'] for t in some]
+
+    front = points(pareto_front(trials, cost))
+    return _plot(points(trials), front, 'o-', 'Pareto front', xlabel)
 
 
 def write_report(study: Study, settings: SearchSettings, work_dir: Path) -> dict[str, Any]:
@@ -183,7 +171,8 @@ def write_report(study: Study, settings: SearchSettings, work_dir: Path) -> dict
         work_dir: Where to write.
 
     Returns:
-        ``best`` (a `Cell`), ``miou``, ``trials``, ``thirds``.
+        ``best`` (a `Cell`), its ``miou``, ``trials`` (how many finished), and ``thirds``, the mean
+        mIoU of the first and of the last third of them.
 
     Raises:
         ValueError: No finished trial.
@@ -214,27 +203,23 @@ def write_report(study: Study, settings: SearchSettings, work_dir: Path) -> dict
         print_log('no finished cell keeps the constraints; search on, or loosen them', 'current')
         ranked = ranking(study)
     for place, trial in enumerate(ranked[:PICTURES], 1):
-        cell = Cell.from_string(attributes(trial)['cell']).canonical()
-        title = (
-            f'{attributes(trial)["miou"]:.2f} % mIoU, {attributes(trial)["parameters"]:,} weights'
-        )
+        values = attributes(trial)
+        cell = Cell.from_string(values['cell']).canonical()
+        title = f'{values["miou"]:.2f} % mIoU, {values["parameters"]:,} weights'
         save_figure(draw_cell(cell, title), work_dir / 'cells' / f'rank_{place}.svg')
     best = ranked[0]
-    cell = Cell(
-        Cell.from_string(attributes(best)['cell']).branches,
-        {
-            'source': f'study {study.study_name}, trial {best.number}',
-            'proxy_miou': attributes(best)['miou'],
-            'parameters': attributes(best)['parameters'],
-            'optuna': optuna.__version__,
-        },
-    )
-    cell.save(work_dir / 'cell.json')
-    save_figure(draw_cell(cell.canonical()), work_dir / 'cell.svg')
-    if settings.retrain:
-        write_retrain_config(cell, settings.retrain, work_dir / 'retrain.py')
+    notes = {
+        'source': f'study {study.study_name}, trial {best.number}',
+        'proxy_miou': attributes(best)['miou'],
+        'parameters': attributes(best)['parameters'],
+        'optuna': optuna.__version__,
+    }
+    cell = write_best(attributes(best)['cell'], notes, settings.retrain, work_dir)
     write_study_page(study.study_name, trials, settings, work_dir)
-    first, last = thirds(trials)
+    scores = [attributes(t)['miou'] for t in trials]
+    # Of fewer than three trials, both means are of all.
+    third = len(scores) // 3 or len(scores)
+    first, last = sum(scores[:third]) / third, sum(scores[-third:]) / third
     print_log(
         f'{len(trials)} cells: best proxy mIoU {attributes(best)["miou"]:.2f} (trial '
         f'{best.number}), mean of the first third {first:.2f}, of the last {last:.2f}; '

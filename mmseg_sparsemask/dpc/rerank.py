@@ -18,12 +18,10 @@ from scipy.stats import spearmanr
 
 from mmseg_sparsemask.dpc.cache import fingerprint_key
 from mmseg_sparsemask.dpc.cell import Cell
-from mmseg_sparsemask.dpc.draw import draw_cell
-from mmseg_sparsemask.dpc.report import ranking, write_csv, write_retrain_config
+from mmseg_sparsemask.dpc.report import ranking, write_best, write_csv
 from mmseg_sparsemask.dpc.settings import SearchSettings
 from mmseg_sparsemask.dpc.storage import open_storage
 from mmseg_sparsemask.dpc.study import attributes
-from mmseg_sparsemask.utils.figures import save_figure
 from mmseg_sparsemask.utils.files import write_json
 from mmseg_sparsemask.utils.work_dir import lock_work_dir
 
@@ -150,18 +148,11 @@ def _train_all(
     for place, row in enumerate(rows, 1):
         row['real_rank'] = place
     write_csv(work_dir / 'rerank.csv', rows)
-    best = Cell(
-        Cell.from_string(rows[0]['cell']).branches,
-        {
-            'source': f'study {study_name}, re-ranked',
-            'proxy_miou': rows[0]['proxy_miou'],
-            'real_miou': rows[0]['real_miou'],
-            'parameters': rows[0]['parameters'],
-        },
-    )
-    best.save(work_dir / 'cell.json')
-    save_figure(draw_cell(best.canonical()), work_dir / 'cell.svg')
-    write_retrain_config(best, base, work_dir / 'retrain.py')
+    notes = {
+        'source': f'study {study_name}, re-ranked',
+        **{name: rows[0][name] for name in ('proxy_miou', 'real_miou', 'parameters')},
+    }
+    best = write_best(rows[0]['cell'], notes, base, work_dir)
     write_json(
         work_dir / 'rerank.json',
         dict(spearman=None if math.isnan(spearman) else spearman, rows=rows),

@@ -82,20 +82,18 @@ class CellSampler(BaseSampler):
         seen = {t.user_attrs['hash'] for t in trials if 'hash' in t.user_attrs}
         finished = [t for t in trials if t.state == TrialState.COMPLETE]
         rng = random.Random(f'{self.seed}:{trial.number}')
-        best: list[FrozenTrial] = []
+        best: list[Cell] = []
         if self.explore < 1 and len(finished) >= self.startup:
-            best = [t for t in study.best_trials if self._allowed_trial(t)]
+            cells = [self.space.from_params(t.params) for t in study.best_trials]
+            best = [cell for cell in cells if self.allowed(cell)]
         for _ in range(DRAWS):
             if best and rng.random() >= self.explore:
-                cell = self.space.mutate(self.space.from_params(rng.choice(best).params), rng)
+                cell = self.space.mutate(rng.choice(best), rng)
             else:
                 cell = self.space.sample(rng)
             if cell.hash not in seen and self.allowed(cell):
                 break
         return self.space.to_params(cell)
-
-    def _allowed_trial(self, trial: FrozenTrial) -> bool:
-        return self.allowed(self.space.from_params(trial.params))
 
     def sample_independent(
         self,
@@ -117,33 +115,39 @@ class NumberedSampler(BaseSampler):
     workers draw alike, and a search with one worker repeats, also when it was stopped between.
 
     Args:
-        make: From a seed to the sampler.
+        kind: The class of the sampler.
         seed: Any integer.
+        arguments: Of ``kind``, beside the seed.
     """
 
-    def __init__(self, make: Callable[[int], BaseSampler], seed: int) -> None:
-        self._make = make
+    def __init__(self, kind: Callable[..., BaseSampler], seed: int, **arguments: Any) -> None:
+        self._kind = kind
         self._seed = seed
-        self._number = -1
-        self._sampler = make(seed)
+        self._arguments = arguments
+        self._sampler = self._make(seed)
 
-    def _of(self, trial: FrozenTrial) -> BaseSampler:
-        if trial.number != self._number:
-            rng = random.Random(f'{self._seed}:{trial.number}')
-            self._number, self._sampler = trial.number, self._make(rng.randrange(2**31))
-        return self._sampler
+    def _make(self, seed: int) -> BaseSampler:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', optuna.exceptions.ExperimentalWarning)
+            return self._kind(seed=seed, **self._arguments)
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Make the sampler of this trial; Optuna asks for nothing before."""
+        rng = random.Random(f'{self._seed}:{trial.number}')
+        self._sampler = self._make(rng.randrange(2**31))
+        self._sampler.before_trial(study, trial)
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """The decisions that the sampler draws together."""
-        return self._of(trial).infer_relative_search_space(study, trial)
+        return self._sampler.infer_relative_search_space(study, trial)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Draw them."""
-        return self._of(trial).sample_relative(study, trial, search_space)
+        return self._sampler.sample_relative(study, trial, search_space)
 
     def sample_independent(
         self,
@@ -153,11 +157,7 @@ class NumberedSampler(BaseSampler):
         param_distribution: BaseDistribution,
     ) -> Any:
         """Draw one decision by itself."""
-        return self._of(trial).sample_independent(study, trial, param_name, param_distribution)
-
-    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Whatever the sampler does then."""
-        self._of(trial).before_trial(study, trial)
+        return self._sampler.sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(
         self,
@@ -167,17 +167,11 @@ class NumberedSampler(BaseSampler):
         values: Sequence[float] | None,
     ) -> None:
         """Whatever the sampler does then, such as noting how far bounds were missed."""
-        self._of(trial).after_trial(study, trial, state, values)
-
-
-def sampler_kind(config: Mapping[str, Any]) -> str:
-    """The ``type`` of a ``sampler`` dict; ``paper`` is the former name of ``local_search``."""
-    kind = config.get('type', 'local_search')
-    return 'local_search' if kind == 'paper' else kind
+        self._sampler.after_trial(study, trial, state, values)
 
 
 def build_sampler(
-    config: Mapping[str, Any] | None,
+    config: Mapping[str, Any],
     space: SearchSpace,
     seed: int,
     allowed: Allowed | None = None,
@@ -197,9 +191,10 @@ def build_sampler(
     Raises:
         ValueError: An unknown sampler or argument.
     """
-    config = dict(config or {})
-    kind = sampler_kind(config)
-    config.pop('type', None)
+    config = dict(config)
+    kind = config.pop('type', 'local_search')
+    if kind == 'paper':  # the former name
+        kind = 'local_search'
     if kind not in SAMPLERS:
         raise ValueError(f'unknown sampler {kind!r}; known are {", ".join(SAMPLERS)}')
     unknown = set(config) - SAMPLERS[kind]
@@ -209,27 +204,19 @@ def build_sampler(
             f'known are {sorted(SAMPLERS[kind])}'
         )
     if kind == 'tpe':
-        startup = config.get('startup', 10)
-        # Without constant_liar, two workers at a time are sent to the same place.
-        return _numbered(
+        return NumberedSampler(
             TPESampler,
             seed,
-            n_startup_trials=startup,
+            n_startup_trials=config.get('startup', 10),
+            # Without it, two workers at a time are sent to the same place.
             constant_liar=True,
             constraints_func=constraints,
         )
     if kind == 'nsga2':
         size = config.get('population_size', 20)
-        return _numbered(NSGAIISampler, seed, population_size=size, constraints_func=constraints)
+        return NumberedSampler(
+            NSGAIISampler, seed, population_size=size, constraints_func=constraints
+        )
     if kind == 'random':
         config = {'explore': 1.0}
     return CellSampler(space, seed=seed, allowed=allowed, **config)
-
-
-def _numbered(make: Callable[..., BaseSampler], seed: int, **arguments: Any) -> NumberedSampler:
-    def quiet(number: int) -> BaseSampler:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore', optuna.exceptions.ExperimentalWarning)
-            return make(seed=number, **arguments)
-
-    return NumberedSampler(quiet, seed)

@@ -125,8 +125,8 @@ class Crew:
         for index, process in list(self.processes.items()):
             if process.is_alive():
                 continue
+            del self.processes[index]
             if process.exitcode in (0, GAVE_UP):
-                del self.processes[index]
                 continue
             self.deaths += 1
             again = self.deaths < MAX_DEATHS
@@ -135,7 +135,6 @@ class Crew:
                 + ('; another takes its place' if again else ''),
                 'current',
             )
-            del self.processes[index]
             if again:
                 self._start(index)
         return bool(self.processes)

@@ -10,6 +10,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmseg_sparsemask.dpc.cell import check_keys
 from mmseg_sparsemask.dpc.samplers import build_sampler
 from mmseg_sparsemask.dpc.space import SearchSpace
 
@@ -22,13 +23,6 @@ OBJECTIVES = {
 }
 #: Former names in configs and in studies, which stay readable.
 RENAMED = {'params': 'parameters', 'macs': 'multiply_adds'}
-
-
-def _sgd() -> dict[str, Any]:
-    return dict(
-        type='OptimWrapper',
-        optimizer=dict(type='SGD', lr=0.05, momentum=0.9, weight_decay=4e-5),
-    )
 
 
 @dataclass(frozen=True)
@@ -66,7 +60,12 @@ class ProxySettings:
     patience: int = 3
     batch_size: int = 8
     filters: int | None = None
-    optim_wrapper: Mapping[str, Any] = field(default_factory=_sgd)
+    optim_wrapper: Mapping[str, Any] = field(
+        default_factory=lambda: dict(
+            type='OptimWrapper',
+            optimizer=dict(type='SGD', lr=0.05, momentum=0.9, weight_decay=4e-5),
+        )
+    )
     train_images: int | None = None
     val_images: int | None = None
     passes: int = 1
@@ -87,11 +86,8 @@ class ProxySettings:
     @classmethod
     def from_config(cls, config: Mapping[str, Any] | None) -> ProxySettings:
         """Build from a config dict; unknown keys are an error."""
-        known = {f.name for f in fields(cls)}
         config = dict(config or {})
-        unknown = set(config) - known
-        if unknown:
-            raise ValueError(f'proxy: unknown key(s) {sorted(unknown)}; known are {sorted(known)}')
+        check_keys(config, {f.name for f in fields(cls)}, 'proxy')
         return cls(**copy.deepcopy(config))
 
 
@@ -153,14 +149,8 @@ class SearchSettings:
                 f'{cfg.filename} has no dpc_search; see configs/dpc/search_*.py for search configs'
             )
         config = cfg.to_dict()['dpc_search']
+        check_keys(config, {f.name for f in fields(cls)} | {'proxy'}, 'dpc_search')
         config.pop('proxy', None)
-        known = {f.name for f in fields(cls)}
-        unknown = set(config) - known
-        if unknown:
-            raise ValueError(
-                f'dpc_search: unknown key(s) {sorted(unknown)}; known are '
-                f'{sorted(known | {"proxy"})}'
-            )
         retrain = config.get('retrain')
         if retrain is not None:
             # A path in a config is relative to that config.

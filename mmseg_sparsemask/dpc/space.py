@@ -5,12 +5,21 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from math import factorial
 from typing import Any
 
-from mmseg_sparsemask.dpc.cell import CONV1X1, FEATURE, POOL, SEP3X3, Branch, Cell, Operation
+from mmseg_sparsemask.dpc.cell import (
+    CONV1X1,
+    FEATURE,
+    POOL,
+    SEP3X3,
+    Branch,
+    Cell,
+    Operation,
+    check_keys,
+)
 
 RATES = (1, 3, 6, 9, 12, 15, 18, 21)
 GRIDS = (1, 2, 4, 8)
@@ -60,16 +69,8 @@ class SearchSpace:
         Raises:
             ValueError: An unknown key, or what the constructor refuses.
         """
-        config = dict(config or {})
-        unknown = set(config) - {'branches', 'rates', 'grids', 'conv1x1'}
-        if unknown:
-            raise ValueError(
-                f'space: unknown key(s) {sorted(unknown)}; '
-                'known are branches, rates, grids, conv1x1'
-            )
-        for key in ('rates', 'grids'):
-            if key in config:
-                config[key] = tuple(config[key])
+        config = config or {}
+        check_keys(config, {f.name for f in fields(cls)}, 'space')
         return cls(**config)
 
     @cached_property
@@ -138,21 +139,19 @@ class SearchSpace:
         one cell the cell itself comes back.
         """
         self.check(cell)
-        neighbours = [
+        rewired = [
             (index, Branch(source, branch.op))
             for index, branch in enumerate(cell.branches)
             for source in range(FEATURE, index)
             if source != branch.input
         ]
-        other_inputs = len(neighbours)
-        other_ops = self.branches * (len(self.operations) - 1)
-        if other_inputs + other_ops == 0:
+        one_operation = len(self.operations) == 1
+        if one_operation and not rewired:
             return cell
         # Inputs and operations are weighed alike: there are far fewer other inputs than other
         # operations, and uniform neighbours would hardly ever change the wiring.
-        rewire = other_inputs > 0 and (other_ops == 0 or rng.random() < 0.5)
-        if rewire:
-            index, branch = rng.choice(neighbours)
+        if rewired and (one_operation or rng.random() < 0.5):
+            index, branch = rng.choice(rewired)
         else:
             index = rng.randrange(self.branches)
             old = cell.branches[index]

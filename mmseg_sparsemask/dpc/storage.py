@@ -103,10 +103,6 @@ def _run_again(
         retry(study, trial)
 
 
-def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql('BEGIN IMMEDIATE')
-
-
 class PatientStorage(RDBStorage):
     """Optuna's storage, which asks again while the database is away.
 
@@ -127,8 +123,7 @@ class PatientStorage(RDBStorage):
     ) -> None:
         self._patience = patience
         self._announce = announce
-        self._shown = shown_url(url)
-        self._secretive = functools.partial(_without_secrets, url=url)
+        self._address = url
         self._away = False
         self._back = -float('inf')
         self._silent: dict[int, float] = {}
@@ -153,7 +148,9 @@ class PatientStorage(RDBStorage):
         )
         if sqlite:
             # SQLAlchemy's recipe: the driver begins no transaction of its own, this does.
-            sqlalchemy.event.listen(self.engine, 'begin', _begin_immediate)
+            @sqlalchemy.event.listens_for(self.engine, 'begin')
+            def begin(connection: Connection) -> None:
+                connection.exec_driver_sql('BEGIN IMMEDIATE')
 
     def patiently(self, call: Callable[[], Any]) -> Any:
         """Call, again and again while the database is away."""
@@ -168,10 +165,10 @@ class PatientStorage(RDBStorage):
                 self._back = time.monotonic()
                 if self._announce and not self._away:
                     self._away = True
+                    reason = _without_secrets(_reason(error), self._address)
                     print_log(
-                        f'the storage {self._shown} does not answer '
-                        f'({self._secretive(_reason(error))}); asking again for up to '
-                        f'{self._patience / 60:.0f} minutes',
+                        f'the storage {shown_url(self._address)} does not answer ({reason}); '
+                        f'asking again for up to {self._patience / 60:.0f} minutes',
                         'current',
                     )
                 time.sleep(0.5)

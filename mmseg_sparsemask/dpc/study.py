@@ -79,11 +79,6 @@ def finished_trials(study: Study) -> list[FrozenTrial]:
     return [t for t in study.get_trials(deepcopy=False) if is_finished(t)]
 
 
-def running_count(study: Study) -> int:
-    """How many trials are running, dead ones not yet noticed included."""
-    return sum(t.state == TrialState.RUNNING for t in study.get_trials(deepcopy=False))
-
-
 def fail_stale(study: Study) -> None:
     """Fail the trials of dead workers and queue them again."""
     with warnings.catch_warnings():

@@ -19,7 +19,7 @@ import torch
 from mmengine.registry import init_default_scope
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.study import Study
-from optuna.trial import FrozenTrial, Trial
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from mmseg_sparsemask.dpc.cell import Cell
 from mmseg_sparsemask.dpc.cost import CellCost, cell_cost
@@ -34,8 +34,8 @@ from mmseg_sparsemask.dpc.study import (
     earlier_trial,
     fail_stale,
     finished_trials,
+    is_finished,
     open_study,
-    running_count,
 )
 
 #: Failures in a row after which a worker gives up.
@@ -44,6 +44,8 @@ MAX_ERRORS = 3
 MAX_REPEATS = 3
 #: Seconds between two looks at the study while there is nothing to do.
 POLL = 0.5
+#: Settings of the proxy task that scores depend on, in the order in which studies keep them.
+SCORED = ('max_iters', 'val_interval', 'patience', 'batch_size', 'filters', 'seed')
 #: Exit status of a worker that gave up; another in its place would fail alike.
 GAVE_UP = 3
 
@@ -78,14 +80,7 @@ def settings_fingerprint(settings: SearchSettings, proxy: ProxySettings) -> dict
             settings.space.conv1x1,
         ],
         'objectives': list(settings.objectives),
-        'proxy': [
-            proxy.max_iters,
-            proxy.val_interval,
-            proxy.patience,
-            proxy.batch_size,
-            proxy.filters,
-            proxy.seed,
-        ],
+        'proxy': [getattr(proxy, name) for name in SCORED],
     }
 
 
@@ -239,7 +234,9 @@ def run_worker(job: Job) -> None:
         if os.getppid() != job.parent:
             return
         fail_stale(study)
-        if len(finished_trials(study)) + running_count(study) >= job.target:
+        trials = study.get_trials(deepcopy=False)
+        # Among the running ones may be dead ones not yet noticed.
+        if sum(is_finished(t) or t.state == TrialState.RUNNING for t in trials) >= job.target:
             time.sleep(POLL)
             continue
         if objective.repeats >= MAX_REPEATS:
