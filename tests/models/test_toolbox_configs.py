@@ -22,6 +22,9 @@ import mmseg_sparsemask  # noqa: F401
 
 CONFIGS = Path(mmseg.__file__).parent / '.mim/configs'
 
+#: Strides of an encoder of four stages, and the published decoder transferred to them.
+FOUR_STAGES = [4, 8, 16, 32], 'D4: E4 G · D3: E3 G · D1: E3 E4 D3 D4 G'
+
 #: Config, channels and strides of what its backbone gives, and the pruned decoder.
 CASES = {
     'resnet50': (
@@ -34,20 +37,17 @@ CASES = {
     'segformer': (
         'segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py',
         [32, 64, 160, 256],
-        [4, 8, 16, 32],
-        'D4: E4 G · D3: E3 G · D1: E3 E4 D3 D4 G',
+        *FOUR_STAGES,
     ),
     'swin': (
         'swin/swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512.py',
         [96, 192, 384, 768],
-        [4, 8, 16, 32],
-        'D4: E4 G · D3: E3 G · D1: E3 E4 D3 D4 G',
+        *FOUR_STAGES,
     ),
     'hrnet': (
         'hrnet/fcn_hr18_4xb4-20k_voc12aug-512x512.py',
         [18, 36, 72, 144],
-        [4, 8, 16, 32],
-        'D4: E4 G · D3: E3 G · D1: E3 E4 D3 D4 G',
+        *FOUR_STAGES,
     ),
 }
 
