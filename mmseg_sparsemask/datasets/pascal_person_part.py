@@ -15,7 +15,7 @@ from mmseg.registry import DATASETS
 from PIL import Image
 
 from mmseg_sparsemask.datasets.matlab import parse_mat
-from mmseg_sparsemask.utils.files import remove_stale, replacing, write_atomically
+from mmseg_sparsemask.utils.files import output_folder, replacing, write_atomically
 
 CLASSES = (
     'background',
@@ -171,10 +171,8 @@ def convert_pascal_part(
     for folder in (voc / 'JPEGImages', annotations):
         if not folder.is_dir():
             raise FileNotFoundError(f'there is no folder {folder}')
-    for name in ('images', 'labels'):
-        (target / name).mkdir(parents=True, exist_ok=True)
     for folder in (target, target / 'images', target / 'labels'):
-        remove_stale(folder)
+        output_folder(folder)
     counts = {}
     for split in SPLITS:
         kept = []

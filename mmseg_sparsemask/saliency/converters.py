@@ -8,16 +8,16 @@ from pathlib import Path, PurePosixPath
 
 from mmengine.utils import track_iter_progress
 
-from mmseg_sparsemask.utils.files import remove_stale, replacing
+from mmseg_sparsemask.utils.files import output_folder, replacing
 
 MSRA_B_COUNTS = {'train': 2500, 'val': 500, 'test': 2000}
 
 
 def _write(out_dir: Path, files: Iterable[tuple[str, Path, Path]], splits: Iterable[str]) -> None:
     """Copy what `files` gives: split, image and mask."""
-    for folder in (out_dir / kind / split for kind in ('images', 'masks') for split in splits):
-        remove_stale(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+    for split in splits:
+        for kind in ('images', 'masks'):
+            output_folder(out_dir / kind / split)
     for split, image, mask in files:
         for kind, source in (('images', image), ('masks', mask)):
             with replacing(out_dir / kind / split / f'{source.stem}{source.suffix.lower()}') as new:

@@ -148,6 +148,14 @@ def remove_stale(folder: str | os.PathLike[str]) -> None:
             path.unlink()
 
 
+def output_folder(folder: str | os.PathLike[str]) -> Path:
+    """Create a folder to write into, or clear it of what killed runs left; see `remove_stale`."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_stale(folder)
+    return folder
+
+
 def check_work_dir(work_dir: str | os.PathLike[str], option: str = '--work-dir') -> None:
     """Create a work directory and make sure that a file can be written there.
 

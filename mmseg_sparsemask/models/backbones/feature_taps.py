@@ -104,7 +104,7 @@ class _Tap:
 def probe_shapes(backbone: nn.Module, image_size: tuple[int, int]) -> list[tuple[int, ...]]:
     """Shapes of a backbone's outputs for one image of that size, without computing anything.
 
-    Runs a copy on the meta device; one of a backbone that cannot run there runs where that is.
+    Runs a copy on the meta device or, if the backbone cannot run there, on the backbone's device.
     """
     outputs = _run_on_meta(copy.deepcopy(backbone), image_size)
     if outputs is None:
