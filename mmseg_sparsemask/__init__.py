@@ -21,11 +21,12 @@ from mmseg_sparsemask import (  # noqa: E402
     datasets,
     dpc,
     edges,
-    engine,
     evaluation,
+    launch,
     models,
     registry,
     saliency,
+    search,
 )
 
 __all__ = [
@@ -33,9 +34,10 @@ __all__ = [
     'datasets',
     'dpc',
     'edges',
-    'engine',
     'evaluation',
+    'launch',
     'models',
     'registry',
     'saliency',
+    'search',
 ]

@@ -21,8 +21,8 @@ from reference import tiny
 import mmseg_sparsemask  # noqa: F401
 from mmseg_sparsemask.connectivity import Connectivity, from_npy, load, preset, prune, save
 from mmseg_sparsemask.connectivity.io import resolve
-from mmseg_sparsemask.engine.pruning import find_supernet, prune_supernet, write_results
-from mmseg_sparsemask.engine.saved_search import load_search
+from mmseg_sparsemask.search.pruning import find_supernet, prune_supernet, write_graph
+from mmseg_sparsemask.search.saved_search import load_search
 
 STRIDES, CHANNELS = [2, 4, 8], [4, 5, 6]
 GOOD = {
@@ -317,7 +317,7 @@ CASES = {
         ['error: cannot write to the folder', 'given/w', 'choose another .*--work-dir'],
     ),
     'unwritable out-dir': (
-        lambda folder: write_results(head(), preset('unet', STRIDES), unwritable(folder)),
+        lambda folder: write_graph(head(), preset('unet', STRIDES), unwritable(folder)),
         [r'given/w/connectivity\.json', 'cannot be written', 'expected an existing folder'],
     ),
     'missing data root': (
@@ -361,7 +361,7 @@ def test_bad_input(case, tmp_path):
 def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     """What is there stays whole when the next write fails half way, at any of the files."""
     supernet = head()
-    write_results(supernet, preset('unet', STRIDES), tmp_path)
+    write_graph(supernet, preset('unet', STRIDES), tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
     def fail(*arguments):
@@ -369,5 +369,5 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, 'replace', fail)
     with pytest.raises(OSError, match='No space left'):
-        write_results(weights_of(supernet, 0.4), preset('fdn', STRIDES), tmp_path)
+        write_graph(weights_of(supernet, 0.4), preset('fdn', STRIDES), tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

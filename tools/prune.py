@@ -56,20 +56,20 @@ def parse_args():
 def main():
     args = parse_args()
     from mmseg_sparsemask.connectivity.prune import DEFAULT_THRESHOLD
-    from mmseg_sparsemask.engine.controls import permuted_supernet
-    from mmseg_sparsemask.engine.inheritance import largest_difference, write_pruned
-    from mmseg_sparsemask.engine.pruning import (
+    from mmseg_sparsemask.models.inheritance import pruned_head
+    from mmseg_sparsemask.search.inherited_files import largest_difference, write_pruned
+    from mmseg_sparsemask.search.permuted import permuted_supernet
+    from mmseg_sparsemask.search.pruning import (
         inheritance_table,
         next_steps,
         prune_status,
         prune_supernet,
         summary_table,
         write_configs,
-        write_results,
+        write_graph,
     )
-    from mmseg_sparsemask.engine.saved_search import load_search
-    from mmseg_sparsemask.engine.search_report import write_search_report
-    from mmseg_sparsemask.models.inheritance import pruned_head
+    from mmseg_sparsemask.search.saved_search import load_search
+    from mmseg_sparsemask.search.search_report import write_search_report
     from mmseg_sparsemask.utils.errors import one_line_errors
     from mmseg_sparsemask.utils.files import check_work_dir
 
@@ -98,7 +98,7 @@ def main():
             head, connectivity = permuted_supernet(head, connectivity, args.permute_seed)
             history = None
         difference = largest_difference(head, pruned_head(head, connectivity))
-        files = write_results(head, connectivity, out_dir, history)
+        files = write_graph(head, connectivity, out_dir, history)
         files += write_configs(connectivity, out_dir, retrain_config, finetune_config)
         files.append(Path(out_dir) / 'pruned.pth')
         dataset_meta = search.meta.get('dataset_meta')

@@ -78,7 +78,7 @@ def run(args):
     from mmengine.config import Config
     from mmseg_sparsemask.deployment.predictor import load_model
     from mmseg_sparsemask.deployment.publish import Scores, publish
-    from mmseg_sparsemask.engine.checks import check_checkpoint, check_data_roots
+    from mmseg_sparsemask.launch.checks import check_checkpoint, check_data_roots
 
     check_checkpoint(args.checkpoint)
     model = load_model(args.config, args.checkpoint, trust=args.trust_checkpoint)

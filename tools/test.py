@@ -49,9 +49,9 @@ def parse_args():
 
 
 def prepare(args):
-    from mmseg_sparsemask.engine.checks import check_checkpoint, check_data_roots, check_extras
-    from mmseg_sparsemask.engine.config import load_config
-    from mmseg_sparsemask.engine.test_options import (
+    from mmseg_sparsemask.launch.checks import check_checkpoint, check_data_roots, check_extras
+    from mmseg_sparsemask.launch.config import load_config
+    from mmseg_sparsemask.launch.evaluation_options import (
         enable_drawing,
         enable_tta,
         write_predictions_to,
@@ -75,8 +75,8 @@ def prepare(args):
 
 def main():
     args = parse_args()
-    from mmseg_sparsemask.engine.processes import end_rank, process_group
-    from mmseg_sparsemask.engine.runner import build_runner
+    from mmseg_sparsemask.launch.processes import end_rank, process_group
+    from mmseg_sparsemask.launch.runner import build_runner
     from mmseg_sparsemask.utils.checkpoints import load_checkpoint, load_strictly
     from mmseg_sparsemask.utils.errors import one_line_errors
 

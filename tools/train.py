@@ -41,16 +41,16 @@ def parse_args():
 
 
 def prepare(args):
-    from mmseg_sparsemask.engine.amp import enable_amp
-    from mmseg_sparsemask.engine.checks import (
+    from mmseg_sparsemask.launch.amp import enable_amp
+    from mmseg_sparsemask.launch.checks import (
         check_classes,
         check_data_roots,
         check_extras,
         check_features,
         warn_without_pruning,
     )
-    from mmseg_sparsemask.engine.config import draw_by_iteration, load_config
-    from mmseg_sparsemask.engine.processes import is_first_process
+    from mmseg_sparsemask.launch.config import draw_by_iteration, load_config
+    from mmseg_sparsemask.launch.processes import is_first_process
     from mmseg_sparsemask.utils.files import check_work_dir
 
     cfg = load_config(args.config, args.work_dir, args.cfg_options, args.launcher)
@@ -69,7 +69,7 @@ def prepare(args):
 
 def choose_checkpoint(cfg, args):
     """Let the run go on with its newest readable checkpoint, or start."""
-    from mmseg_sparsemask.engine.processes import is_first_process
+    from mmseg_sparsemask.launch.processes import is_first_process
     from mmseg_sparsemask.utils.checkpoints import LAST_CHECKPOINT, checkpoint_to_resume
     from mmseg_sparsemask.utils.work_dir import keep_earlier
 
@@ -97,15 +97,15 @@ def main():
     with one_line_errors(interrupted=interrupted), ExitStack() as stack:
         run(args, stack)
     # Imports torch, so it comes late: an interruption before the run is one line, too.
-    from mmseg_sparsemask.engine.processes import end_rank
+    from mmseg_sparsemask.launch.processes import end_rank
 
     end_rank(args.launcher)
 
 
 def run(args, stack):
-    from mmseg_sparsemask.engine.downloads import explained_downloads
-    from mmseg_sparsemask.engine.processes import is_first_process, process_group
-    from mmseg_sparsemask.engine.runner import build_runner
+    from mmseg_sparsemask.launch.downloads import explained_downloads
+    from mmseg_sparsemask.launch.processes import is_first_process, process_group
+    from mmseg_sparsemask.launch.runner import build_runner
     from mmseg_sparsemask.utils.work_dir import lock_work_dir
 
     cfg = prepare(args)

@@ -4,7 +4,7 @@ import torch
 from mmengine.runner import Runner
 from reference import tiny
 
-from mmseg_sparsemask.engine.pruning import find_supernet
+from mmseg_sparsemask.search.pruning import find_supernet
 
 STAGES = {'D5': ['E5', 'G'], 'D1': ['E1', 'E3', 'D5']}
 FIGURES = {'connectivity.json', 'connectivity.svg', 'connection_weights.svg'}

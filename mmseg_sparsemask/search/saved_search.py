@@ -14,9 +14,9 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_sparsemask.connectivity import to_dict
-from mmseg_sparsemask.engine.pruning import HISTORY_KEY, WeightHistory, find_supernet
-from mmseg_sparsemask.engine.search_report import SCORES_KEY
 from mmseg_sparsemask.models.decode_heads import FDNHead
+from mmseg_sparsemask.search.pruning import HISTORY_KEY, WeightHistory, find_supernet
+from mmseg_sparsemask.search.search_report import SCORES_KEY
 from mmseg_sparsemask.utils.checkpoints import load_checkpoint
 from mmseg_sparsemask.utils.registered import registered_class, types_in
 

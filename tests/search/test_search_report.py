@@ -9,8 +9,8 @@ from reference import tiny
 from reference.small_search import STAGES, STILL, put_weights
 
 from mmseg_sparsemask.connectivity import decoder_cost, load
-from mmseg_sparsemask.engine.pruning import HISTORY_KEY, find_supernet
-from mmseg_sparsemask.engine.search_report import SCORES_KEY, main_score
+from mmseg_sparsemask.search.pruning import HISTORY_KEY, find_supernet
+from mmseg_sparsemask.search.search_report import SCORES_KEY, main_score
 
 
 @pytest.fixture(scope='module')

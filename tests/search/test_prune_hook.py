@@ -26,17 +26,17 @@ from reference.small_search import (
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mmseg_sparsemask.connectivity import Connection, decoder_cost, load
-from mmseg_sparsemask.engine.hooks import prune_hook
-from mmseg_sparsemask.engine.hooks.prune_hook import PruneHook
-from mmseg_sparsemask.engine.pruning import (
+from mmseg_sparsemask.search import prune_hook
+from mmseg_sparsemask.search.prune_hook import PruneHook
+from mmseg_sparsemask.search.pruning import (
     HISTORY_KEY,
     find_supernet,
     prune_supernet,
     write_configs,
-    write_results,
+    write_graph,
 )
-from mmseg_sparsemask.engine.saved_search import SEARCH_KEY, load_search
-from mmseg_sparsemask.engine.validation import validate
+from mmseg_sparsemask.search.saved_search import SEARCH_KEY, load_search
+from mmseg_sparsemask.search.validation import validate
 
 
 @pytest.fixture(scope='module')
@@ -164,7 +164,7 @@ def test_the_same_later_from_the_checkpoint(searched, tmp_path):
     assert search.history.weights == hub.get_info(HISTORY_KEY)['weights'][:3]
     later = prune_supernet(search.head, 1e-3, False)
     assert later == load(searched[0] / 'connectivity.json')
-    write_results(search.head, later, tmp_path, search.history)
+    write_graph(search.head, later, tmp_path, search.history)
     assert files_of(tmp_path) == FIGURES
 
 

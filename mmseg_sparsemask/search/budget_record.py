@@ -10,9 +10,9 @@ from mmseg_sparsemask.connectivity import Connectivity
 from mmseg_sparsemask.connectivity.budget import fit_budgets
 from mmseg_sparsemask.connectivity.draw import draw_cost_history
 from mmseg_sparsemask.deployment.latency import time_again
-from mmseg_sparsemask.engine.pruning import WeightHistory
 from mmseg_sparsemask.models.decode_heads import FDNHead
 from mmseg_sparsemask.models.losses.build import budget_losses
+from mmseg_sparsemask.search.pruning import WeightHistory
 from mmseg_sparsemask.utils.figures import save_figure
 
 

@@ -48,7 +48,7 @@ class DrawnIndex(int):
         return DrawnIndex, (int(self), self.draw)
 
 
-class NumberedSampler:
+class DrawCountingSampler:
     """A sampler whose indices know when they were drawn; all else is the sampler's own."""
 
     def __init__(self, sampler: Any) -> None:
@@ -144,14 +144,14 @@ def number_draws(loader: DataLoader, seed: int, rank: int, reseed: bool) -> bool
     sampler = getattr(batches, 'sampler', None)
     if sampler is None:
         return False
-    if isinstance(sampler, NumberedSampler):
+    if isinstance(sampler, DrawCountingSampler):
         return True
     if hasattr(sampler, 'indices') and hasattr(sampler, '_indices_of_rank'):
         # An iterator made before has drawn from the stream, perhaps by another seed.
         sampler.indices = sampler._indices_of_rank()
     if reseed and hasattr(sampler, 'seed'):
         sampler.seed = seed
-    numbered = NumberedSampler(sampler)
+    numbered = DrawCountingSampler(sampler)
     batches.sampler = numbered
     # DataLoader refuses to have these set, lest they differ from what it was made of.
     if loader.sampler is sampler:

@@ -16,11 +16,11 @@ from reference.small_search import (
 )
 
 from mmseg_sparsemask.connectivity import load
-from mmseg_sparsemask.engine.pruning import (
+from mmseg_sparsemask.search.pruning import (
     find_supernet,
     prune_supernet,
 )
-from mmseg_sparsemask.engine.saved_search import load_search
+from mmseg_sparsemask.search.saved_search import load_search
 
 
 def test_averaged_weights_are_what_is_pruned(tmp_path):

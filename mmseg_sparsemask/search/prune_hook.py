@@ -13,14 +13,15 @@ from mmseg.registry import HOOKS
 from torch import nn
 
 from mmseg_sparsemask.connectivity.draw import draw_weights
-from mmseg_sparsemask.engine.budget import (
+from mmseg_sparsemask.models.inheritance import pruned_head
+from mmseg_sparsemask.search.budget_record import (
     budget_table,
     check_budgets,
     log_budgets,
     write_budget_figures,
 )
-from mmseg_sparsemask.engine.inheritance import largest_difference, write_pruned
-from mmseg_sparsemask.engine.pruning import (
+from mmseg_sparsemask.search.inherited_files import largest_difference, write_pruned
+from mmseg_sparsemask.search.pruning import (
     HISTORY_KEY,
     RESULTS,
     PruneStatus,
@@ -33,12 +34,11 @@ from mmseg_sparsemask.engine.pruning import (
     searched_model,
     summary_table,
     write_configs,
-    write_results,
+    write_graph,
 )
-from mmseg_sparsemask.engine.saved_search import HOOK_SETTINGS, SEARCH_KEY, describe_search
-from mmseg_sparsemask.engine.search_report import SCORES_KEY, main_score, write_search_report
-from mmseg_sparsemask.engine.validation import evaluating, validate
-from mmseg_sparsemask.models.inheritance import pruned_head
+from mmseg_sparsemask.search.saved_search import HOOK_SETTINGS, SEARCH_KEY, describe_search
+from mmseg_sparsemask.search.search_report import SCORES_KEY, main_score, write_search_report
+from mmseg_sparsemask.search.validation import evaluating, validate
 from mmseg_sparsemask.utils.figures import figure_to_array
 from mmseg_sparsemask.utils.files import check_work_dir
 from mmseg_sparsemask.utils.work_dir import keep_earlier
@@ -217,7 +217,7 @@ class PruneHook(Hook):
         if not is_main_process():
             return
         work_dir = runner.work_dir
-        files = write_results(head, connectivity, work_dir, self._history)
+        files = write_graph(head, connectivity, work_dir, self._history)
         files += write_budget_figures(head, work_dir, self.threshold, self._history)
         files += write_configs(connectivity, work_dir, self.retrain_config, self.finetune_config)
         files.append(Path(work_dir) / 'pruned.pth')

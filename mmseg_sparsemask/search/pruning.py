@@ -28,8 +28,8 @@ from mmseg_sparsemask.connectivity.draw import (
     draw_weights,
 )
 from mmseg_sparsemask.connectivity.prune import drop_unreachable, keep_above, separation
-from mmseg_sparsemask.engine.inheritance import write_finetune, write_retrain
 from mmseg_sparsemask.models.decode_heads import FDNHead
+from mmseg_sparsemask.search.inherited_files import write_finetune, write_retrain
 from mmseg_sparsemask.utils.figures import save_figure
 
 #: Larger differences of logits, relative to the largest, are no rounding.
@@ -180,7 +180,7 @@ def prune_supernet(
     return prune_to_budgets(weights, strides, head.budgets, threshold, merge, meta)
 
 
-def write_results(
+def write_graph(
     head: FDNHead,
     connectivity: Connectivity,
     out_dir: str | os.PathLike[str],

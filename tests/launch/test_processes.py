@@ -8,7 +8,7 @@ import pytest
 from mmengine.config import Config
 from reference.tiny import free_port
 
-from mmseg_sparsemask.engine import processes
+from mmseg_sparsemask.launch import processes
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,7 +56,7 @@ def test_a_group_of_one_on_the_cpu(tmp_path):
 import json
 from mmengine.config import Config
 from torch import distributed
-from mmseg_sparsemask.engine import processes
+from mmseg_sparsemask.launch import processes
 processes.get_device = lambda: 'cpu'
 bn = dict(type='SyncBN', requires_grad=True)
 cfg = Config(dict(
@@ -94,7 +94,7 @@ print(json.dumps(dict(inside=inside, after=distributed.is_initialized(), **cfg.t
 RANK = """
 import atexit
 import sys
-from mmseg_sparsemask.engine.processes import end_rank
+from mmseg_sparsemask.launch.processes import end_rank
 
 class SaysWhenFreed:
     def __del__(self):

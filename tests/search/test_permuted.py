@@ -8,9 +8,9 @@ from torch import nn
 
 import mmseg_sparsemask  # noqa: F401
 from mmseg_sparsemask.connectivity import prune
-from mmseg_sparsemask.engine.controls import permuted_supernet
-from mmseg_sparsemask.engine.inheritance import largest_difference
 from mmseg_sparsemask.models.inheritance import pruned_head
+from mmseg_sparsemask.search.inherited_files import largest_difference
+from mmseg_sparsemask.search.permuted import permuted_supernet
 
 
 @pytest.fixture

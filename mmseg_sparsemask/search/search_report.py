@@ -8,10 +8,10 @@ from pathlib import Path
 
 from mmseg_sparsemask.connectivity import Connectivity
 from mmseg_sparsemask.connectivity.cost import connection_costs
-from mmseg_sparsemask.engine.pruning import WeightHistory, command_steps
-from mmseg_sparsemask.engine.validation import numbers_of
 from mmseg_sparsemask.models.decode_heads import FDNHead
 from mmseg_sparsemask.report import SearchRecord, Step, search_page, write_page
+from mmseg_sparsemask.search.pruning import WeightHistory, command_steps
+from mmseg_sparsemask.search.validation import numbers_of
 
 #: Where the scores are kept in the message hub, and so in checkpoints.
 SCORES_KEY = 'validation_scores'

@@ -2,8 +2,8 @@ import pytest
 from mmengine.config import Config
 from reference.tiny import ROOT
 
-from mmseg_sparsemask.engine import checks
-from mmseg_sparsemask.engine.checks import (
+from mmseg_sparsemask.launch import checks
+from mmseg_sparsemask.launch.checks import (
     check_checkpoint,
     check_classes,
     check_data_roots,

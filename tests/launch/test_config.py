@@ -1,6 +1,6 @@
 from mmengine.config import Config
 
-from mmseg_sparsemask.engine.config import draw_by_iteration, load_config
+from mmseg_sparsemask.launch.config import draw_by_iteration, load_config
 
 
 def test_load_config_follows_the_toolbox(tmp_path):

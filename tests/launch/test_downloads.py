@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 from reference import tiny
 
-from mmseg_sparsemask.engine.downloads import addresses, cached_file, explained_downloads
+from mmseg_sparsemask.launch.downloads import addresses, cached_file, explained_downloads
 
 ADDRESS = 'http://127.0.0.1:9/weights/net-1234.pth?v=1'
 MODEL = dict(

@@ -10,14 +10,14 @@ from reference import tiny
 from reference.heads import make_head
 
 from mmseg_sparsemask.connectivity import Connectivity, prune
-from mmseg_sparsemask.engine import inheritance
-from mmseg_sparsemask.engine.inheritance import (
+from mmseg_sparsemask.models.inheritance import pruned_head
+from mmseg_sparsemask.search import inherited_files
+from mmseg_sparsemask.search.inherited_files import (
     largest_difference,
     shortened,
     write_finetune,
     write_pruned,
 )
-from mmseg_sparsemask.models.inheritance import pruned_head
 
 FOUND = Connectivity((2, 4, 8, 16, 32), {'D5': ['E5', 'G'], 'D1': ['E1', 'E3', 'D5']})
 
@@ -128,7 +128,7 @@ def test_finetune_config(tmp_path):
     text = (folder / 'finetune.py').read_text()
     first = text.splitlines()[0]
     assert first.startswith('# The pruned decoder, to train further from pruned.pth')
-    assert f'at {inheritance.FINETUNE_ITERATIONS:g} of its iterations' in first
+    assert f'at {inherited_files.FINETUNE_ITERATIONS:g} of its iterations' in first
     cfg = Config.fromfile(folder / 'finetune.py')
     assert cfg.load_from == str(folder / 'pruned.pth') and cfg.work_dir == str(folder / 'finetune')
     assert cfg.model.backbone.backbone.init_cfg is None

@@ -1,7 +1,11 @@
 import pytest
 from mmengine.config import Config
 
-from mmseg_sparsemask.engine.test_options import enable_drawing, enable_tta, write_predictions_to
+from mmseg_sparsemask.launch.evaluation_options import (
+    enable_drawing,
+    enable_tta,
+    write_predictions_to,
+)
 
 
 def config(**kwargs):

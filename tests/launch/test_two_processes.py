@@ -12,7 +12,7 @@ import torch
 from reference import tiny
 
 from mmseg_sparsemask.connectivity import load
-from mmseg_sparsemask.engine import processes
+from mmseg_sparsemask.launch import processes
 
 KEEPER = """
 import os

@@ -10,7 +10,7 @@ from reference import tiny
 from mmseg_sparsemask.connectivity import decoder_cost, load
 from mmseg_sparsemask.connectivity.cost import connection_costs
 from mmseg_sparsemask.connectivity.latency import LatencyTable
-from mmseg_sparsemask.engine.pruning import find_supernet
+from mmseg_sparsemask.search.pruning import find_supernet
 
 LOSS = 'model.decode_head.loss_connectivity'
 NO_VALIDATION = {'val_cfg': None, 'val_dataloader': None, 'val_evaluator': None}

@@ -9,8 +9,8 @@ from mmseg.registry import MODELS, OPTIM_WRAPPERS
 from reference import tiny
 from torch import nn
 
-from mmseg_sparsemask.engine import amp
-from mmseg_sparsemask.engine.pruning import find_supernet
+from mmseg_sparsemask.launch import amp
+from mmseg_sparsemask.search.pruning import find_supernet
 
 
 def search(tmp_path, monkeypatch, device, iterations):

@@ -4,7 +4,7 @@ import pytest
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from torch import nn
 
-from mmseg_sparsemask.engine import ConnectionsOptimWrapperConstructor
+from mmseg_sparsemask.search import ConnectionsOptimWrapperConstructor
 
 
 class Net(nn.Module):

@@ -11,7 +11,7 @@ import torch
 from mmengine.dataset import DefaultSampler, InfiniteSampler
 from torch.utils.data import DataLoader
 
-from mmseg_sparsemask.engine.hooks.seed_hook import (
+from mmseg_sparsemask.launch.seeds import (
     DrawnIndex,
     SeedHook,
     number_draws,
