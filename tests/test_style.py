@@ -4,14 +4,7 @@ import ast
 import re
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
-FILES = sorted(
-    path
-    for folder in ('mmseg_sparsemask', 'tools', 'benchmarks')
-    for path in (ROOT / folder).rglob('*.py')
-)
 SECTION = re.compile(r'(Args|Attributes|Raises):$')
 LOWER = re.compile(r'[\w*`, ]+?: +([a-z]+)\b')
 ROLE = re.compile(r':(func|class|mod|meth|data|attr):`')
@@ -31,31 +24,36 @@ def entries(docstring):
             yield line.strip(), found[1]
 
 
-def test_entries_are_found():
-    doc = 'X.\n\nArgs:\n    a: lower case.\n    b: Upper case.\n        c: not an entry.\n'
-    assert [word for _, word in entries(doc)] == ['lower']
-
-
-@pytest.mark.parametrize('path', FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_docstrings(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        doc = ast.get_docstring(node) if isinstance(node, DOCUMENTED) else None
-        if doc is None:
-            continue
-        assert not ROLE.search(doc), f'{doc!r}: single backticks'
+def offences(source, is_package=False):
+    """What breaks the dialect in the text of a module."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        doc = (isinstance(node, DOCUMENTED) and ast.get_docstring(node)) or ''
+        if ROLE.search(doc):
+            yield f'{doc.splitlines()[0]!r}: single backticks, no role'
         for line, word in entries(doc):
             # A name of code or a symbol keeps its own case.
-            assert word in ('mIoU', 'm') or len(word) == 1, f'{line!r}: a capital after the colon'
+            if word not in ('mIoU', 'm') and len(word) > 1:
+                yield f'{line!r}: a capital after the colon'
+    if not is_package:
+        for node in tree.body:
+            if isinstance(node, ast.Assign) and 'id' in vars(node.targets[0]):
+                if node.targets[0].id == '__all__':
+                    yield 'a leaf module says with an underscore what is private, not in __all__'
 
 
-@pytest.mark.parametrize('path', FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_exports_are_said_in_packages_only(path):
-    if path.name != '__init__.py':
-        names = {
-            target.id
-            for node in ast.parse(path.read_text()).body
-            if isinstance(node, ast.Assign)
-            for target in node.targets
-            if isinstance(target, ast.Name)
-        }
-        assert '__all__' not in names, 'a leaf module says with an underscore what is private'
+def test_offences_are_found():
+    doc = 'X.\n\nArgs:\n    a: lower case.\n    b: Upper case.\n        c: not an entry.\n'
+    assert [word for _, word in entries(doc)] == ['lower']
+    source = f'"""{doc}"""\n__all__ = []\ndef f():\n    """See :func:`g`."""\n'
+    assert len(list(offences(source))) == 3 and len(list(offences(source, True))) == 2
+
+
+def test_one_dialect():
+    found = [
+        f'{path.relative_to(ROOT)}: {offence}'
+        for folder in ('mmseg_sparsemask', 'tools', 'benchmarks')
+        for path in sorted((ROOT / folder).rglob('*.py'))
+        for offence in offences(path.read_text(), path.name == '__init__.py')
+    ]
+    assert not found, '\n'.join(found)
