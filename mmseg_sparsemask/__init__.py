@@ -18,10 +18,10 @@ allow_checkpoint_types()
 register_package()
 
 from mmseg_sparsemask import (  # noqa: E402
+    binary_maps,
     datasets,
     dpc,
     edges,
-    evaluation,
     launch,
     models,
     registry,
@@ -31,10 +31,10 @@ from mmseg_sparsemask import (  # noqa: E402
 
 __all__ = [
     '__version__',
+    'binary_maps',
     'datasets',
     'dpc',
     'edges',
-    'evaluation',
     'launch',
     'models',
     'registry',

@@ -14,7 +14,7 @@ FRAMEWORKS = {'torch', 'torchvision', 'mmengine', 'mmcv', 'mmseg', 'mmpretrain',
 LAYERS = (
     'utils version registry configs',
     'connectivity datasets',
-    'models evaluation report',
+    'models binary_maps report',
     'deployment dpc edges saliency',
     'search',
     'launch',

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_sparsemask.models.decode_heads.side_output_head import SideOutputHead
+from mmseg_sparsemask.binary_maps.side_output_head import SideOutputHead
 
 
 @MODELS.register_module()

@@ -9,6 +9,7 @@ from mmengine.dist import get_world_size, is_main_process
 from mmengine.logging import MMLogger
 from mmseg.registry import METRICS
 
+from mmseg_sparsemask.binary_maps.metric import ProbabilityMapMetric
 from mmseg_sparsemask.edges.report import score_dict, write_report
 from mmseg_sparsemask.edges.scores import (
     EdgeCounts,
@@ -18,7 +19,6 @@ from mmseg_sparsemask.edges.scores import (
     summarise,
 )
 from mmseg_sparsemask.edges.workers import WorkerPool, default_workers, gather
-from mmseg_sparsemask.evaluation.probability_maps import ProbabilityMapMetric
 from mmseg_sparsemask.utils.extras import require_extra
 
 

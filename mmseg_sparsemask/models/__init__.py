@@ -1,3 +1,3 @@
-from mmseg_sparsemask.models import backbones, binary_tta, connections, decode_heads, losses
+from mmseg_sparsemask.models import backbones, connections, decode_heads, losses
 
-__all__ = ['backbones', 'binary_tta', 'connections', 'decode_heads', 'losses']
+__all__ = ['backbones', 'connections', 'decode_heads', 'losses']

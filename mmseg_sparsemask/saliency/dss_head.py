@@ -8,7 +8,7 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_sparsemask.models.decode_heads.side_output_head import SideOutputHead
+from mmseg_sparsemask.binary_maps.side_output_head import SideOutputHead
 
 #: For each side output, finest first, the deeper ones it also sees: the best pattern of the paper.
 SHORT_CONNECTIONS = ((2, 3, 4, 5), (2, 3, 4, 5), (4, 5), (4, 5), (), ())
@@ -49,9 +49,6 @@ class DSSHead(SideOutputHead):
         **kwargs,
     ) -> None:
         kwargs.setdefault('init_cfg', dict(type='Kaiming', layer='Conv2d'))
-        kwargs.setdefault(
-            'loss_decode', dict(type='CrossEntropyLoss', use_sigmoid=True, avg_non_ignore=True)
-        )
         count = len(in_channels)
         if not len(side_channels) == len(side_kernels) == len(short_connections) == count:
             raise ValueError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from mmseg.registry import METRICS
 
-from mmseg_sparsemask.evaluation.probability_maps import ProbabilityMapMetric
+from mmseg_sparsemask.binary_maps.metric import ProbabilityMapMetric
 from mmseg_sparsemask.saliency.scores import SaliencyCounts, score_image, summarise, to_uint8
 
 

@@ -3,7 +3,7 @@
 MAE, F-beta (Achanta et al., CVPR 2009), S-measure (Fan et al., ICCV 2017) and E-measure (Fan et
 al., IJCAI 2018). Predictions are taken as the 8-bit maps that are written to disk, so that the
 numbers of a run equal those of any tool that reads its PNG files. Values agree with
-PySODMetrics; see ``tests/evaluation/golden``.
+PySODMetrics; see ``tests/saliency/golden``.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from mmseg.registry import VISUALIZERS
 from mmseg.structures import SegDataSample
 
 import mmseg_sparsemask  # noqa: F401
-from mmseg_sparsemask.evaluation.map_visualizer import MapVisualizer, _truth
+from mmseg_sparsemask.binary_maps.map_visualizer import MapVisualizer, _truth
 from mmseg_sparsemask.utils import figures
 
 
@@ -24,7 +24,7 @@ def drawn(monkeypatch):
         seen.append(panels)
         return to_array(figure)
 
-    monkeypatch.setattr('mmseg_sparsemask.evaluation.map_visualizer.figure_to_array', watched)
+    monkeypatch.setattr('mmseg_sparsemask.binary_maps.map_visualizer.figure_to_array', watched)
     return seen
 
 

@@ -13,7 +13,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
 import mmseg_sparsemask  # noqa: F401
-from mmseg_sparsemask.models.binary_tta import BinaryTTAModel
+from mmseg_sparsemask.binary_maps.tta import BinaryTTAModel
 
 ROOT = Path(__file__).parents[2] / 'configs'
 

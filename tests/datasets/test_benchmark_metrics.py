@@ -8,8 +8,8 @@ from mmseg.registry import METRICS
 from PIL import Image
 
 import mmseg_sparsemask  # noqa: F401
+from mmseg_sparsemask.datasets import SceneParsingMetric, VOCServerMetric
 from mmseg_sparsemask.datasets.palette import voc_palette
-from mmseg_sparsemask.evaluation import SceneParsingMetric, VOCServerMetric
 
 
 def sample(labels, name='x.jpg'):

@@ -36,7 +36,7 @@ class SideOutputHead(BaseDecodeHead):
         average_with: Places of side outputs (0 = finest) whose probabilities are averaged with
             the fusion's when predicting; none = the fusion alone.
         threshold: Above which a pixel counts as foreground in label maps.
-        loss_decode: One loss or several.
+        loss_decode: One loss or several; `BinaryCrossEntropyLoss` if None.
         align_corners: Of the resizing.
         ignore_index: Label that does not count.
         init_cfg: Of the layers a subclass adds.
@@ -76,7 +76,7 @@ class SideOutputHead(BaseDecodeHead):
             dropout_ratio=0,
             in_index=list(in_index),
             input_transform='multiple_select',
-            loss_decode=loss_decode or dict(type='CrossEntropyLoss', use_sigmoid=True),
+            loss_decode=loss_decode or dict(type='BinaryCrossEntropyLoss'),
             ignore_index=ignore_index,
             align_corners=align_corners,
             init_cfg=init_cfg,
@@ -120,13 +120,20 @@ class SideOutputHead(BaseDecodeHead):
     def loss(
         self, inputs: Sequence[Tensor], batch_data_samples: SampleList, train_cfg: dict
     ) -> dict[str, Tensor]:
-        """Losses of the fusion and of each side output, summed by name."""
+        """Losses of the fusion and of each side output, summed by name.
+
+        A batch without a labelled pixel, as after cropping into padding, contributes 0.
+        """
         sides, fused = self.forward_all(inputs)
         label = self._stack_batch_gt(batch_data_samples).squeeze(1)
         criteria = (
             self.loss_decode if isinstance(self.loss_decode, nn.ModuleList) else [self.loss_decode]
         )
         losses: dict[str, Tensor] = {}
+        if bool((label == self.ignore_index).all()):
+            # Tied to the logits, so that every parameter has a gradient in every process.
+            nothing = sum((logits.sum() for logits in sides), fused.sum()) * 0
+            return {criterion.loss_name: nothing for criterion in criteria}
         for logits in (fused, *sides):
             logits = self._upsample(logits, label.shape[1:])
             for criterion in criteria:

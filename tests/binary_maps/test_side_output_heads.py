@@ -8,7 +8,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 import mmseg_sparsemask  # noqa: F401
-from mmseg_sparsemask.models.decode_heads.side_output_head import mean_of_probabilities
+from mmseg_sparsemask.binary_maps.side_output_head import mean_of_probabilities
 
 VGG = [64, 128, 256, 512, 512]
 HED = dict(type='HEDHead', in_channels=VGG, in_index=[0, 1, 2, 3, 4])
