@@ -3,6 +3,7 @@
 import ast
 import configparser
 import importlib.metadata
+import importlib.util
 import re
 import subprocess
 import sys
@@ -20,7 +21,6 @@ import mmseg_sparsemask
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / 'mmseg_sparsemask'
-FOLDERS = ('dpc', 'edge', 'saliency', 'sparsemask')
 
 #: Distribution of a module where the names differ.
 DISTRIBUTIONS = {
@@ -33,20 +33,13 @@ DISTRIBUTIONS = {
 TOOLBOX = {'torch', 'torchvision', 'mmengine', 'mmcv', 'mmseg', 'mmpretrain'}
 
 
-def imported(folder):
-    """Top-level modules that the Python files of a folder import, with one file of each."""
-    found = {}
-    for path in sorted(folder.rglob('*.py')):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and not node.level:
-                names = [node.module]
-            else:
-                continue
-            for name in names:
-                found.setdefault(name.split('.')[0], path)
-    return found
+def imported_by(nodes):
+    """Top-level modules that the nodes of a Python file import."""
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split('.')[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module.split('.')[0]
 
 
 def declared():
@@ -62,48 +55,38 @@ def declared():
     return names(config['options']['install_requires']), extras
 
 
-@pytest.mark.parametrize('folder', ['mmseg_sparsemask', 'tools'])
-def test_whatever_is_imported_is_declared(folder):
+def test_whatever_is_imported_is_declared():
     required, extras = declared()
-    known = required.union(*(extras[name] for name in extras if name not in ('tests', 'lint')))
-    for module, path in imported(ROOT / folder).items():
-        if module in sys.stdlib_module_names | TOOLBOX | {'mmseg_sparsemask'}:
-            continue
-        name = DISTRIBUTIONS.get(module, module).lower().replace('_', '-')
-        assert name in {known_name.replace('_', '-') for known_name in known}, f'{module}: {path}'
+    own = ('tests', 'lint', 'docs')
+    known = required.union(*(names for extra, names in extras.items() if extra not in own))
+    known = {name.replace('_', '-') for name in known} | sys.stdlib_module_names | TOOLBOX
+    missing = {
+        f'{module}: {path}'
+        for folder in ('mmseg_sparsemask', 'tools')
+        for path in (ROOT / folder).rglob('*.py')
+        for module in imported_by(ast.walk(ast.parse(path.read_text())))
+        if module not in known | {'mmseg_sparsemask'}
+        and DISTRIBUTIONS.get(module, module).lower().replace('_', '-') not in known
+    }
+    assert not missing
 
 
-def test_what_importing_the_package_needs_is_required_and_not_extra():
+def test_importing_prints_nothing_and_needs_no_extra(tmp_path):
     required, _ = declared()
-    code = """
-import sys, mmseg_sparsemask
+    code = f"""
+import pathlib, sys, mmseg_sparsemask
 own = [m.__file__ for name, m in sys.modules.items() if name.split('.')[0] == 'mmseg_sparsemask']
-print(*own, sep='\\n')
+pathlib.Path({str(tmp_path / 'files')!r}).write_text('\\n'.join(own))
 """
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT)
-    files = done.stdout.splitlines()
-    assert len(files) > 50, done.stderr
+    assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
+    files = (tmp_path / 'files').read_text().splitlines()
+    assert len(files) > 50
     for path in files:
         # What stands inside a function is imported where it is used.
-        for node in ast.parse(Path(path).read_text()).body:
-            names = [alias.name for alias in getattr(node, 'names', [])]
-            if isinstance(node, ast.ImportFrom):
-                names = [node.module]
-            elif not isinstance(node, ast.Import):
-                continue
-            for module in {name.split('.')[0] for name in names}:
-                if module not in sys.stdlib_module_names | TOOLBOX | {'mmseg_sparsemask'}:
-                    assert DISTRIBUTIONS.get(module, module) in required, (module, path)
-
-
-def test_importing_prints_nothing():
-    done = subprocess.run(
-        [sys.executable, '-c', 'import mmseg_sparsemask'],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
+        for module in imported_by(ast.parse(Path(path).read_text()).body):
+            if module not in sys.stdlib_module_names | TOOLBOX | {'mmseg_sparsemask'}:
+                assert DISTRIBUTIONS.get(module, module) in required, (module, path)
 
 
 def test_what_others_print_while_importing_is_passed_on(monkeypatch, capsys):
@@ -136,41 +119,57 @@ def models():
     index = yaml.safe_load((PACKAGE / '.mim/model-index.yml').read_text())
     for name in index['Import']:
         content = yaml.safe_load((ROOT / name).read_text())
-        collections = {item['Name'] for item in content['Collections']}
-        for item in content['Collections']:
-            assert (ROOT / item['README']).is_file(), item
-        for model in content['Models']:
-            assert model['In Collection'] in collections
-            yield name, model
+        assert all((ROOT / item['README']).is_file() for item in content['Collections'])
+        yield from content['Models']
 
 
-def test_every_config_has_its_row_and_every_row_its_config():
-    listed = [model['Config'] for _, model in models()]
-    assert len(set(listed)) == len(listed)
-    wanted = {
-        path.relative_to(ROOT).as_posix()
-        for folder in FOLDERS
-        for path in (ROOT / 'configs' / folder).glob('*.py')
-    }
-    assert set(listed) == wanted
-    names = [model['Name'] for _, model in models()]
-    assert names == [Path(config).stem for config in listed]
-    assert len(set(names)) == len(names)
-    assert {folder for folder in FOLDERS} == {path.parent.name for path in map(Path, listed)}
+def test_metafiles_are_current():
+    """Every config has its row, and every row of results its config; no weights are promised."""
+    spec = importlib.util.spec_from_file_location('metafiles', ROOT / '.ci/metafiles.py')
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    for folder in script.COLLECTIONS:
+        text = (ROOT / 'configs' / folder / 'metafile.yml').read_text()
+        assert text == script.metafile(folder), 'run python .ci/metafiles.py'
+    found = list(models())
+    names = [model['Name'] for model in found]
+    assert len(set(names)) == len(names) > 100
+    assert all((ROOT / model['Config']).is_file() for model in found)
+    assert {model['Weights'] for model in found} == {None}
+    measured = {*script.table_results(''), *script.single_runs('')}
+    assert measured == {model['Config'] for model in found if 'Results' in model}
 
 
-def test_results_are_measured_and_no_weights_are_promised():
-    pages = ''.join((ROOT / 'docs' / name).read_text() for name in ('reproduce.md', 'dpc.md'))
-    count = 0
-    for name, model in models():
-        assert model['Weights'] is None, (name, model)
-        for result in model.get('Results', []):
-            count += 1
-            assert set(result) == {'Task', 'Dataset', 'Metrics'}
-            for value in result['Metrics'].values():
-                written = [f'{value:.2f}', f'{value:.3f}']
-                assert any(text in pages for text in written), (model['Name'], value)
-    assert count > 20
+def table_rows(name):
+    """Header and cells of every row of the two pages that names a config in backticks."""
+    for page in ('reproduce.md', 'dpc.md'):
+        lines = (ROOT / 'docs' / page).read_text().splitlines()
+        cells = [[cell.strip() for cell in line.strip('|').split(' | ')] for line in lines]
+        for number, line in enumerate(lines):
+            if line.startswith('|') and f'`{name}`' in line:
+                start = number
+                while lines[start - 1].startswith('|'):
+                    start -= 1
+                yield cells[start], cells[number]
+
+
+def written(run, metric):
+    """What the row of a run has as its score: the column of the metric, or `metric score`."""
+    ((header, cells),) = table_rows(Path(run['Config']).stem)
+    split = re.search(r'val|test', run['Dataset'])[0]
+    columns = [index for index, title in enumerate(header) if metric in title]
+    columns = [i for i in columns if split in header[i]] or columns
+    if columns:
+        return re.match(r'[\d.]+', cells[columns[0]])[0]
+    return re.search(rf'(?:^|, ){metric} ([\d.]+)', cells[-1])[1]
+
+
+def test_single_runs_are_those_of_the_rows_that_name_their_configs():
+    runs = yaml.safe_load((ROOT / 'results/single_runs.yml').read_text())
+    assert len(runs) > 20
+    for run in runs:
+        for metric, value in run['Metrics'].items():
+            assert value == float(written(run, metric)), (run['Config'], metric)
 
 
 @pytest.mark.parametrize('name', ['configs', 'tools', 'model-index.yml'])

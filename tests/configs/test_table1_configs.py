@@ -18,13 +18,27 @@ METHODS = {
     'l1': ('FDNHead', 90, 'L1ConnectivityLoss', 'RelaxedConnections'),
     'maskconnect': ('FDNHead', 90, None, 'TopKConnections'),
 }
+# Methods that are one option of another's config, where they have none of their own.
+OPTIONS = {
+    'unet': ('sparsemask', {'model.decode_head.connectivity': 'unet'}),
+    'sparseacn': ('sparsemask', {'model.decode_head.connectivity': 'sparse_acn'}),
+    'full': ('sparsemask', {'model.decode_head.connectivity': 'fdn'}),
+    'l1': ('fdn', {'model.decode_head.loss_connectivity.type': 'L1ConnectivityLoss'}),
+}
+
+
+def config_of(method, data):
+    method, options = OPTIONS.get(method, (method, {})) if data == 'camvid' else (method, {})
+    cfg = load_as_it_is(f'sparsemask/{method}_mbv2_{data}')
+    cfg.merge_from_dict(options)
+    return cfg
 
 
 @pytest.mark.parametrize('method', METHODS)
 def test_all_data_sets(method):
     head_type, count, loss, connections = METHODS[method]
     for data, classes in CLASSES.items():
-        cfg = load_as_it_is(f'sparsemask/{method}_mbv2_{data}')
+        cfg = config_of(method, data)
         fcn = load_as_it_is(f'sparsemask/fcn_mbv2_{data}')
         assert cfg.optim_wrapper.optimizer == fcn.optim_wrapper.optimizer
         keys = ['train_dataloader', 'test_evaluator']
