@@ -5,13 +5,39 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import IO, Any
+
+#: Seconds between two looks at a tool that runs.
+POLL = 0.5
+
+#: Seconds that a tool has to end by itself.
+PATIENCE = 10.0
+
+_CHILD = str(Path(__file__).with_name('child.py'))
+
+
+def end_on_signals() -> None:
+    """Let SIGTERM and SIGHUP end this process as Ctrl-C does, with the tools that it runs.
+
+    A signal that is ignored, as ``nohup`` does it, stays ignored.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
+
+
+def shown_path(path: str | os.PathLike[str]) -> str:
+    """A path as a user would type it: relative when it lies below the working directory."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith(os.pardir) else relative
 
 
 def run_tool(
@@ -34,32 +60,23 @@ def run_tool(
         total: Iterations of a training; 0 shows no progress.
         options: For the tool's ``--cfg-options``.
         env: Environment of the tool; by default that of this process.
-        stop: Ends a training when another thread sets it.
+        stop: Ends the tool when another thread sets it.
 
     Raises:
         SystemExit: When it fails or was stopped, with the end of its output.
     """
     command = [os.fspath(tool), *map(os.fspath, arguments), '--work-dir', str(work_dir)]
     command += ['--cfg-options', *options] if options else []
-    print(f'\n== {title}\n$ python {shlex.join(command)}', flush=True)
     work_dir.mkdir(parents=True, exist_ok=True)
-    begun, start = time.perf_counter(), time.time()
     log = work_dir / 'output.log'
+    # A new file: whoever still writes into the old one does not write into this one.
+    log.unlink(missing_ok=True)
+    begun, start = time.perf_counter(), time.time()
     with log.open('w') as output:
-        process = subprocess.Popen(
-            [sys.executable, '-u', *command], stdout=output, stderr=subprocess.STDOUT, env=env
-        )
-        try:
-            if total:
-                _follow(process, title, work_dir, total, start, stop or Event())
-            process.wait()
-        except BaseException:
-            process.terminate()
-            process.wait()
-            raise
-    if process.returncode:
+        status = _run(title, command, env, stop, _progress(title, work_dir, total, start), output)
+    if status:
         tail = '\n'.join(log.read_text(errors='replace').splitlines()[-30:])
-        raise SystemExit(f'{tail}\n{title} failed (exit status {process.returncode})')
+        raise SystemExit(f'{tail}\n{title} failed (exit status {status})')
     seconds = time.perf_counter() - begun
     print(f'   {title}: done in {clock(seconds)}', flush=True)
     return seconds
@@ -70,6 +87,7 @@ def call_tool(
     tool: str | os.PathLike[str],
     *arguments: str | os.PathLike[str],
     env: Mapping[str, str] | None = None,
+    stop: Event | None = None,
 ) -> None:
     """Run a tool that takes no time worth following, with its own output.
 
@@ -78,32 +96,69 @@ def call_tool(
         tool: Path of the tool, as it is shown.
         arguments: For the tool.
         env: Environment of the tool; by default that of this process.
+        stop: Ends the tool when another thread sets it.
 
     Raises:
-        SystemExit: When it fails.
+        SystemExit: When it fails or was stopped.
     """
-    command = [os.fspath(tool), *map(os.fspath, arguments)]
-    print(f'\n== {title}\n$ python {shlex.join(command)}', flush=True)
-    done = subprocess.run([sys.executable, *command], env=env)
-    if done.returncode:
-        raise SystemExit(f'{title} failed (exit status {done.returncode})')
+    status = _run(title, [os.fspath(tool), *map(os.fspath, arguments)], env, stop)
+    if status:
+        raise SystemExit(f'{title} failed (exit status {status})')
 
 
-def _follow(
-    process: subprocess.Popen[bytes],
+def _run(
     title: str,
-    work_dir: Path,
-    total: int,
-    start: float,
-    stop: Event,
-) -> None:
-    """Print the progress of a training until its process ends, which `stop` makes it do."""
+    command: Sequence[str],
+    env: Mapping[str, str] | None,
+    stop: Event | None,
+    progress: Callable[[], None] = lambda: None,
+    output: IO[str] | None = None,
+) -> int:
+    """Run a script, call `progress` now and then, return its exit status.
+
+    The process ends with this one: `child` sees the end of a pipe that only this process holds.
+    """
+    print(f'\n== {title}\n$ python {shlex.join(command)}', flush=True)
+    watched, held = os.pipe()
+    with open(held, 'wb'):
+        with open(watched, 'rb'):
+            process = subprocess.Popen(
+                [sys.executable, '-u', _CHILD, str(watched), *command],
+                stdout=output,
+                stderr=subprocess.STDOUT if output else None,
+                env=env,
+                pass_fds=[watched],
+            )
+        try:
+            while process.poll() is None:
+                progress()
+                if stop is not None and stop.is_set():
+                    raise SystemExit(f'{title} was stopped')
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(POLL)
+            progress()
+        except BaseException:
+            _end(process)
+            raise
+    return process.returncode
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _progress(title: str, work_dir: Path, total: int, start: float) -> Callable[[], None]:
+    """What prints the iterations of a training that have been logged since the last call."""
     path: Path | None = None
     offset = 0
-    while True:
-        running = process.poll() is None
-        if running and stop.is_set():
-            process.terminate()
+
+    def show() -> None:
+        nonlocal path, offset
         if path is None:
             files = work_dir.glob('*/vis_data/scalars.json')
             path = next((file for file in files if file.stat().st_mtime >= start), None)
@@ -111,9 +166,8 @@ def _follow(
             records, offset = new_records(path, offset)
             for line in filter(None, (progress_line(record, total) for record in records)):
                 print(f'   {title}: {line}', flush=True)
-        if not running:
-            return
-        time.sleep(0.5)
+
+    return show if total else lambda: None
 
 
 def new_records(path: Path, offset: int) -> tuple[list[dict[str, Any]], int]:

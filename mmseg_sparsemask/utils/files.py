@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
 import re
+import secrets
 import stat
 import tempfile
 from collections import Counter
@@ -28,6 +30,9 @@ _TEMPORARY = re.compile(r'\..+\.[a-z0-9_]{8}(\.[A-Za-z0-9]+)?')
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary file that takes the place of another once the block has ended well.
 
+    What is replaced keeps its mode, and a link stays a link to it; a new file gets the mode that
+    the process's umask leaves.
+
     Args:
         path: The file to make or to replace. Its folder must exist.
 
@@ -36,35 +41,62 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         the block raises.
 
     Raises:
-        ValueError: The folder does not exist or cannot be written to.
+        ValueError: The folder does not exist or cannot be written to; the path is a folder or a
+            device, or a file that is read-only.
     """
-    path = Path(path)
+    target = Path(os.path.realpath(path))
     try:
-        handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f'.{path.stem}.', suffix=path.suffix
-        )
+        mode = _mode_of(target)
+        temporary, umasked = _temporary_beside(target)
     except OSError as error:
         raise ValueError(
             f'{path}: cannot be written ({error.strerror}); expected an existing folder with '
-            'write permission'
+            'write permission, and no file of this name or one that may be replaced'
         ) from None
-    os.close(handle)
-    temporary = Path(name)
     try:
         yield temporary
-        # Temporary files are made for their owner alone.
-        temporary.chmod(0o644)
-        temporary.replace(path)
+        temporary.chmod(umasked if mode is None else mode)
+        temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _mode_of(path: Path) -> int | None:
+    """Permissions of a file that may be replaced; None where there is none yet."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, 'not a plain file')
+    # Root, and the owner of the folder, could replace it all the same.
+    if not mode & 0o222 or not os.access(path, os.W_OK):
+        raise OSError(errno.EACCES, 'the file is read-only')
+    return stat.S_IMODE(mode)
+
+
+def _temporary_beside(path: Path) -> tuple[Path, int]:
+    """A new file for its owner alone, and the mode that it would have by the umask."""
+    while True:
+        temporary = path.with_name(f'.{path.stem}.{secrets.token_hex(4)}{path.suffix}')
+        try:
+            handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        except FileExistsError:
+            continue
+        try:
+            mode = stat.S_IMODE(os.fstat(handle).st_mode)
+            os.fchmod(handle, 0o600)
+        finally:
+            os.close(handle)
+        return temporary, mode
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None:
     """Write a file of bytes, or of text in UTF-8, whole or not at all.
 
     Raises:
-        ValueError: The folder does not exist or cannot be written to.
+        ValueError: It cannot be written; see `replacing`.
     """
     with replacing(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -74,7 +106,7 @@ def write_json(path: str | os.PathLike[str], data: Any) -> None:
     """Write an indented JSON file, whole or not at all.
 
     Raises:
-        ValueError: The folder does not exist or cannot be written to.
+        ValueError: It cannot be written; see `replacing`.
     """
     write_atomically(path, json.dumps(data, indent=2) + '\n')
 
@@ -142,7 +174,7 @@ def remove_stale(folder: str | os.PathLike[str]) -> None:
     """
     folder = Path(folder)
     for path in list(folder.glob('.*')) if folder.is_dir() else []:
-        # Nobody but mkstemp makes files for the owner alone under such names.
+        # Nobody but `replacing` makes files for the owner alone under such names.
         mode = path.lstat().st_mode
         if _TEMPORARY.fullmatch(path.name) and stat.S_ISREG(mode) and mode & 0o777 == 0o600:
             path.unlink()

@@ -1,9 +1,17 @@
 """What is shown of the tools that run one after another."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
 
 import pytest
 
+from mmseg_sparsemask.utils import commands
 from mmseg_sparsemask.utils.commands import clock, new_records, progress_line, run_tool
 
 
@@ -52,3 +60,110 @@ def test_a_failing_tool_ends_it_with_the_end_of_its_output(tmp_path):
     tool.write_text("print('the reason')\nraise SystemExit(3)\n")
     with pytest.raises(SystemExit, match=r'the reason\na step failed \(exit status 3\)'):
         run_tool('a step', tool, work_dir=tmp_path)
+
+
+#: Writes its process number into its work directory, and would live for a minute.
+SLEEPER = """
+import os, pathlib, signal, sys, time
+folder = pathlib.Path(sys.argv[sys.argv.index('--work-dir') + 1])
+{}
+(folder / 'pid.part').write_text(str(os.getpid()))
+(folder / 'pid.part').rename(folder / 'pid')
+time.sleep(60)
+"""
+
+#: Runs tools side by side, as the tables and the quickstart do.
+STARTER = """
+import pathlib, sys, threading
+from mmseg_sparsemask.utils.commands import end_on_signals, run_tool
+end_on_signals()
+tool, *folders = sys.argv[1:]
+for folder in folders[1:]:
+    step = dict(target=run_tool, args=('step', tool), kwargs=dict(work_dir=pathlib.Path(folder)))
+    threading.Thread(**step, daemon=True).start()
+run_tool('step', tool, work_dir=pathlib.Path(folders[0]))
+"""
+
+
+def sleeper(folder, first=''):
+    tool = folder / 'sleeper.py'
+    tool.write_text(SLEEPER.format(first))
+    return tool
+
+
+def waited_for(condition, seconds=20.0):
+    end = time.monotonic() + seconds
+    while not (found := condition()) and time.monotonic() < end:
+        time.sleep(0.05)
+    return found
+
+
+def lives(pid):
+    stat = Path(f'/proc/{pid}/stat')
+    return stat.exists() and stat.read_text().rpartition(')')[2].split()[0] != 'Z'
+
+
+@pytest.mark.skipif(not Path('/proc/self/stat').exists(), reason='needs /proc')
+@pytest.mark.parametrize('sent', [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_tools_end_with_the_process_that_started_them(tmp_path, sent):
+    folders = [tmp_path / 'a', tmp_path / 'b']
+    starter = subprocess.Popen(
+        [sys.executable, '-c', STARTER, sleeper(tmp_path), *folders],
+        env=dict(os.environ, PYTHONPATH=str(Path(__file__).parents[2])),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        # A test's own process may have been started in the background.
+        preexec_fn=lambda: [signal.signal(s, signal.SIG_DFL) for s in (sent,) if s != 9],
+    )
+    try:
+        assert waited_for(lambda: all((f / 'pid').exists() for f in folders), 60), 'not started'
+        pids = [int((folder / 'pid').read_text()) for folder in folders]
+        assert all(map(lives, pids))
+        starter.send_signal(sent)
+        starter.wait(20)
+        assert waited_for(lambda: not any(map(lives, pids)), 5), 'a tool is left'
+    finally:
+        starter.kill()
+    expected = {signal.SIGKILL: -9, signal.SIGINT: -2}.get(sent, 128 + sent)
+    assert starter.returncode == expected
+
+
+@pytest.mark.parametrize('stubborn', ['', 'signal.signal(signal.SIGTERM, signal.SIG_IGN)'])
+def test_another_thread_stops_a_tool(tmp_path, stubborn, monkeypatch):
+    monkeypatch.setattr(commands, 'PATIENCE', 0.2)
+    stop = threading.Event()
+    tool = sleeper(tmp_path, stubborn)
+    threading.Thread(
+        target=lambda: waited_for((tmp_path / 'pid').exists) and stop.set(), daemon=True
+    ).start()
+    with pytest.raises(SystemExit, match='a step was stopped'):
+        run_tool('a step', tool, work_dir=tmp_path, stop=stop)
+    assert not lives((tmp_path / 'pid').read_text())
+
+
+def test_who_still_writes_into_an_old_log_does_not_write_into_the_new_one(tmp_path):
+    log = tmp_path / 'output.log'
+    with log.open('w') as old:
+        old.write('many words ' * 100)
+        old.flush()
+        tool = tmp_path / 'tool.py'
+        tool.write_text("print('new')\n")
+        run_tool('a step', tool, work_dir=tmp_path)
+        old.write('more')
+    assert log.read_bytes() == b'new\n'
+
+
+def test_a_tool_is_the_main_module(tmp_path):
+    """Processes that it starts afresh find its functions again, and its neighbours are found."""
+    (tmp_path / 'neighbour.py').write_text("WORD = 'hello'\n")
+    tool = tmp_path / 'tool.py'
+    tool.write_text(
+        'import multiprocessing, sys\nfrom neighbour import WORD\n'
+        'def say():\n    print(WORD, flush=True)\n'
+        "if __name__ == '__main__':\n"
+        "    process = multiprocessing.get_context('spawn').Process(target=say)\n"
+        '    process.start()\n    process.join()\n    sys.exit(process.exitcode)\n'
+    )
+    run_tool('a step', tool, work_dir=tmp_path / 'w')
+    assert (tmp_path / 'w/output.log').read_text() == 'hello\n'

@@ -1,7 +1,8 @@
 """Files appear whole or not at all."""
 
 import os
-import tempfile
+import stat
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +23,52 @@ def test_writes_and_replaces(tmp_path, content):
     write_atomically(path, content)
     assert path.read_bytes() == (content.encode() if isinstance(content, str) else content)
     assert os.listdir(tmp_path) == ['x.json']
-    assert path.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize('mode', [0o600, 0o664, 0o755])
+def test_what_is_replaced_keeps_its_mode_and_a_link_stays_one(tmp_path, mode):
+    (tmp_path / 'folder').mkdir()
+    path, link = tmp_path / 'folder/x.csv', tmp_path / 'link.csv'
+    path.write_text('old')
+    path.chmod(mode)
+    link.symlink_to(path)
+    write_atomically(link, 'new')
+    assert link.is_symlink() and path.read_text() == 'new'
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert os.listdir(tmp_path / 'folder') == ['x.csv']
+
+
+@pytest.mark.parametrize('umask', [0o022, 0o077, 0o002])
+def test_a_new_file_has_the_mode_of_the_umask(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        write_atomically(tmp_path / 'x.csv', 'new')
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / 'x.csv').stat().st_mode) == 0o666 & ~umask
+
+
+def test_what_must_not_be_replaced_is_left(tmp_path):
+    (tmp_path / 'file').write_text('old')
+    (tmp_path / 'file').chmod(0o444)
+    (tmp_path / 'link').symlink_to(tmp_path / 'file')
+    (tmp_path / 'ring').symlink_to(tmp_path / 'ring')
+    (tmp_path / 'folder').mkdir()
+    os.mkfifo(tmp_path / 'pipe')
+    before = sorted(os.listdir(tmp_path))
+    for name, reason in {
+        'file': 'the file is read-only',
+        'link': 'the file is read-only',
+        'ring': 'not a plain file',
+        'folder': 'not a plain file',
+        'pipe': 'not a plain file',
+    }.items():
+        with pytest.raises(ValueError, match=rf'{name}: cannot be written \({reason}\)'):
+            write_atomically(tmp_path / name, 'new')
+    assert (tmp_path / 'file').read_text() == 'old' and sorted(os.listdir(tmp_path)) == before
+    assert not Path('/dev/null').is_file()
+    with pytest.raises(ValueError, match='not a plain file'):
+        write_atomically('/dev/null', 'new')
 
 
 def test_an_error_leaves_what_was_there(tmp_path):
@@ -45,8 +91,10 @@ def test_a_missing_folder(tmp_path):
 
 
 def test_what_a_killed_run_has_left_goes(tmp_path):
-    handle, name = tempfile.mkstemp(dir=tmp_path, prefix='.train10.', suffix='.png')
-    os.close(handle)
+    with replacing(tmp_path / 'train10.png') as temporary:
+        killed = temporary.read_bytes(), temporary.name, temporary.stat().st_mode
+    (tmp_path / 'train10.png').rename(tmp_path / killed[1])
+    (tmp_path / killed[1]).chmod(killed[2])
     kept = ['.gitignore', '.notes.personal.png', 'a.png', '.a.folder_1']
     for name in kept[:3]:
         (tmp_path / name).write_text('')
