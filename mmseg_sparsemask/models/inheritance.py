@@ -31,7 +31,7 @@ from mmseg_sparsemask.connectivity import Connection, Connectivity
 from mmseg_sparsemask.connectivity.cost import source_channels
 from mmseg_sparsemask.models.decode_heads.fdn_head import FDNHead
 from mmseg_sparsemask.models.decode_heads.fusion import fold_norm
-from mmseg_sparsemask.models.decode_heads.sparsemask_head import SparseMaskHead
+from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
 
 #: What of a supernet's state turns into something else, or has no place in a pruned decoder.
 _SEARCH_ONLY = ('convs.', 'norms.', 'connections.', 'connection_norms.', 'loss_connectivity.')
@@ -149,10 +149,11 @@ def _normalise(norm: nn.Module, total: Tensor) -> Tensor:
     return total if norm.weight is None else total * norm.weight + norm.bias
 
 
-def pruned_head(head: FDNHead, connectivity: Connectivity) -> SparseMaskHead:
+def pruned_head(head: FDNHead, connectivity: Connectivity) -> FusionHead:
     """The decoder of a connectivity with a supernet's weights, in evaluation mode.
 
-    It is made for prediction: its losses are the defaults, not those of the supernet.
+    It computes what a `SparseMaskHead` does and has the same state. It is made for prediction: its
+    losses are the defaults, not those of the supernet.
 
     Args:
         head: The supernet.
@@ -161,7 +162,7 @@ def pruned_head(head: FDNHead, connectivity: Connectivity) -> SparseMaskHead:
     Returns:
         On the supernet's device and in its precision.
     """
-    pruned = SparseMaskHead(
+    pruned = FusionHead(
         connectivity,
         head.in_channels,
         head.in_index,
