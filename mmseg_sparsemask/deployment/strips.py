@@ -19,7 +19,7 @@ from mmseg_sparsemask.models.decode_heads.upsampling import STRIP
 #: The classes of a strip are computed as a multiple of this, which fills a register.
 LANES = 8
 #: Strips of a map in an exported file, each with operations of its own; more make the file larger
-#: and its export slower, and win nothing (docs/performance.md).
+#: and its export slower, and win nothing (docs/performance_details.md).
 GRAPH_STRIPS = 8
 
 #: Torch 2.6 does not tell exporting from compiling.

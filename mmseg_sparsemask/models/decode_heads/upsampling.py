@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-#: Output rows of one strip; measured to be best on CPUs (docs/performance.md).
+#: Output rows of one strip; measured to be best on CPUs (docs/performance_details.md).
 STRIP = 8
 
 
