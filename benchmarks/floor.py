@@ -28,8 +28,7 @@ from typing import Any
 import torch
 from common import synchronize
 
-from mmseg_sparsemask.connectivity import GLOBAL, Connectivity
-from mmseg_sparsemask.connectivity.cost import source_channels
+from mmseg_sparsemask.connectivity import GLOBAL, Connectivity, DecoderShape
 from mmseg_sparsemask.connectivity.graph import level_of
 
 
@@ -110,6 +109,7 @@ def decoder_work(
     """
     batch = len(features[0])
     in_channels = [feature.shape[1] for feature in features]
+    shape = DecoderShape(connectivity.strides, in_channels, channels, classes)
     sizes = [tuple(feature.shape[-2:]) for feature in features]
     weights = convolutions = resizing = stages = 0
     used = set()
@@ -118,7 +118,7 @@ def decoder_work(
         stages += height * width * channels
         resized = set()
         for source in sources:
-            numbers = source_channels(source, in_channels, channels) * channels
+            numbers = shape.source_channels(source) * channels
             weights += numbers
             level = len(features) if source == GLOBAL else level_of(source)
             if source == GLOBAL:

@@ -30,15 +30,15 @@ def run(args):
 
     from mmengine.config import Config
 
-    from mmseg_sparsemask.connectivity import decoder_cost, load
-    from mmseg_sparsemask.connectivity.controls import DecoderSize, from_settings, overlap
+    from mmseg_sparsemask.connectivity import DecoderShape, load
+    from mmseg_sparsemask.connectivity.controls import from_settings, overlap
 
     if args.draws < 2:
         raise ValueError(f'--draws: expected at least 2, got {args.draws}')
     head = Config.fromfile(args.config).model.decode_head
-    size = DecoderSize(head.in_channels, head.channels, head.num_classes)
     found = [load(path) for path in args.connectivity]
-    parameters = [decoder_cost(decoder, *size).parameters for decoder in found]
+    shape = DecoderShape(found[0].strides, head.in_channels, head.channels, head.num_classes)
+    parameters = [shape.cost(decoder).parameters for decoder in found]
     for path, decoder, number in zip(args.connectivity, found, parameters):
         print(f'{path}: {len(decoder)} connections, {number:,} parameters')
     print(f'overlap {overlap(found):.2f}', flush=True)
@@ -47,8 +47,7 @@ def run(args):
         drawn = [
             from_settings(
                 dict(source='random', seed=draw * len(found) + place, parameters=number),
-                found[0].strides,
-                size,
+                shape,
             )
             for place, number in enumerate(parameters)
         ]

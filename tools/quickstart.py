@@ -155,18 +155,19 @@ def loaded(config, options):
 
 def sizes(config, options):
     """Connections and decoder parameters of a config's decoder, as text; empty for others."""
-    from mmseg_sparsemask.connectivity import decoder_cost, preset, resolve, supernet_parameters
+    from mmseg_sparsemask.connectivity import DecoderShape, preset, resolve
 
     head = loaded(config, options).model.decode_head
     if 'strides' not in head:
         return '', ''
-    shape = (head.in_channels, head.channels, head.get('out_channels') or head.num_classes)
+    classes = head.get('out_channels') or head.num_classes
+    shape = DecoderShape(head.strides, head.in_channels, head.channels, classes)
     if head.type == 'FDNHead':
-        full = preset('fdn', head.strides)
-        return str(len(full)), f'{supernet_parameters(full, *shape):,}'
-    given = head.connectivity
-    found = resolve(given if isinstance(given, str) else given.to_dict(), head.strides)
-    return str(len(found)), f'{decoder_cost(found, *shape).parameters:,}'
+        found = preset('fdn', head.strides)
+    else:
+        given = head.connectivity
+        found = resolve(given if isinstance(given, str) else given.to_dict(), head.strides)
+    return str(len(found)), f'{shape.cost(found).parameters:,}'
 
 
 def main(argv=None):

@@ -147,16 +147,14 @@ class Runs:
         """Seed and parameters of a run's random decoder."""
         from mmengine.config import Config
 
-        from mmseg_sparsemask.connectivity import decoder_cost, load
+        from mmseg_sparsemask.connectivity import DecoderShape, load
 
         found = self.search_dir(run.entry.size_of, run.search_seed) / 'connectivity.json'
         head = Config.fromfile(run.entry.config).model.decode_head
-        size = (head.in_channels, head.channels, head.num_classes)
+        shape = DecoderShape(head.strides, head.in_channels, head.channels, head.num_classes)
         return {
             'model.decode_head.connectivity.seed': run.seed,
-            'model.decode_head.connectivity.parameters': decoder_cost(
-                load(found), *size
-            ).parameters,
+            'model.decode_head.connectivity.parameters': shape.cost(load(found)).parameters,
         }
 
     def run(self, run):

@@ -19,7 +19,6 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmseg_sparsemask.compare.table import Row
-from mmseg_sparsemask.connectivity import decoder_cost
 from mmseg_sparsemask.models.decode_heads import FDNHead
 from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
 
@@ -194,7 +193,7 @@ def multiply_adds(model: nn.Module, image_size: tuple[int, int]) -> tuple[int, i
     """Multiply-adds of encoder (with neck) and decode head for one image.
 
     Convolutions and matrix products, each multiply-add once; nothing else. Decoders with a
-    connectivity are counted from that (`decoder_cost`), as their equations are written and whatever
+    connectivity are counted from that (`DecoderShape`), as their equations are written and whatever
     way they are computed; everything else as it runs on the meta device, where nothing is computed.
 
     Args:
@@ -208,8 +207,7 @@ def multiply_adds(model: nn.Module, image_size: tuple[int, int]) -> tuple[int, i
         encoder, features = _count_products(probe.extract_feat, image)
         head = model.decode_head
         if isinstance(head, FusionHead):
-            sizes = (head.in_channels, head.channels, head.out_channels)
-            return encoder, decoder_cost(head.connectivity, *sizes, image_size).multiply_adds
+            return encoder, head.shape.cost(head.connectivity, image_size).multiply_adds
         return encoder, _count_products(probe.decode_head, features)[0]
 
 

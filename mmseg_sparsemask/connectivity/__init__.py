@@ -1,10 +1,11 @@
 """Connectivity of a decoder as data: no torch, no toolbox.
 
 `graph` says what it is, `prune` makes one from weights, `presets` has those that need no search,
-`transfer` puts one on another backbone, `cost` counts, `io` reads and writes, `draw` shows.
+`transfer` puts one on another backbone, `shape` counts what one costs, `io` reads and writes,
+`draw` shows.
 """
 
-from mmseg_sparsemask.connectivity.cost import Cost, decoder_cost, supernet_parameters
+from mmseg_sparsemask.connectivity.cost import Cost
 from mmseg_sparsemask.connectivity.graph import (
     GLOBAL,
     Connection,
@@ -24,6 +25,7 @@ from mmseg_sparsemask.connectivity.io import (
 )
 from mmseg_sparsemask.connectivity.presets import ARCHITECTURES, PRESETS, preset
 from mmseg_sparsemask.connectivity.prune import prune
+from mmseg_sparsemask.connectivity.shape import DecoderShape
 from mmseg_sparsemask.connectivity.transfer import transfer, transfer_report
 
 __all__ = [
@@ -33,10 +35,10 @@ __all__ = [
     'Connection',
     'Connectivity',
     'Cost',
+    'DecoderShape',
     'Feature',
     'all_connections',
     'allowed_sources',
-    'decoder_cost',
     'from_dict',
     'from_npy',
     'load',
@@ -44,7 +46,6 @@ __all__ = [
     'prune',
     'resolve',
     'save',
-    'supernet_parameters',
     'to_dict',
     'to_npy',
     'transfer',

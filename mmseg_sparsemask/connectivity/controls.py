@@ -9,13 +9,14 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from mmseg_sparsemask.connectivity.budget import KINDS, cheapest_cost, check_limit
-from mmseg_sparsemask.connectivity.cost import PartCosts, check_image_size, connection_costs
+from mmseg_sparsemask.connectivity.cost import PartCosts, check_image_size
 from mmseg_sparsemask.connectivity.graph import Connection, Connectivity, all_connections
 from mmseg_sparsemask.connectivity.presets import fdn
 from mmseg_sparsemask.connectivity.prune import Connections, drop_unreachable
+from mmseg_sparsemask.connectivity.shape import DecoderShape
 
 #: How far the cost of a draw may be from what was asked for.
 TOLERANCE = 0.05
@@ -25,20 +26,6 @@ MAX_DRAWS = 20_000
 
 #: What a config may ask for.
 _KINDS = ('parameters', 'multiply_adds')
-
-
-class DecoderSize(NamedTuple):
-    """What a decoder's cost depends on besides its connectivity.
-
-    Attributes:
-        in_channels: Channels of ``E1`` .. ``EL``.
-        channels: Channels of every stage.
-        num_classes: Outputs of the classifier.
-    """
-
-    in_channels: Sequence[int]
-    channels: int
-    num_classes: int
 
 
 def random_decoder(
@@ -99,19 +86,16 @@ def _first_fit(
     return nearest
 
 
-def from_settings(
-    settings: Mapping[str, Any], strides: Sequence[int] | None, size: DecoderSize | None
-) -> Connectivity:
+def from_settings(settings: Mapping[str, Any], shape: DecoderShape | None) -> Connectivity:
     """The random decoder that a config asks for.
 
     Args:
         settings: ``dict(source='random', seed=..., parameters=...)``, or ``multiply_adds=...``
             with ``image_size=(height, width)`` in place of the parameters.
-        strides: Stride of ``E1`` .. ``EL``.
-        size: What the cost depends on, from the head.
+        shape: Of the decoder, if known.
 
     Raises:
-        ValueError: Other settings; strides or size are not known; see `random_decoder`.
+        ValueError: Other settings; the shape is not known; see `random_decoder`.
     """
     given = dict(settings)
     kinds = [kind for kind in _KINDS if kind in given]
@@ -128,14 +112,14 @@ def from_settings(
     check_limit(kind, given[kind])
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise ValueError(f'connectivity: expected a whole number as seed, got {seed!r}')
-    if strides is None or size is None:
+    if shape is None:
         raise ValueError(
             "connectivity: a random decoder needs the features' strides and channels, and the "
             'number of classes; expected it in a SparseMaskHead with strides=[...]'
         )
     image_size = check_image_size(given.get('image_size', (512, 512)))
-    counted = connection_costs(fdn(strides), *size, image_size)
-    return random_decoder(strides, getattr(counted, kind), kind, given[kind], seed)
+    counted = shape.part_costs(fdn(shape.strides), image_size)
+    return random_decoder(shape.strides, getattr(counted, kind), kind, given[kind], seed)
 
 
 def overlap(decoders: Sequence[Connectivity]) -> float:

@@ -1,19 +1,13 @@
-"""Parameters and multiply-adds of a decoder, from its Connectivity and the features' channels.
-
-Conventions, as in the paper's tables: weights of the 1x1 convolutions, scale and shift of each
-batch normalisation, weights and bias of the classifier. A multiply-add counts once; a convolution
-runs at its source's resolution (for ``G``: once); upsampling, additions, normalisation (which folds
-into the convolutions) and activations are not counted.
-"""
+"""What decoders and their parts cost, in one unit or another; `DecoderShape` counts it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from mmseg_sparsemask.connectivity.graph import GLOBAL, Connection, Connectivity, level_of
+from mmseg_sparsemask.connectivity.graph import Connection
 
 
 @dataclass(frozen=True)
@@ -82,13 +76,6 @@ class ConnectionCosts(NamedTuple):
     multiply_adds: PartCosts
 
 
-def source_channels(source: str, in_channels: Sequence[int], channels: int) -> int:
-    """Channels of a source: a stage has `channels`, ``G`` as many as EL."""
-    if source == GLOBAL:
-        return in_channels[-1]
-    return channels if source.startswith('D') else in_channels[level_of(source) - 1]
-
-
 def feature_size(image_size: tuple[int, int], stride: int) -> tuple[int, int]:
     """(height, width) of a feature: padded strided layers round up."""
     return -(-image_size[0] // stride), -(-image_size[1] // stride)
@@ -104,97 +91,3 @@ def check_image_size(size: Any) -> tuple[int, int]:
         if all(isinstance(side, int) and side > 0 for side in size):
             return size[0], size[1]
     raise ValueError(f'image_size: expected (height, width) in pixels, got {size!r}')
-
-
-def connection_costs(
-    connectivity: Connectivity,
-    in_channels: Sequence[int],
-    channels: int = 64,
-    num_classes: int = 21,
-    image_size: tuple[int, int] = (512, 512),
-) -> ConnectionCosts:
-    """Cost of every connection and stage of a search space or a decoder.
-
-    Args:
-        connectivity: Its connections are counted; a part of it costs the same within any other.
-        in_channels: Channels of ``E1`` .. ``EL``.
-        channels: Channels of every stage.
-        num_classes: Outputs of the classifier.
-        image_size: (height, width) of the input image in pixels, for the multiply-adds.
-
-    Raises:
-        ValueError: `in_channels` has not one entry for each stride.
-    """
-    if len(in_channels) != connectivity.num_levels:
-        raise ValueError(
-            f'in_channels: expected {connectivity.num_levels} entries, one for each of the strides '
-            f'{list(connectivity.strides)}, got {list(in_channels)}'
-        )
-
-    def positions(source: str) -> int:
-        stride = connectivity.stride_of(source)
-        height, width = (1, 1) if stride is None else feature_size(image_size, stride)
-        return height * width
-
-    weights = {c: source_channels(c.source, in_channels, channels) * channels for c in connectivity}
-    return ConnectionCosts(
-        PartCosts(
-            weights,
-            dict.fromkeys(connectivity.stages, 2 * channels),
-            (channels + 1) * num_classes,
-        ),
-        PartCosts(
-            {c: count * positions(c.source) for c, count in weights.items()},
-            dict.fromkeys(connectivity.stages, 0),
-            channels * num_classes * positions('D1'),
-        ),
-    )
-
-
-def decoder_cost(
-    connectivity: Connectivity,
-    in_channels: Sequence[int],
-    channels: int = 64,
-    num_classes: int = 21,
-    image_size: tuple[int, int] = (512, 512),
-) -> Cost:
-    """Cost of the decoder that `SparseMaskHead` builds: the sum of `connection_costs`.
-
-    Args:
-        connectivity: The decoder.
-        in_channels: Channels of ``E1`` .. ``EL``.
-        channels: Channels of every stage.
-        num_classes: Outputs of the classifier.
-        image_size: (height, width) of the input image in pixels, for the multiply-adds.
-
-    Raises:
-        ValueError: `in_channels` has not one entry for each stride.
-    """
-    parts = connection_costs(connectivity, in_channels, channels, num_classes, image_size)
-    by_stage = {stage: int(cost) for stage, cost in parts.parameters.stages.items()}
-    for connection, cost in parts.parameters.connections.items():
-        by_stage[connection.stage] += int(cost)
-    by_stage['classifier'] = int(parts.parameters.fixed)
-    parameters = int(parts.parameters.total(connectivity))
-    return Cost(parameters, int(parts.multiply_adds.total(connectivity)), by_stage)
-
-
-def supernet_parameters(
-    connectivity: Connectivity,
-    in_channels: Sequence[int],
-    channels: int = 64,
-    num_classes: int = 21,
-    affine_connection_norm: bool = False,
-) -> int:
-    """Parameters of a supernet without its connection weights.
-
-    Args:
-        connectivity: Usually the full one.
-        in_channels: Channels of ``E1`` .. ``EL``.
-        channels: Channels of every stage.
-        num_classes: Outputs of the classifier.
-        affine_connection_norm: Count scale and shift for each connection's normalisation. The
-            supernet here has none (they would hide the connection weight).
-    """
-    base = decoder_cost(connectivity, in_channels, channels, num_classes).parameters
-    return base + (2 * channels * len(connectivity) if affine_connection_norm else 0)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmseg_sparsemask.connectivity.controls import DecoderSize, from_settings
+from mmseg_sparsemask.connectivity.controls import from_settings
 from mmseg_sparsemask.connectivity.graph import (
     GLOBAL,
     Connection,
@@ -24,6 +24,7 @@ from mmseg_sparsemask.connectivity.graph import (
 )
 from mmseg_sparsemask.connectivity.presets import ARCHITECTURES, PRESETS, preset
 from mmseg_sparsemask.connectivity.prune import drop_unreachable, is_allowed
+from mmseg_sparsemask.connectivity.shape import DecoderShape
 from mmseg_sparsemask.connectivity.transfer import transfer
 from mmseg_sparsemask.utils.files import MAX_DEPTH, is_deep, read_json, write_atomically
 
@@ -145,7 +146,7 @@ def load(path: str | os.PathLike[str]) -> Connectivity:
 def resolve(
     spec: ConnectivityLike,
     strides: Sequence[int] | None = None,
-    size: DecoderSize | None = None,
+    shape: DecoderShape | None = None,
 ) -> Connectivity:
     """Whatever a config may say of a connectivity, as a Connectivity.
 
@@ -158,14 +159,16 @@ def resolve(
             * the content of such a file, inline;
             * ``dict(source=<any of these>, strides=[...])``: transferred to those strides;
             * ``dict(source='random', seed=..., parameters=...)``: see `controls.from_settings`.
-        strides: Strides of the features it will meet, if known.
-        size: Channels and classes of the head it is for, if known; a random decoder needs them.
+        strides: Strides of the features it will meet, if known; those of `shape` by default.
+        shape: Of the head it is for, if known; a random decoder needs it.
 
     Raises:
         ValueError: None of these; or its strides differ from `strides`.
     """
+    if strides is None and shape is not None:
+        strides = shape.strides
     if isinstance(spec, Mapping) and spec.get('source') == 'random':
-        connectivity = from_settings(spec, strides, size)
+        connectivity = from_settings(spec, shape)
     elif isinstance(spec, Mapping) and 'source' in spec:
         unknown = sorted(set(spec) - {'source', 'strides'})
         if unknown or 'strides' not in spec:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from pathlib import Path
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,8 @@ from scipy.optimize import nnls
 
 from mmseg_sparsemask.connectivity.cost import PartCosts
 from mmseg_sparsemask.connectivity.graph import Connection, Connectivity, resolution_groups
-from mmseg_sparsemask.utils.files import write_json
+from mmseg_sparsemask.connectivity.shape import DecoderShape
+from mmseg_sparsemask.utils.files import read_json, write_json
 
 FORMAT = 'sparsemask.latency'
 VERSION = 2
@@ -26,10 +25,7 @@ class LatencyTable:
 
     Attributes:
         costs: The fitted times; a decoder takes their sum.
-        strides: Of ``E1`` .. ``EL``.
-        in_channels: Of ``E1`` .. ``EL``.
-        channels: Of every stage.
-        num_classes: Outputs of the classifier.
+        shape: Of the decoders that were measured.
         image_size: (height, width) of the image in pixels.
         device: As torch names it: ``'cpu'``, ``'cuda:0'``.
         threads: Of the CPU.
@@ -37,10 +33,7 @@ class LatencyTable:
     """
 
     costs: PartCosts
-    strides: tuple[int, ...]
-    in_channels: tuple[int, ...]
-    channels: int
-    num_classes: int
+    shape: DecoderShape
     image_size: tuple[int, int]
     device: str
     threads: int
@@ -48,36 +41,23 @@ class LatencyTable:
 
     def check(
         self,
-        strides: Sequence[int],
-        in_channels: Sequence[int],
-        channels: int,
-        num_classes: int,
+        shape: DecoderShape,
         image_size: tuple[int, int] | None = None,
         device: str | None = None,
     ) -> None:
         """Make sure that the table was measured for this decoder.
 
         Args:
-            strides: Of ``E1`` .. ``EL``.
-            in_channels: Of ``E1`` .. ``EL``.
-            channels: Of every stage.
-            num_classes: Outputs of the classifier.
+            shape: Of the decoder.
             image_size: (height, width) in pixels; None takes the table's.
             device: As torch names it; None takes the table's.
 
         Raises:
             ValueError: Something is another than the table's; the message says what.
         """
-        wanted: dict[str, Any] = {
-            'strides': tuple(strides),
-            'in_channels': tuple(in_channels),
-            'channels': channels,
-            'num_classes': num_classes,
-            'image_size': image_size,
-            'device': device,
-        }
-        for name, value in wanted.items():
-            measured = getattr(self, name)
+        known = self._settings()
+        for name, value in {**asdict(shape), 'image_size': image_size, 'device': device}.items():
+            measured = known[name]
             if value is not None and value != measured:
                 raise ValueError(
                     f'latency table: it was measured for {name}={measured}, expected {value}; '
@@ -86,8 +66,7 @@ class LatencyTable:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write as JSON, whole or not at all."""
-        data: dict[str, Any] = {'format': FORMAT, 'version': VERSION}
-        data |= {name: getattr(self, name) for name in _PLAIN}
+        data: dict[str, Any] = {'format': FORMAT, 'version': VERSION, **self._settings()}
         data['milliseconds'] = {
             'fixed': self.costs.fixed,
             'stages': dict(self.costs.stages),
@@ -108,7 +87,7 @@ class LatencyTable:
         """
         remedy = 'expected a file that tools/latency_table.py wrote'
         try:
-            data = json.loads(Path(path).read_text())
+            data = read_json(path)
         except (OSError, ValueError) as error:
             raise ValueError(f'{path}: cannot be read ({error}); {remedy}') from None
         if not isinstance(data, dict) or (data.get('format'), data.get('version')) != (
@@ -127,16 +106,22 @@ class LatencyTable:
                     for part in times['shared']
                 },
             )
-            settings: dict[str, Any] = {
-                name: tuple(data[name]) if isinstance(data[name], list) else data[name]
-                for name in _PLAIN
-            }
+            height, width = data['image_size']
+            return cls(
+                costs,
+                DecoderShape(*(data[item.name] for item in fields(DecoderShape))),
+                (height, width),
+                data['device'],
+                data['threads'],
+                data.get('meta', {}),
+            )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f'{path}: incomplete ({error!r}); {remedy}') from None
-        return cls(costs, **settings, meta=data.get('meta', {}))
 
-
-_PLAIN = [item.name for item in fields(LatencyTable) if item.name not in ('costs', 'meta')]
+    def _settings(self) -> dict[str, Any]:
+        """What the times were measured for, as the file has it."""
+        rest = {name: getattr(self, name) for name in ('image_size', 'device', 'threads')}
+        return {**asdict(self.shape), **rest}
 
 
 def _write(connection: Connection) -> str:

@@ -21,8 +21,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
 
-from mmseg_sparsemask.connectivity import GLOBAL, Connectivity
-from mmseg_sparsemask.connectivity.cost import source_channels
+from mmseg_sparsemask.connectivity import GLOBAL, Connectivity, DecoderShape
 from mmseg_sparsemask.connectivity.graph import level_of, resolution_groups
 from mmseg_sparsemask.deployment.folding import connection_weights, fold_norms, fold_stage
 from mmseg_sparsemask.deployment.padding import use_same_convs
@@ -69,10 +68,8 @@ class DeployedDecoder(nn.Module):
 
     Args:
         connectivity: The decoder's graph.
-        in_channels: Channels of ``E1`` .. ``EL``.
-        in_index: Their places in the tuple that the backbone gives.
-        channels: Channels of every stage.
-        classes: Channels of the logits.
+        shape: Channels of features and stages, and of the logits.
+        in_index: Places of the features in the tuple that the backbone gives.
         act: Activation.
         align_corners: Of the resizing.
     """
@@ -80,10 +77,8 @@ class DeployedDecoder(nn.Module):
     def __init__(
         self,
         connectivity: Connectivity,
-        in_channels: Sequence[int],
+        shape: DecoderShape,
         in_index: Sequence[int],
-        channels: int,
-        classes: int,
         act: nn.Module,
         align_corners: bool,
     ) -> None:
@@ -99,8 +94,8 @@ class DeployedDecoder(nn.Module):
                 stage: nn.ModuleDict(
                     {
                         group.name: Pointwise(
-                            sum(source_channels(s, in_channels, channels) for s in group.sources),
-                            channels,
+                            sum(map(shape.source_channels, group.sources)),
+                            shape.channels,
                             # Constants pass the resizing, so one bias serves the whole stage; it
                             # costs least where the map is smallest.
                             bias=group.stride == max(g.stride for g in groups),
@@ -111,7 +106,7 @@ class DeployedDecoder(nn.Module):
                 for stage, groups in self.groups.items()
             }
         )
-        self.classifier = Pointwise(channels, classes)
+        self.classifier = Pointwise(shape.channels, shape.num_classes)
         self.act = act
         # One with parameters has them once.
         self.act_in_place = act if list(act.parameters()) else in_place(act)
@@ -257,13 +252,7 @@ def deployed_decoder(head: FusionHead) -> DeployedDecoder:
     head = copy.deepcopy(head).eval()
     act = build_activation_layer({**head.act_cfg, 'inplace': False})
     decoder = DeployedDecoder(
-        head.connectivity,
-        head.in_channels,
-        head.in_index,
-        head.channels,
-        head.out_channels,
-        act,
-        head.align_corners,
+        head.connectivity, head.shape, head.in_index, act, head.align_corners
     ).to(head.conv_seg.weight)
     weights = connection_weights(head)
     for stage, groups in decoder.groups.items():

@@ -6,7 +6,7 @@ import ctypes
 import platform
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from mmseg_sparsemask.connectivity import Connection, Connectivity
+from mmseg_sparsemask.connectivity import Connectivity, DecoderShape
 from mmseg_sparsemask.connectivity.cost import feature_size
 from mmseg_sparsemask.connectivity.latency import LatencyTable, fit_costs, relative_errors
 from mmseg_sparsemask.connectivity.prune import drop_unreachable
@@ -59,14 +59,12 @@ def random_decoder(space: Connectivity, rng: random.Random) -> Connectivity:
         }
         kept = drop_unreachable(c for c in space if rng.random() < shares[c.stage])
         if kept:
-            return Connectivity.from_connections(space.strides, map(Connection._make, kept))
+            return Connectivity.from_connections(space.strides, kept)
 
 
 def time_decoder(
     connectivity: Connectivity,
-    in_channels: Sequence[int],
-    channels: int,
-    num_classes: int,
+    shape: DecoderShape,
     image_size: tuple[int, int],
     device: str = 'cpu',
     repeats: int = 15,
@@ -78,24 +76,20 @@ def time_decoder(
 
     Args:
         connectivity: The decoder.
-        in_channels: Channels of ``E1`` .. ``EL``.
-        channels: Channels of every stage.
-        num_classes: Outputs of the classifier.
+        shape: Channels and classes.
         image_size: (height, width) of the image in pixels.
         device: As torch names it.
         repeats: How many passes count.
     """
     keep_memory()
-    levels = range(len(in_channels))
-    decoder = DeployedDecoder(
-        connectivity, in_channels, levels, channels, num_classes, nn.ReLU6(), align_corners=True
-    )
+    levels = range(len(shape.strides))
+    decoder = DeployedDecoder(connectivity, shape, levels, nn.ReLU6(), align_corners=True)
     decoder = decoder.to(device, memory_format=torch.channels_last).eval()
     features = [
         torch.rand(1, count, *feature_size(image_size, stride), device=device).contiguous(
             memory_format=torch.channels_last
         )
-        for count, stride in zip(in_channels, connectivity.strides)
+        for count, stride in zip(shape.in_channels, shape.strides)
     ]
     times = []
     with torch.inference_mode():
@@ -140,9 +134,11 @@ def measure_table(
     rng = random.Random(seed)
     space = head.connectivity
     drawn = [random_decoder(space, rng) for _ in range(decoders + left_out)]
-    shape = head.in_channels, head.channels, head.out_channels, image_size, device
     with _threads(threads):
-        times = [time_decoder(decoder, *shape) for decoder in tqdm(drawn, desc='decoders')]
+        times = [
+            time_decoder(decoder, head.shape, image_size, device)
+            for decoder in tqdm(drawn, desc='decoders')
+        ]
     costs = fit_costs(space, drawn[:decoders], times[:decoders])
     errors = np.abs(relative_errors(costs, drawn[decoders:], times[decoders:]))
     meta = {
@@ -156,17 +152,7 @@ def measure_table(
         'largest_error': round(float(errors.max()), 4),
         'seed': seed,
     }
-    return LatencyTable(
-        costs,
-        space.strides,
-        tuple(head.in_channels),
-        head.channels,
-        head.out_channels,
-        image_size,
-        device,
-        threads,
-        meta,
-    )
+    return LatencyTable(costs, head.shape, image_size, device, threads, meta)
 
 
 def time_again(table: LatencyTable, connectivity: Connectivity) -> str:
@@ -179,14 +165,7 @@ def time_again(table: LatencyTable, connectivity: Connectivity) -> str:
     if torch.device(table.device).type == 'cuda' and not torch.cuda.is_available():
         return f'not measured: no {table.device} here'
     with _threads(table.threads):
-        measured = time_decoder(
-            connectivity,
-            table.in_channels,
-            table.channels,
-            table.num_classes,
-            table.image_size,
-            table.device,
-        )
+        measured = time_decoder(connectivity, table.shape, table.image_size, table.device)
     error = table.costs.total(connectivity) / measured - 1
     words = f'{measured:.2f} ms measured (prediction {error:+.1%})'
     here, there = processor(table.device), table.meta.get('processor')

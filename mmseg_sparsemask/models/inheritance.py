@@ -28,7 +28,6 @@ import torch
 from torch import Tensor, nn
 
 from mmseg_sparsemask.connectivity import Connection, Connectivity
-from mmseg_sparsemask.connectivity.cost import source_channels
 from mmseg_sparsemask.models.decode_heads.fdn_head import FDNHead
 from mmseg_sparsemask.models.decode_heads.fusion import fold_norm
 from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
@@ -77,7 +76,7 @@ def inherited_state(head: FDNHead, connectivity: Connectivity) -> dict[str, Tens
         norm = head.norms[stage]
         for source in sources:
             weight = folded.get(Connection(source, stage))
-            channels = source_channels(source, head.in_channels, head.channels)
+            channels = head.shape.source_channels(source)
             state[f'convs.{stage}.{source}'] = (
                 head.conv_seg.weight.new_zeros(head.channels, channels, 1, 1)
                 if weight is None

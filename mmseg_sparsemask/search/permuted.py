@@ -8,7 +8,6 @@ import torch
 
 from mmseg_sparsemask.connectivity import Connection, Connectivity
 from mmseg_sparsemask.connectivity.controls import permuted_places
-from mmseg_sparsemask.connectivity.cost import connection_costs
 from mmseg_sparsemask.models.decode_heads import FDNHead
 
 
@@ -31,7 +30,7 @@ def permuted_supernet(
         ValueError: The rule for connection weights keeps none by connection, or no permutation has
             the number of parameters.
     """
-    costs = connection_costs(head.connectivity, head.in_channels, head.channels, head.out_channels)
+    costs = head.shape.part_costs(head.connectivity)
     weights = head.connection_weights()
     places, found = permuted_places(weights, pruned, costs.parameters, seed)
     permuted = copy.deepcopy(head)

@@ -17,7 +17,6 @@ from torch import nn
 from mmseg_sparsemask.connectivity import (
     Connection,
     Connectivity,
-    decoder_cost,
     prune,
     save,
 )
@@ -151,14 +150,8 @@ def prune_status(
     if live:
         connectivity = prune(weights, head.connectivity.strides, threshold, merge)
         live = len(connectivity)
-        parameters = head_parameters(head, connectivity)
+        parameters = head.shape.cost(connectivity).parameters
     return PruneStatus(live, len(weights), dropped, kept, parameters)
-
-
-def head_parameters(head: FDNHead, connectivity: Connectivity) -> int:
-    """Parameters of a decoder with a supernet's channels and classes."""
-    cost = decoder_cost(connectivity, head.in_channels, head.channels, head.out_channels)
-    return cost.parameters
 
 
 def prune_supernet(
@@ -243,7 +236,7 @@ def write_configs(
 
 def summary_table(head: FDNHead, connectivity: Connectivity) -> str:
     """Table of the stages left, their inputs and parameters, for people."""
-    cost = decoder_cost(connectivity, head.in_channels, head.channels, head.out_channels)
+    cost = head.shape.cost(connectivity)
     weights = head.connection_weights()
     table = PrettyTable(['stage', 'stride', 'inputs (weight)', 'parameters'])
     table.align = 'l'
@@ -257,7 +250,7 @@ def summary_table(head: FDNHead, connectivity: Connectivity) -> str:
     return (
         f'{table}\n{len(connectivity)} of {len(head.connectivity)} connections, '
         f'{cost.parameters:,} decoder parameters '
-        f'(supernet: {head_parameters(head, head.connectivity):,})'
+        f'(supernet: {head.shape.cost(head.connectivity).parameters:,})'
     )
 
 
@@ -282,7 +275,7 @@ def inheritance_table(
     graphs = {'supernet': head.connectivity, 'pruned': connectivity}
     for place, (name, graph) in enumerate(graphs.items()):
         found = [f'{scores[place][key]:.2f}' for key in names]
-        table.add_row([name, len(graph), f'{head_parameters(head, graph):,}', *found])
+        table.add_row([name, len(graph), f'{head.shape.cost(graph).parameters:,}', *found])
     text = (
         f'{table}\ntheir logits on random features differ by at most {difference:.1e} of the '
         'largest'

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mmseg_sparsemask.connectivity import Connectivity
-from mmseg_sparsemask.connectivity.cost import connection_costs
 from mmseg_sparsemask.models.decode_heads import FDNHead
 from mmseg_sparsemask.report import SearchRecord, Step, search_page, write_page
 from mmseg_sparsemask.search.pruning import WeightHistory, command_steps
@@ -71,9 +70,7 @@ def write_search_report(
         weights=rows,
         threshold=threshold,
         merge=merge,
-        costs=connection_costs(
-            head.connectivity, head.in_channels, head.channels, head.out_channels, IMAGE_SIZE
-        ),
+        costs=head.shape.part_costs(head.connectivity, IMAGE_SIZE),
         image_size=IMAGE_SIZE,
         budgets={budget.kind: budget.limit for budget in head.budgets},
         scores=[(step, value) for step, key, value in scores if key == name],

@@ -8,7 +8,7 @@ from compare.test_results import ROOT, UNET
 
 from mmseg_sparsemask.compare.gather import PASSES, network_of, surroundings, time_together
 from mmseg_sparsemask.compare.results import append_results, read_results
-from mmseg_sparsemask.connectivity import Connectivity, decoder_cost
+from mmseg_sparsemask.connectivity import Connectivity, DecoderShape
 
 CONFIGS = 'configs/sparsemask'
 
@@ -38,7 +38,7 @@ def found(connectivity, strides=(2, 2, 4, 8, 16, 16, 32, 32, 32)):
     stages = dict(stage.split(': ') for stage in connectivity.split(' · '))
     graph = Connectivity(strides, {stage: sources.split() for stage, sources in stages.items()})
     channels = [32, 16, 24, 32, 64, 96, 160, 320, 1280]
-    parameters = decoder_cost(graph, channels, 64, 6).parameters
+    parameters = DecoderShape(strides, channels, 64, 6).cost(graph).parameters
     return row('searched', 'fdn_mbv2_shapes.py > retrain.py', str(graph), parameters)
 
 

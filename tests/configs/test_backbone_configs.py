@@ -7,7 +7,6 @@ import torch
 from mmseg.registry import MODELS
 from reference.configs import batch, load, load_as_it_is
 
-from mmseg_sparsemask.connectivity import decoder_cost, supernet_parameters
 from mmseg_sparsemask.models.describe import describe_backbone, head_mismatch
 
 # What the published architecture becomes on strides 2 to 32 and on 4 to 32.
@@ -72,14 +71,14 @@ def test_backbone(backbone):
     assert losses['loss_connectivity'] > 0
     learned = sum(p.numel() for n, p in supernet.named_parameters() if 'connections.' not in n)
     connectivity = supernet.connectivity
-    assert learned == supernet_parameters(connectivity, supernet.in_channels, supernet.channels)
+    assert learned == supernet.shape.cost(connectivity).parameters
     assert len(connectivity) == len(features) * (len(features) + 1)
 
     decoder = MODELS.build(found.model.decode_head)
     step(decoder, tensors, size)
     assert str(decoder.connectivity) == BACKBONES[backbone]
     parameters = sum(p.numel() for p in decoder.parameters())
-    cost = decoder_cost(decoder.connectivity, decoder.in_channels, decoder.channels)
+    cost = decoder.shape.cost(decoder.connectivity)
     assert parameters == cost.parameters
 
 

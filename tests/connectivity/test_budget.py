@@ -19,11 +19,12 @@ from mmseg_sparsemask.connectivity.budget import (
     prune_to_budgets,
     refill,
 )
-from mmseg_sparsemask.connectivity.cost import PartCosts, connection_costs
+from mmseg_sparsemask.connectivity.cost import PartCosts
 from mmseg_sparsemask.connectivity.graph import Connection, Connectivity
 from mmseg_sparsemask.connectivity.latency import shared_resizes
 from mmseg_sparsemask.connectivity.presets import MBV2_CHANNELS, MBV2_STRIDES, preset
 from mmseg_sparsemask.connectivity.prune import drop_unreachable, prune
+from mmseg_sparsemask.connectivity.shape import DecoderShape
 
 THRESHOLD = 1e-3
 
@@ -32,9 +33,12 @@ def full(strides):
     return preset('fdn', strides)
 
 
+MBV2 = DecoderShape(MBV2_STRIDES, MBV2_CHANNELS)
+
+
 def costs_of(strides, **arguments):
     in_channels = [3 + 5 * level for level in range(len(strides))]
-    return connection_costs(full(strides), in_channels, 4, 2, **arguments)
+    return DecoderShape(strides, in_channels, 4, 2).part_costs(full(strides), **arguments)
 
 
 @st.composite
@@ -218,7 +222,7 @@ def test_without_a_budget_it_is_prune(case):
 
 def test_two_budgets_are_both_kept():
     weights = {c: (7 * i % 90) / 90 for i, c in enumerate(preset('fdn', MBV2_STRIDES))}
-    counted = connection_costs(preset('fdn', MBV2_STRIDES), MBV2_CHANNELS)
+    counted = MBV2.part_costs(preset('fdn', MBV2_STRIDES))
     budgets = [
         Budget('parameters', 300_000, counted.parameters),
         Budget('multiply_adds', 400_000_000, counted.multiply_adds),
@@ -253,20 +257,20 @@ def test_two_budgets_that_exclude_each_other():
     ],
 )
 def test_bad_budgets(kind, limit, words):
-    costs = connection_costs(preset('fdn', MBV2_STRIDES), MBV2_CHANNELS).parameters
+    costs = MBV2.part_costs(preset('fdn', MBV2_STRIDES)).parameters
     with pytest.raises(ValueError, match=words):
         Budget(kind, limit, costs)
 
 
 def test_the_smallest_budget_is_met():
-    costs = connection_costs(preset('fdn', MBV2_STRIDES), MBV2_CHANNELS).parameters
+    costs = MBV2.part_costs(preset('fdn', MBV2_STRIDES)).parameters
     weights = {c: 1.0 if c.source == 'G' else 0.5 for c in costs.connections}
     kept = fit_budgets(weights, [Budget('parameters', 2517, costs)], THRESHOLD)
     assert kept == {('E2', 'D1')}
 
 
 def test_a_way_below_the_threshold_is_taken_if_none_above_is_cheap_enough():
-    costs = connection_costs(preset('fdn', MBV2_STRIDES), MBV2_CHANNELS).parameters
+    costs = MBV2.part_costs(preset('fdn', MBV2_STRIDES)).parameters
     weights = {c: 1.0 if c == ('G', 'D1') else 0.0 for c in costs.connections}
     found = prune_to_budgets(weights, MBV2_STRIDES, [Budget('parameters', 2600, costs)])
     assert str(found) == 'D1: E2'

@@ -6,7 +6,7 @@ from reference.strategies import connection_weights, stride_lists
 from mmseg_sparsemask.connectivity import (
     Connection,
     Connectivity,
-    decoder_cost,
+    DecoderShape,
     preset,
     prune,
     resolve,
@@ -15,21 +15,19 @@ from mmseg_sparsemask.connectivity import controls as tested
 from mmseg_sparsemask.connectivity.budget import cheapest_cost
 from mmseg_sparsemask.connectivity.controls import (
     TOLERANCE,
-    DecoderSize,
     overlap,
     permuted_places,
     random_decoder,
 )
-from mmseg_sparsemask.connectivity.cost import connection_costs
 from mmseg_sparsemask.connectivity.presets import MBV2_CHANNELS, MBV2_STRIDES
 from mmseg_sparsemask.connectivity.prune import drop_unreachable, keep_above
 
-MBV2 = DecoderSize(MBV2_CHANNELS, 64, 21)
+MBV2 = DecoderShape(MBV2_STRIDES, MBV2_CHANNELS)
 
 
 def costs_of(strides, kind='parameters', size=(512, 512)):
     channels = [4 * level for level in range(1, len(strides) + 1)]
-    counted = connection_costs(preset('fdn', strides), channels, 8, 3, size)
+    counted = DecoderShape(strides, channels, 8, 3).part_costs(preset('fdn', strides), size)
     return getattr(counted, kind)
 
 
@@ -53,12 +51,12 @@ def test_a_random_decoder_is_reachable_and_within_the_tolerance(strides, seed, s
 
 def test_seeds_give_different_decoders_of_the_published_size():
     found = [
-        resolve(dict(source='random', seed=seed, parameters=560_981), MBV2_STRIDES, MBV2)
+        resolve(dict(source='random', seed=seed, parameters=560_981), shape=MBV2)
         for seed in range(8)
     ]
     assert len(set(found)) == 8
     for seed, drawn in enumerate(found):
-        parameters = decoder_cost(drawn, *MBV2).parameters
+        parameters = MBV2.cost(drawn).parameters
         assert parameters == pytest.approx(560_981, rel=0.05)
         assert drawn.meta['seed'] == seed and drawn.meta['parameters'] == parameters
 
@@ -96,7 +94,7 @@ def test_draws_follow_the_definition(monkeypatch):
 
 def test_multiply_adds_are_those_of_the_image():
     spec = dict(source='random', seed=3, multiply_adds=400e6, image_size=[240, 320])
-    cost = decoder_cost(resolve(spec, MBV2_STRIDES, MBV2), *MBV2, (240, 320))
+    cost = MBV2.cost(resolve(spec, shape=MBV2), (240, 320))
     assert cost.multiply_adds == pytest.approx(400e6, rel=0.05)
 
 
@@ -116,7 +114,7 @@ def test_multiply_adds_are_those_of_the_image():
 )
 def test_bad_settings(change, message):
     with pytest.raises(ValueError, match=message):
-        resolve({'source': 'random', 'seed': 0, **change}, MBV2_STRIDES, MBV2)
+        resolve({'source': 'random', 'seed': 0, **change}, shape=MBV2)
 
 
 def test_settings_without_a_head():
@@ -155,7 +153,7 @@ def test_permutations_differ_by_seed():
     weights = dict.fromkeys(preset('fdn', MBV2_STRIDES), 0.0)
     pruned = preset('sparsemask_mbv2_voc')
     weights.update(dict.fromkeys(pruned, 0.7))
-    costs = connection_costs(preset('fdn', MBV2_STRIDES), *MBV2).parameters
+    costs = MBV2.part_costs(preset('fdn', MBV2_STRIDES)).parameters
     found = [permuted_places(weights, pruned, costs, seed)[1] for seed in (0, 1, 2, 0)]
     assert len(set(found)) == 3 and found[0] == found[3]
     assert all(len(decoder) == 15 for decoder in found)

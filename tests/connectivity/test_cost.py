@@ -2,48 +2,25 @@ import pytest
 from hypothesis import given
 from reference.strategies import connectivities
 
-from mmseg_sparsemask.connectivity.cost import (
-    PartCosts,
-    connection_costs,
-    decoder_cost,
-    feature_size,
-    source_channels,
-    supernet_parameters,
-)
+from mmseg_sparsemask.connectivity.cost import PartCosts, feature_size
 from mmseg_sparsemask.connectivity.graph import Connection, Connectivity
 from mmseg_sparsemask.connectivity.presets import MBV2_CHANNELS, MBV2_STRIDES, preset
+from mmseg_sparsemask.connectivity.shape import DecoderShape
 from mmseg_sparsemask.connectivity.transfer import transfer
 
-
-@pytest.mark.parametrize(
-    'name, parameters',
-    [
-        ('fdn', 1_934_293),
-        ('unet', 164_821),
-        ('sparse_acn', 721_877),
-        ('sparsemask_mbv2_voc', 560_981),
-    ],
-)
-def test_parameters_of_the_papers_decoders(name, parameters):
-    cost = decoder_cost(preset(name, MBV2_STRIDES), MBV2_CHANNELS)
-    assert cost.parameters == sum(cost.stage_parameters.values()) == parameters
-
-
-def test_parameters_of_the_supernet():
-    full = preset('fdn', MBV2_STRIDES)
-    assert supernet_parameters(full, MBV2_CHANNELS) == 1_934_293
-    assert supernet_parameters(full, MBV2_CHANNELS, affine_connection_norm=True) == 1_945_813
+MBV2 = DecoderShape(MBV2_STRIDES, MBV2_CHANNELS)
+SMALL = DecoderShape([2, 4], [3, 5], channels=4, num_classes=2)
 
 
 def test_parameters_of_the_papers_resnet_101_decoder():
     on_resnet = transfer(preset('sparsemask_mbv2_voc'), (2, 4, 8, 16, 32))
-    cost = decoder_cost(on_resnet, (64, 256, 512, 1024, 2048), channels=512)
-    assert cost.parameters == 6_862_357
+    resnet = DecoderShape(on_resnet.strides, (64, 256, 512, 1024, 2048), channels=512)
+    assert resnet.cost(on_resnet).parameters == 6_862_357
 
 
 def test_small_case_by_hand():
     c = Connectivity([2, 4], {'D2': ['E2', 'G'], 'D1': ['E1', 'D2']})
-    cost = decoder_cost(c, [3, 5], channels=4, num_classes=2, image_size=(8, 8))
+    cost = SMALL.cost(c, image_size=(8, 8))
     # D2: (5 + 5) * 4 weights + 8; D1: (3 + 4) * 4 + 8; classifier: (4 + 1) * 2.
     assert cost.stage_parameters == {'D2': 48, 'D1': 36, 'classifier': 10}
     assert cost.parameters == 94
@@ -61,7 +38,7 @@ def test_multiply_adds_of_the_published_architecture():
     from_decoder = 64 * stride_16 + 2 * 64 * stride_32
     d1 = 64 * (from_encoder + from_decoder + 1280)
     classifier = 64 * 21 * stride_2
-    cost = decoder_cost(preset('sparsemask_mbv2_voc'), MBV2_CHANNELS)
+    cost = MBV2.cost(preset('sparsemask_mbv2_voc'))
     assert cost.multiply_adds == d8 + d7 + d6 + d1 + classifier == 293_928_960
 
 
@@ -72,24 +49,29 @@ def test_odd_sizes_round_up():
 
 
 def test_channels_of_sources():
-    assert [source_channels(s, [3, 5], 64) for s in ('E1', 'E2', 'D2', 'G')] == [3, 5, 64, 5]
+    assert [SMALL.source_channels(s) for s in ('E1', 'E2', 'D2', 'G')] == [3, 5, 4, 5]
 
 
 @given(connectivities())
 def test_more_connections_cost_more(c):
-    in_channels = range(3, 3 + c.num_levels)
-    cost = decoder_cost(c, in_channels, channels=4, num_classes=2, image_size=(32, 32))
-    full = decoder_cost(
-        preset('fdn', c.strides), in_channels, channels=4, num_classes=2, image_size=(32, 32)
-    )
+    shape = DecoderShape(c.strides, range(3, 3 + c.num_levels), channels=4, num_classes=2)
+    cost, full = (shape.cost(graph, (32, 32)) for graph in (c, preset('fdn', c.strides)))
     assert 0 < cost.parameters <= full.parameters
     assert 0 < cost.multiply_adds <= full.multiply_adds
     assert set(cost.stage_parameters) == {*c.stages, 'classifier'}
 
 
-def test_wrong_number_of_channels():
+def test_what_does_not_fit():
     with pytest.raises(ValueError, match=r'expected 9 entries.*\[2, 2, 4.*got \[3, 5\]'):
-        decoder_cost(preset('sparsemask_mbv2_voc'), [3, 5])
+        DecoderShape(MBV2_STRIDES, [3, 5])
+    with pytest.raises(ValueError, match=r'strides \[2, 4\], got \[2, 2, 4.*transfer it'):
+        SMALL.cost(preset('sparsemask_mbv2_voc'))
+
+
+def test_a_shape_is_a_value():
+    assert DecoderShape((2, 4), (3, 5), 4, 2) == SMALL and hash(SMALL) == hash(SMALL)
+    with pytest.raises(AttributeError):
+        SMALL.channels = 8
 
 
 @pytest.mark.parametrize(
@@ -101,18 +83,19 @@ def test_wrong_number_of_channels():
         ('sparsemask_mbv2_voc', 560_981),
     ],
 )
-def test_parts_sum_to_the_papers_decoders(name, parameters):
+def test_the_papers_decoders(name, parameters):
     """Parts of the search space, given once, sum to what each decoder in it costs."""
-    costs = connection_costs(preset('fdn', MBV2_STRIDES), MBV2_CHANNELS)
+    costs = MBV2.part_costs(preset('fdn', MBV2_STRIDES))
     found = preset(name, MBV2_STRIDES)
+    cost = MBV2.cost(found)
+    assert cost.parameters == sum(cost.stage_parameters.values()) == parameters
     assert costs.parameters.total(found) == parameters
-    multiply_adds = decoder_cost(found, MBV2_CHANNELS).multiply_adds
-    assert costs.multiply_adds.total(found) == multiply_adds
+    assert costs.multiply_adds.total(found) == cost.multiply_adds
 
 
 def test_parts_by_hand():
     c = Connectivity([2, 4], {'D2': ['E2', 'G'], 'D1': ['E1', 'D2']})
-    costs = connection_costs(c, [3, 5], channels=4, num_classes=2, image_size=(8, 8))
+    costs = SMALL.part_costs(c, image_size=(8, 8))
     names = [('E2', 'D2'), ('G', 'D2'), ('E1', 'D1'), ('D2', 'D1')]
     assert costs.parameters.connections == dict(zip(names, (20, 20, 12, 16)))
     assert costs.parameters.stages == {'D2': 8, 'D1': 8} and costs.parameters.fixed == 10

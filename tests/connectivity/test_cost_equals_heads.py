@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from reference.strategies import connectivities, stride_lists
 
-from mmseg_sparsemask.connectivity import decoder_cost, preset, supernet_parameters
+from mmseg_sparsemask.connectivity import DecoderShape, preset
 
 torch = pytest.importorskip('torch')
 from mmseg_sparsemask.models.decode_heads import FDNHead, SparseMaskHead  # noqa: E402
@@ -37,7 +37,9 @@ def test_pruned_decoder(data):
         channels=channels,
         num_classes=classes,
     )
-    cost = decoder_cost(connectivity, in_channels, channels, classes)
+    shape = DecoderShape(connectivity.strides, in_channels, channels, classes)
+    assert head.shape == shape
+    cost = shape.cost(connectivity)
     assert cost.parameters == count(head)
     by_stage = {
         stage: count(head.convs[stage]) + count(head.norms[stage]) for stage in connectivity.stages
@@ -48,7 +50,7 @@ def test_pruned_decoder(data):
 @FEW
 @given(st.data())
 def test_supernet(data):
-    """Of any search space, without and with the affine part the published code counts."""
+    """Of any search space."""
     strides = data.draw(stride_lists(max_levels=5))
     space = data.draw(st.one_of(st.just(None), connectivities(strides=strides)))
     space = space or preset('fdn', strides)
@@ -63,12 +65,7 @@ def test_supernet(data):
     )
     weights = count(head.connections)
     assert weights == len(space)
-    counted = supernet_parameters(space, in_channels, channels, classes)
-    assert counted == count(head) - weights
-    # The per-connection normalisation keeps one mean for each output of each connection.
-    outputs = sum(norm.running_mean.numel() for norm in head.connection_norms.values())
-    affine = supernet_parameters(space, in_channels, channels, classes, affine_connection_norm=True)
-    assert affine == counted + 2 * outputs
+    assert head.shape.cost(space).parameters == count(head) - weights
 
 
 @pytest.mark.parametrize(

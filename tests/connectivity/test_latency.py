@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from mmseg_sparsemask.connectivity import Connectivity, preset
+from mmseg_sparsemask.connectivity import Connectivity, DecoderShape, preset
 from mmseg_sparsemask.connectivity.cost import PartCosts
 from mmseg_sparsemask.connectivity.latency import (
     LatencyTable,
@@ -77,15 +77,22 @@ def test_wrong_number_of_times(times):
         fit_costs(SPACE, decoders, times)
 
 
+#: The file's keys for what was measured, as version 2 has always had them.
+SETTINGS = 'strides in_channels channels num_classes image_size device threads'.split()
+
+
 def some_table():
-    return LatencyTable(
-        true_costs(), SPACE.strides, (3, 5, 7), 4, 2, (32, 48), 'cpu', 1, {'processor': 'P'}
-    )
+    shape = DecoderShape(SPACE.strides, (3, 5, 7), 4, 2)
+    return LatencyTable(true_costs(), shape, (32, 48), 'cpu', 1, {'processor': 'P'})
 
 
 def test_file_and_back(tmp_path):
-    some_table().save(tmp_path / 't.json')
-    assert LatencyTable.load(tmp_path / 't.json') == some_table()
+    path = tmp_path / 't.json'
+    some_table().save(path)
+    assert LatencyTable.load(path) == some_table()
+    content = json.loads(path.read_text())
+    assert list(content)[:10] == ['format', 'version', *SETTINGS, 'milliseconds']
+    assert content['in_channels'] == [3, 5, 7] and content['image_size'] == [32, 48]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from mmseg.registry import MODELS
 from reference import tiny
 
 import mmseg_sparsemask  # noqa: F401
-from mmseg_sparsemask.connectivity import preset
+from mmseg_sparsemask.connectivity import DecoderShape, preset
 from mmseg_sparsemask.connectivity.latency import LatencyTable
 from mmseg_sparsemask.deployment.latency import (
     measure_table,
@@ -38,9 +38,9 @@ def make_head():
 
 def test_more_work_takes_longer():
     small = preset('unet', STRIDES)
-    arguments = dict(in_channels=[64, 64, 64], channels=64, num_classes=2)
-    little = time_decoder(small, image_size=(32, 32), **arguments)
-    much = time_decoder(small, image_size=(256, 256), **arguments)
+    shape = DecoderShape(STRIDES, [64, 64, 64], 64, 2)
+    little = time_decoder(small, shape, (32, 32))
+    much = time_decoder(small, shape, (256, 256))
     assert 0 < little < much
 
 
@@ -55,11 +55,11 @@ def test_random_decoders_are_of_all_sizes_and_repeatable():
 
 def test_table_says_how_it_was_measured():
     table = measure_table(make_head(), (32, 48), decoders=12, left_out=3)
-    assert table.in_channels == (8, 16, 32) and table.strides == tuple(STRIDES)
-    assert (table.channels, table.num_classes) == (8, 2)
+    shape = DecoderShape(STRIDES, (8, 16, 32), 8, 2)
+    assert table.shape == shape
     assert (table.image_size, table.device, table.threads) == ((32, 48), 'cpu', 1)
     assert {'processor', 'precision', 'torch', 'mean_error', 'decoders'} <= set(table.meta)
-    table.check(STRIDES, [8, 16, 32], 8, 2, (32, 48), 'cpu')
+    table.check(shape, (32, 48), 'cpu')
     words = time_again(table, preset('unet', STRIDES))
     assert 'ms measured (prediction' in words and 'the table is of' not in words
 

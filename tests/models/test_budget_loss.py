@@ -9,15 +9,16 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
-from mmseg_sparsemask.connectivity import Connection, Connectivity, preset
+from mmseg_sparsemask.connectivity import Connection, Connectivity, DecoderShape, preset
 from mmseg_sparsemask.connectivity.budget import fit_budgets
-from mmseg_sparsemask.connectivity.cost import PartCosts, connection_costs
+from mmseg_sparsemask.connectivity.cost import PartCosts
 from mmseg_sparsemask.connectivity.latency import LatencyTable
 from mmseg_sparsemask.connectivity.presets import MBV2_CHANNELS, MBV2_STRIDES
 from mmseg_sparsemask.models.connections import RelaxedConnections
 from mmseg_sparsemask.models.losses import BudgetLoss, SparseConnectivityLoss
 
 SPACE = Connectivity([2, 4], {'D2': ['E2', 'G'], 'D1': ['E1', 'E2', 'D2', 'G']})
+SHAPE = DecoderShape([2, 4], [3, 5], 4, 2)
 FULL = preset('fdn', MBV2_STRIDES)
 
 
@@ -27,7 +28,7 @@ def small(limit, **arguments):
     Parameters: E1 12, E2 and G 20 each, D2 16, 8 a stage, classifier 10: 134 in all.
     """
     loss = BudgetLoss(dict(parameters=limit), **arguments)
-    loss.set_costs(SPACE, [3, 5], 4, 2)
+    loss.set_costs(SPACE, SHAPE)
     return loss
 
 
@@ -126,7 +127,7 @@ def now(connections):
 )
 def test_searches_end_within_the_budget_with_one_setting(budget):
     loss = BudgetLoss(budget, ramp=(60, 180), controller=dict(eta=0.03))
-    loss.set_costs(FULL, MBV2_CHANNELS, 64, 6)
+    loss.set_costs(FULL, DecoderShape(MBV2_STRIDES, MBV2_CHANNELS, 64, 6))
     connections, _ = search(loss, 500)
     weights = now(connections)
     kept = fit_budgets(weights, [loss.budget], loss.threshold)
@@ -138,7 +139,7 @@ def test_resumed_search_is_equal_to_the_bit():
         loss = BudgetLoss(
             dict(parameters=150_000), ramp=(10, 30), controller=dict(eta=0.03, nu=0.5)
         )
-        loss.set_costs(FULL, MBV2_CHANNELS, 64, 6)
+        loss.set_costs(FULL, DecoderShape(MBV2_STRIDES, MBV2_CHANNELS, 64, 6))
         return loss
 
     straight = new()
@@ -256,15 +257,15 @@ def test_no_costs_yet():
 @pytest.fixture
 def table(tmp_path):
     """Path of a table in which a parameter takes a millisecond."""
-    costs = connection_costs(SPACE, [3, 5], 4, 2).parameters
+    costs = SHAPE.part_costs(SPACE).parameters
     path = tmp_path / 'table.json'
-    LatencyTable(costs, (2, 4), (3, 5), 4, 2, (32, 64), 'cpu', 1, {'processor': 'P'}).save(path)
+    LatencyTable(costs, SHAPE, (32, 64), 'cpu', 1, {'processor': 'P'}).save(path)
     return str(path)
 
 
 def test_latency_takes_its_costs_from_the_table(table):
     loss = BudgetLoss(dict(latency=100, table=table), controller=dict(eta=0.5))
-    loss.set_costs(SPACE, [3, 5], 4, 2)
+    loss.set_costs(SPACE, SHAPE)
     weights = weights_of([0.9, 0.2], [0.9, 0.3, 0.9, 0.9])
     assert float(loss(weights)) == pytest.approx(
         float(small(100, controller=dict(eta=0.5))(weights))
@@ -274,13 +275,11 @@ def test_latency_takes_its_costs_from_the_table(table):
 
 def test_a_shared_resize_is_paid_for_in_equal_parts(tmp_path):
     e2, d2 = Connection('E2', 'D1'), Connection('D2', 'D1')
-    costs = replace(
-        connection_costs(SPACE, [3, 5], 4, 2).parameters, shared={frozenset([e2, d2]): 12}
-    )
+    costs = replace(SHAPE.part_costs(SPACE).parameters, shared={frozenset([e2, d2]): 12})
     path = tmp_path / 'table.json'
-    LatencyTable(costs, (2, 4), (3, 5), 4, 2, (32, 64), 'cpu', 1).save(path)
+    LatencyTable(costs, SHAPE, (32, 64), 'cpu', 1).save(path)
     loss = BudgetLoss(dict(latency=80, table=str(path)), controller=dict(eta=0.5))
-    loss.set_costs(SPACE, [3, 5], 4, 2)
+    loss.set_costs(SPACE, SHAPE)
     assert loss.budget.full == 134 + 12
     # What stays is E2 -> D2 -> D1: 10 + 20 + 8 + 16 + 12 + 8 = 74 of 80.
     weights = weights_of([0.9, 0.1], [0.9, 0.3, 0.8, 0.2])
@@ -304,12 +303,11 @@ def test_a_shared_resize_is_paid_for_in_equal_parts(tmp_path):
 )
 def test_table_of_something_else(table, options, head, words):
     loss = BudgetLoss(dict(latency=100, table=table, **options))
-    arguments = dict(in_channels=[3, 5], channels=4, num_classes=2) | head
     with pytest.raises(ValueError, match=words):
-        loss.set_costs(SPACE, **arguments)
+        loss.set_costs(SPACE, replace(SHAPE, **head))
 
 
 def test_table_of_other_strides(table):
     other = Connectivity([4, 8], dict(SPACE.stages))
     with pytest.raises(ValueError, match=r'strides=\(2, 4\), expected \(4, 8\)'):
-        BudgetLoss(dict(latency=100, table=table)).set_costs(other, [3, 5], 4, 2)
+        BudgetLoss(dict(latency=100, table=table)).set_costs(other, replace(SHAPE, strides=(4, 8)))

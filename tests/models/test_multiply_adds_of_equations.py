@@ -7,7 +7,7 @@ from reference.naive import NaiveDecoder
 from reference.strategies import connectivities
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmseg_sparsemask.connectivity import decoder_cost
+from mmseg_sparsemask.connectivity import DecoderShape
 
 QUICK = settings(max_examples=20, suppress_health_check=list(HealthCheck))
 CHANNELS = st.lists(st.integers(1, 9), min_size=6, max_size=6)
@@ -18,7 +18,9 @@ CHANNELS = st.lists(st.integers(1, 9), min_size=6, max_size=6)
 def test_multiply_adds(connectivity, in_channels, channels, classes):
     in_channels = in_channels[: connectivity.num_levels]
     size = (65, 130)
-    cost = decoder_cost(connectivity, in_channels, channels, classes, size)
+    cost = DecoderShape(connectivity.strides, in_channels, channels, classes).cost(
+        connectivity, size
+    )
     naive = NaiveDecoder(connectivity.stages, in_channels, channels, classes, search=False)
     naive.to('meta').eval()
     features = [

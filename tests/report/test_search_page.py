@@ -5,8 +5,7 @@ import random
 import pytest
 from reference.browser import CHROMIUM, work_page
 
-from mmseg_sparsemask.connectivity import decoder_cost, preset, prune
-from mmseg_sparsemask.connectivity.cost import connection_costs
+from mmseg_sparsemask.connectivity import DecoderShape, preset, prune
 from mmseg_sparsemask.connectivity.prune import drop_unreachable, keep_above, separation
 from mmseg_sparsemask.report import SearchRecord, Step, search_page, write_page
 from mmseg_sparsemask.report.page import MAX_NUMBERS, thinned
@@ -18,7 +17,8 @@ needs_browser = pytest.mark.skipif(
 
 STRIDES = (2, 4, 8, 16)
 CHANNELS = (16, 24, 32, 64)
-SHAPE = (CHANNELS, 8, 3, (65, 97))
+SHAPE = DecoderShape(STRIDES, CHANNELS, 8, 3)
+SIZE = (65, 97)
 
 
 def record(**changes):
@@ -35,8 +35,8 @@ def record(**changes):
         weights=rows,
         threshold=0.02,
         merge=False,
-        costs=connection_costs(space, *SHAPE),
-        image_size=(65, 97),
+        costs=SHAPE.part_costs(space, SIZE),
+        image_size=SIZE,
         budgets={'parameters': 9000.0},
         scores=[(20, 41.5), (50, 55.25)],
         score_name='mIoU',
@@ -86,7 +86,7 @@ def test_sliders_change_graph_and_numbers_as_the_package_prunes(tmp_path):
             assert shown['parameters'] == '0'
             continue
         found = prune(weights, STRIDES, choices[at])
-        cost = decoder_cost(found, *SHAPE)
+        cost = SHAPE.cost(found, SIZE)
         assert shown['connections'] == f'{len(found)} of {len(weights)}'
         assert shown['parameters'] == whole(cost.parameters)
         assert shown['multiply_adds'] == whole(cost.multiply_adds)
@@ -159,7 +159,7 @@ def test_a_long_search_stays_under_two_megabytes(tmp_path):
             connections=list(space),
             steps=list(range(5000)),
             weights=rows,
-            costs=connection_costs(space, channels),
+            costs=DecoderShape(space.strides, channels).part_costs(space),
         )
     )
     path = write_page(page, tmp_path / 'report.html')

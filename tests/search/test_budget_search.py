@@ -7,8 +7,7 @@ import torch
 from mmengine.runner import Runner
 from reference import tiny
 
-from mmseg_sparsemask.connectivity import decoder_cost, load
-from mmseg_sparsemask.connectivity.cost import connection_costs
+from mmseg_sparsemask.connectivity import DecoderShape, load
 from mmseg_sparsemask.connectivity.latency import LatencyTable
 from mmseg_sparsemask.search.pruning import find_supernet
 
@@ -43,7 +42,7 @@ def test_search_ends_within_the_budget_and_says_so(tmp_path):
     runner.train()
     work_dir = tmp_path / 'w'
     found = load(work_dir / 'connectivity.json')
-    cost = decoder_cost(found, [8, 8, 16, 32, 64], 8, 8).parameters
+    cost = DecoderShape(found.strides, [8, 8, 16, 32, 64], 8, 8).cost(found).parameters
     assert 1800 <= cost <= 2000
     assert found.meta['budget'] == {'parameters': 2000}
     assert found.meta['cost'] == {'parameters': cost}
@@ -65,10 +64,9 @@ def test_search_ends_within_the_budget_and_says_so(tmp_path):
 def test_latency_is_measured_at_the_end(tmp_path):
     runner = make_runner(tmp_path / 'a', dict(parameters=2000))
     head = find_supernet(runner.model)
-    costs = connection_costs(head.connectivity, head.in_channels, 8, 8).parameters
+    costs = head.shape.part_costs(head.connectivity).parameters
     path = tmp_path / 'table.json'
-    shape = (tuple(head.connectivity.strides), tuple(head.in_channels), 8, 8, (32, 32), 'cpu', 1)
-    LatencyTable(costs, *shape, {'processor': 'another'}).save(path)
+    LatencyTable(costs, head.shape, (32, 32), 'cpu', 1, {'processor': 'another'}).save(path)
     make_runner(tmp_path / 'b', dict(latency=2000, table=str(path))).train()
     text = log_of(tmp_path / 'b/w')
     assert re.search(

@@ -25,7 +25,7 @@ from reference.small_search import (
 )
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from mmseg_sparsemask.connectivity import Connection, decoder_cost, load
+from mmseg_sparsemask.connectivity import Connection, DecoderShape, load
 from mmseg_sparsemask.search import prune_hook
 from mmseg_sparsemask.search.prune_hook import PruneHook
 from mmseg_sparsemask.search.pruning import (
@@ -51,7 +51,8 @@ def searched(tmp_path_factory):
 
 def test_log(searched):
     text = log_of(searched[0])
-    cost = decoder_cost(load(searched[0] / 'connectivity.json'), [8, 8, 16, 32, 64], 8, 8)
+    found = load(searched[0] / 'connectivity.json')
+    cost = DecoderShape(found.strides, [8, 8, 16, 32, 64], 8, 8).cost(found)
     checks = re.findall(
         r'if pruned now: (\d+) of (\d+) connections, largest dropped weight (\S+), '
         r'smallest kept (\S+), (\S+) decoder parameters',

@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 from reference import tiny
 from reference.small_search import STAGES, STILL, put_weights
 
-from mmseg_sparsemask.connectivity import decoder_cost, load
+from mmseg_sparsemask.connectivity import load
 from mmseg_sparsemask.search.pruning import HISTORY_KEY, find_supernet
 from mmseg_sparsemask.search.search_report import SCORES_KEY, main_score
 
@@ -42,7 +42,7 @@ def test_page_holds_history_scores_and_costs(searched):
     assert data['score_name'] == 'mIoU'
     head = find_supernet(runner.model)
     found = load(work_dir / 'connectivity.json')
-    cost = decoder_cost(found, head.in_channels, head.channels, head.out_channels)
+    cost = head.shape.cost(found)
     assert f'{cost.parameters:,} decoder parameters' in page
     assert f'{cost.multiply_adds:,} multiply-adds' in page
     assert f'python tools/train.py {work_dir}/retrain.py' in page

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from mmseg_sparsemask.connectivity import GLOBAL, Connection
 from mmseg_sparsemask.connectivity.budget import Budget
-from mmseg_sparsemask.connectivity.cost import source_channels
 from mmseg_sparsemask.connectivity.graph import level_of
 from mmseg_sparsemask.connectivity.io import ConnectivityLike, resolve
 from mmseg_sparsemask.models.decode_heads.fusion import (
@@ -83,11 +82,7 @@ class FDNHead(FusionHead):
             {'type': 'RelaxedConnections', **(connections or {}), 'connectivity': self.connectivity}
         )
         self.loss_connectivity = build_connectivity_losses(
-            loss_connectivity,
-            self.connectivity,
-            self.in_channels,
-            self.channels,
-            self.out_channels,
+            loss_connectivity, self.connectivity, self.shape
         )
 
     @property
@@ -166,7 +161,7 @@ class FDNHead(FusionHead):
             if source != GLOBAL:
                 feature = features[level_of(source) - 1]
                 positions = feature.shape[0] * feature.shape[-2] * feature.shape[-1]
-                channels = source_channels(source, self.in_channels, self.channels)
+                channels = self.shape.source_channels(source)
                 if not moments_are_cheaper(positions, channels, self._outputs(source)):
                     alone |= {source}
         return alone

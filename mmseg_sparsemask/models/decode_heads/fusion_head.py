@@ -11,9 +11,9 @@ from mmcv.cnn import build_activation_layer, build_norm_layer
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 
-from mmseg_sparsemask.connectivity import GLOBAL, Connectivity
-from mmseg_sparsemask.connectivity.cost import source_channels
+from mmseg_sparsemask.connectivity import GLOBAL, Connectivity, DecoderShape
 from mmseg_sparsemask.connectivity.graph import level_of
+from mmseg_sparsemask.connectivity.shape import one_per_level
 from mmseg_sparsemask.models.decode_heads.activations import in_place
 from mmseg_sparsemask.models.decode_heads.fusion import Block, plan_blocks
 from mmseg_sparsemask.models.decode_heads.upsampling import as_map, as_rows, upsample_sum
@@ -64,7 +64,8 @@ class FusionHead(BaseDecodeHead):
                 'with_cp: this option is gone, since the decoder keeps so little for its backward '
                 'pass that computing it again saved no memory; remove it from the config'
             )
-        in_channels, in_index = _check_inputs(in_channels, in_index, connectivity)
+        in_channels = one_per_level('in_channels', in_channels, connectivity.strides)
+        in_index = one_per_level('in_index', in_index, connectivity.strides)
         norm_cfg = dict(norm_cfg or {'type': 'BN'})
         act_cfg = dict(act_cfg or {'type': 'ReLU6'})
         super().__init__(
@@ -79,6 +80,8 @@ class FusionHead(BaseDecodeHead):
             **kwargs,
         )
         self.connectivity = connectivity
+        #: What its costs are asked of.
+        self.shape = DecoderShape(connectivity.strides, in_channels, channels, self.out_channels)
         # Plain copies for a pass: a compiler does not follow Connectivity's read-only view.
         self.stages = dict(connectivity.stages)
         self.users = {source: connectivity.users(source) for source in connectivity.sources()}
@@ -100,7 +103,7 @@ class FusionHead(BaseDecodeHead):
         self.conv_seg = classifier
 
     def _new_weight(self, source: str) -> nn.Parameter:
-        inputs = source_channels(source, self.in_channels, self.channels)
+        inputs = self.shape.source_channels(source)
         weight = nn.Parameter(torch.empty(self.channels, inputs, 1, 1))
         # As the toolbox's ConvModule.
         nn.init.kaiming_normal_(weight, mode='fan_out', nonlinearity='relu')
@@ -343,21 +346,3 @@ class _Pass:
 def _parts(product: Tensor, count: int) -> Sequence[Tensor]:
     """Columns of a product by user. One user gets the product itself, which it may overwrite."""
     return (product,) if count == 1 else product.chunk(count, 1)
-
-
-def _check_inputs(
-    in_channels: Sequence[int], in_index: Sequence[int], connectivity: Connectivity
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Both as tuples, one entry for each level of the connectivity."""
-    for name, value in (('in_channels', in_channels), ('in_index', in_index)):
-        if isinstance(value, (int, str)) or not all(isinstance(item, int) for item in value):
-            raise ValueError(
-                f'{name}: expected a list of integers, one for each encoder feature, got {value!r}'
-            )
-        if len(value) != connectivity.num_levels:
-            raise ValueError(
-                f'{name}: expected {connectivity.num_levels} entries, one for each of the strides '
-                f'{list(connectivity.strides)}, got {list(value)}; '
-                'tools/describe_backbone.py CONFIG prints the lines to paste'
-            )
-    return tuple(in_channels), tuple(in_index)

@@ -7,7 +7,7 @@ from typing import Any
 
 from mmseg.registry import MODELS
 
-from mmseg_sparsemask.connectivity.controls import DecoderSize
+from mmseg_sparsemask.connectivity import DecoderShape
 from mmseg_sparsemask.connectivity.io import ConnectivityLike, resolve
 from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
 
@@ -48,9 +48,11 @@ class SparseMaskHead(FusionHead):
         out_channels: int | None = None,
         **kwargs: Any,
     ) -> None:
-        size = DecoderSize(in_channels, channels, out_channels or num_classes)
+        shape = None
+        if strides is not None:
+            shape = DecoderShape(strides, in_channels, channels, out_channels or num_classes)
         super().__init__(
-            resolve(connectivity, strides, size),
+            resolve(connectivity, shape=shape),
             in_channels,
             in_index,
             channels,

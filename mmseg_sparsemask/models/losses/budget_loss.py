@@ -12,7 +12,7 @@ from mmengine.logging import print_log
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_sparsemask.connectivity import Connection, Connectivity
+from mmseg_sparsemask.connectivity import Connection, Connectivity, DecoderShape
 from mmseg_sparsemask.connectivity.budget import (
     FULL_ENOUGH,
     KINDS,
@@ -21,7 +21,7 @@ from mmseg_sparsemask.connectivity.budget import (
     fit_budgets,
     refill,
 )
-from mmseg_sparsemask.connectivity.cost import PartCosts, check_image_size, connection_costs
+from mmseg_sparsemask.connectivity.cost import PartCosts, check_image_size
 from mmseg_sparsemask.connectivity.latency import LatencyTable
 from mmseg_sparsemask.connectivity.prune import (
     DEFAULT_THRESHOLD,
@@ -88,38 +88,23 @@ class BudgetLoss(nn.Module):
         self.register_buffer('smoothed', torch.zeros((), dtype=torch.float64))
         self._budget: Budget | None = None
 
-    def set_costs(
-        self,
-        connectivity: Connectivity,
-        in_channels: Sequence[int],
-        channels: int,
-        num_classes: int,
-    ) -> None:
+    def set_costs(self, connectivity: Connectivity, shape: DecoderShape) -> None:
         """Take the search space's costs; the head calls this once, when it is built.
 
         Args:
             connectivity: The search space.
-            in_channels: Channels of ``E1`` .. ``EL``.
-            channels: Channels of every stage.
-            num_classes: Outputs of the classifier.
+            shape: Of the supernet.
 
         Raises:
             ValueError: The budget is below the cheapest decoder, or the table is another head's.
         """
         costs: PartCosts
         if self.table is not None:
-            self.table.check(
-                connectivity.strides,
-                in_channels,
-                channels,
-                num_classes,
-                image_size=self.options.get('image_size'),
-                device=self.options.get('device'),
-            )
+            self.table.check(shape, self.options.get('image_size'), self.options.get('device'))
             costs = self.table.costs
         else:
             size = self.options.get('image_size', (512, 512))
-            counted = connection_costs(connectivity, in_channels, channels, num_classes, size)
+            counted = shape.part_costs(connectivity, size)
             costs = getattr(counted, self.kind)
         costs = costs.within(connectivity)
         self._budget = Budget(self.kind, self.limit, costs)

@@ -8,16 +8,14 @@ from typing import Any
 from mmseg.registry import MODELS
 from torch import nn
 
-from mmseg_sparsemask.connectivity import Connectivity
+from mmseg_sparsemask.connectivity import Connectivity, DecoderShape
 from mmseg_sparsemask.models.losses.budget_loss import BudgetLoss
 
 
 def build_connectivity_losses(
     config: dict[str, Any] | Sequence[dict[str, Any]] | None,
     connectivity: Connectivity,
-    in_channels: Sequence[int],
-    channels: int,
-    num_classes: int,
+    shape: DecoderShape,
 ) -> nn.Module | None:
     """The loss of a config, a ModuleList of those of a list, or None.
 
@@ -26,9 +24,7 @@ def build_connectivity_losses(
     Args:
         config: Of one loss, or of several.
         connectivity: The search space.
-        in_channels: Channels of ``E1`` .. ``EL``.
-        channels: Channels of every stage.
-        num_classes: Outputs of the classifier.
+        shape: Of the supernet.
 
     Raises:
         ValueError: Two budgets of one kind, an empty list, or what a loss itself refuses.
@@ -50,7 +46,7 @@ def build_connectivity_losses(
             )
     for loss in losses if isinstance(losses, nn.ModuleList) else [losses]:
         if hasattr(loss, 'set_costs'):
-            loss.set_costs(connectivity, in_channels, channels, num_classes)
+            loss.set_costs(connectivity, shape)
     return losses
 
 
