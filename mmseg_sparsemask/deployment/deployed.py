@@ -16,7 +16,6 @@ import math
 from collections.abc import Sequence
 
 import torch
-from mmcv.cnn import build_activation_layer
 from mmengine.model import revert_sync_batchnorm
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
@@ -108,8 +107,7 @@ class DeployedDecoder(nn.Module):
         )
         self.classifier = Pointwise(shape.channels, shape.num_classes)
         self.act = act
-        # One with parameters has them once.
-        self.act_in_place = act if list(act.parameters()) else in_place(act)
+        self.act_in_place = in_place(act)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Logits (N, classes, H/s_1, W/s_1).
@@ -250,9 +248,8 @@ def deployed_decoder(head: FusionHead) -> DeployedDecoder:
             'connectivity to make a plain decoder of'
         )
     head = copy.deepcopy(head).eval()
-    act = build_activation_layer({**head.act_cfg, 'inplace': False})
     decoder = DeployedDecoder(
-        head.connectivity, head.shape, head.in_index, act, head.align_corners
+        head.connectivity, head.shape, head.in_index, head.act, head.align_corners
     ).to(head.conv_seg.weight)
     weights = connection_weights(head)
     for stage, groups in decoder.groups.items():

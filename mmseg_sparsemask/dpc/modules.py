@@ -11,13 +11,14 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmcv.cnn import ConvModule, build_activation_layer, build_norm_layer
+from mmcv.cnn import ConvModule, build_norm_layer
 from mmengine.model import BaseModule, kaiming_init
 from torch import Tensor, nn
 
 from mmseg_sparsemask.dpc.cell import CONV1X1, FEATURE, SEP3X3
 from mmseg_sparsemask.dpc.cost import POOLING_MODES, CellCost, cell_cost, window_size
 from mmseg_sparsemask.dpc.presets import resolve_cell
+from mmseg_sparsemask.utils.layers import build_activation
 
 RATE_STRIDE = 16
 """Rates of a cell are written for features of this output stride."""
@@ -42,7 +43,11 @@ def scaled_rate(rate: tuple[int, int], output_stride: int) -> tuple[int, int]:
 def _pointwise(
     in_channels: int, channels: int, norm_cfg: dict[str, Any] | None, act_cfg: dict[str, Any] | None
 ) -> ConvModule:
-    return ConvModule(in_channels, channels, 1, bias=False, norm_cfg=norm_cfg, act_cfg=act_cfg)
+    conv = ConvModule(in_channels, channels, 1, bias=False, norm_cfg=norm_cfg, act_cfg=None)
+    # ConvModule itself gives `inplace` to classes that do not know it.
+    if act_cfg:
+        conv.activate, conv.with_activation = build_activation(act_cfg, inplace=True), True
+    return conv
 
 
 class AtrousDepthwiseConv2d(nn.Conv2d):
@@ -114,7 +119,7 @@ class SeparableBranch(BaseModule):
         self.depthwise = AtrousDepthwiseConv2d(in_channels, rate)
         kaiming_init(self.depthwise)
         self.norm = build_norm_layer(norm_cfg, in_channels)[1] if norm_cfg else nn.Identity()
-        self.act = build_activation_layer(act_cfg) if act_cfg else nn.Identity()
+        self.act = build_activation(act_cfg) if act_cfg else nn.Identity()
         self.pointwise = _pointwise(in_channels, filters, norm_cfg, act_cfg)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ a batch are not those of the running averages, so in training mode they differ a
 
 from __future__ import annotations
 
+import copy
 from typing import NamedTuple
 
 import torch
@@ -108,12 +109,13 @@ def _folded_connections(head: FDNHead) -> dict[Connection, _Folded]:
 
 def _constant_stages(head: FDNHead, folded: dict[Connection, _Folded]) -> dict[str, Tensor]:
     """Activated value (K,) of each stage that is the same at every position."""
+    act = copy.deepcopy(head.act).double().eval()
     constants: dict[str, Tensor] = {}
     for stage, sources in head.stages.items():
         inputs = {source: folded[Connection(source, stage)] for source in sources}
         if all(source in constants or not part.weight.any() for source, part in inputs.items()):
             total = _constant_part(stage, sources, folded, constants)
-            constants[stage] = head.act(_normalise(head.norms[stage], total))
+            constants[stage] = act(_normalise(head.norms[stage], total))
     return constants
 
 

@@ -156,11 +156,6 @@ def test_align_corners_false(kind):
     compare(head, features_of(strides, channels, size, 2, torch.float64), 1e-10)
 
 
-def test_with_cp_is_gone():
-    with pytest.raises(ValueError, match='with_cp: .* remove it from the config'):
-        make_head('SparseMaskHead', 'odd', torch.float32, with_cp=True)
-
-
 def test_nearly_constant_channels_keep_their_variance():
     """Saturated channels (mean 6, tiny variance): second moments must not cancel in float32."""
     strides, channels, size = CASES['odd']

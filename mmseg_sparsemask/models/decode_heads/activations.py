@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -41,10 +42,16 @@ class InPlaceReLU6(nn.Module):
         return _ReLU6.apply(x)
 
 
-def in_place(act: nn.Module) -> nn.Module:
-    """A copy of an activation that overwrites its input, if there is such a form of it."""
+def in_place(act: nn.Module) -> Callable[[Tensor], Tensor]:
+    """A copy of an activation that overwrites its input, if there is such a form of it.
+
+    One with parameters serves itself. What is returned then is no module, so that whoever keeps
+    both has the parameters once.
+    """
     if type(act) is nn.ReLU6:
         return InPlaceReLU6()
+    if act.state_dict():
+        return act.__call__
     act = copy.deepcopy(act)
     if hasattr(act, 'inplace'):
         act.inplace = True

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmcv.cnn import build_activation_layer, build_norm_layer
+from mmcv.cnn import build_norm_layer
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 
@@ -17,6 +17,7 @@ from mmseg_sparsemask.connectivity.shape import one_per_level
 from mmseg_sparsemask.models.decode_heads.activations import in_place
 from mmseg_sparsemask.models.decode_heads.fusion import Block, plan_blocks
 from mmseg_sparsemask.models.decode_heads.upsampling import as_map, as_rows, upsample_sum
+from mmseg_sparsemask.utils.layers import build_activation
 
 
 class FusionHead(BaseDecodeHead):
@@ -59,11 +60,6 @@ class FusionHead(BaseDecodeHead):
         dropout_ratio: float = 0.0,
         **kwargs: Any,
     ) -> None:
-        if 'with_cp' in kwargs:
-            raise ValueError(
-                'with_cp: this option is gone, since the decoder keeps so little for its backward '
-                'pass that computing it again saved no memory; remove it from the config'
-            )
         in_channels = one_per_level('in_channels', in_channels, connectivity.strides)
         in_index = one_per_level('in_index', in_index, connectivity.strides)
         norm_cfg = dict(norm_cfg or {'type': 'BN'})
@@ -94,7 +90,7 @@ class FusionHead(BaseDecodeHead):
         self.norms = nn.ModuleDict(
             {stage: build_norm_layer(norm_cfg, channels)[1] for stage in connectivity.stages}
         )
-        self.act = build_activation_layer({**act_cfg, 'inplace': False})
+        self.act = build_activation(act_cfg)
         # A stage is only ever used activated, so its activation may overwrite it.
         self.act_in_place = in_place(self.act)
         # With the weights that were just drawn: on the meta device nothing is drawn again.
