@@ -8,10 +8,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import get_rank
+from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import DistSamplerSeedHook
 from mmseg.registry import HOOKS
 from torch.utils.data import DataLoader
+
+from mmseg_sparsemask.models.run_state import take_up_run
+
+#: Where the message hub, and so a checkpoint, says what a run is made of.
+RUN_KEY = 'resumable_run'
 
 #: What the numbers are for: the two never draw the same.
 _STEP, _SAMPLE = 0, 1
@@ -113,7 +118,7 @@ class SeedHook(DistSamplerSeedHook):
     priority = 'VERY_HIGH'
 
     def before_train(self, runner: Any) -> None:
-        """Number the samples of the training data, and take up the seed of a resumed run."""
+        """Number the samples of the training data, and take up what a resumed run has counted."""
         settings = runner.cfg.get('train_dataloader') or {}
         own = (settings.get('sampler') or {}).get('seed')
         if not number_draws(runner.train_dataloader, runner.seed, get_rank(), own is None):
@@ -122,6 +127,8 @@ class SeedHook(DistSamplerSeedHook):
                 'augmentation will differ after a resume'
             )
         start_again(runner.train_loop)
+        take_up_run(runner)
+        warn_of_another_run(runner)
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         """Seed what the model draws."""
@@ -158,6 +165,30 @@ def number_draws(loader: DataLoader, seed: int, rank: int, reseed: bool) -> bool
         loader.__dict__['sampler'] = numbered
     loader.__dict__['dataset'] = SeededDataset(loader.dataset, seed, rank)
     return True
+
+
+def warn_of_another_run(runner: Any) -> None:
+    """Say what a resumed run has otherwise than the run had before, in one line."""
+    loader = runner.train_dataloader
+    now = {
+        'batch_size': loader.batch_size or getattr(loader.batch_sampler, 'batch_size', None),
+        'images': len(loader.dataset),
+        'processes': get_world_size(),
+    }
+    before = runner.message_hub.runtime_info.get(RUN_KEY, {}) if runner.iter else {}
+    other = [
+        f'{name} {now[name]} instead of {value}'
+        for name, value in before.items()
+        if name in now and now[name] != value
+    ]
+    seed = (runner.cfg.get('randomness') or {}).get('seed')
+    if runner.iter and seed not in (None, runner.seed):
+        other.append(f'seed {runner.seed} as before, not the {seed} of randomness')
+    if other:
+        runner.logger.warning(
+            f'resumed with {", ".join(other)}: not what the run would have been without a stop'
+        )
+    runner.message_hub.update_info(RUN_KEY, now)
 
 
 def start_again(loop: Any) -> None:

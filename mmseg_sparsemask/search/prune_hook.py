@@ -14,6 +14,7 @@ from torch import nn
 
 from mmseg_sparsemask.connectivity.draw import draw_weights
 from mmseg_sparsemask.models.inheritance import pruned_head
+from mmseg_sparsemask.models.run_state import take_up_run
 from mmseg_sparsemask.search.budget_record import (
     budget_table,
     check_budgets,
@@ -130,6 +131,7 @@ class PruneHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Check what the end will need, and take up the history of a resumed run."""
+        take_up_run(runner)
         head = find_supernet(searched_model(runner))
         check_budgets(head, self.threshold)
         check_work_dir(runner.work_dir)

@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import DefaultSampler, InfiniteSampler
+from mmengine.logging import MessageHub
+from mmengine.runner import Runner
+from reference import tiny
 from torch.utils.data import DataLoader
 
+from mmseg_sparsemask.launch.config import draw_by_iteration
 from mmseg_sparsemask.launch.seeds import (
     DrawnIndex,
     SeedHook,
@@ -128,8 +132,38 @@ def test_an_iterator_made_before_the_hook_starts_again(kind, workers):
         collate_fn=list,
     )
     loop = SimpleNamespace(dataloader=made, dataloader_iterator=EarlyIterator(made))
-    runner = SimpleNamespace(train_dataloader=made, train_loop=loop, seed=3, cfg={})
+    hub = MessageHub.get_instance('early')
+    runner = SimpleNamespace(
+        train_dataloader=made, train_loop=loop, seed=3, cfg={}, iter=0, message_hub=hub
+    )
     SeedHook().before_train(runner)
     expected = loader(kind, 0)
     expected.sampler.sampler.seed = 3
     assert [next(loop.dataloader_iterator) for _ in range(2)] == batches(expected, 2)
+
+
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        ({}, None),
+        ({'train_dataloader.batch_size': 2}, 'batch_size 2 instead of 4'),
+        (
+            {'train_dataloader.dataset.length': 20, 'randomness.seed': 5},
+            'images 20 instead of 24, seed 0 as before, not the 5 of randomness',
+        ),
+    ],
+    ids=['as before', 'batch', 'data and seed'],
+)
+def test_what_is_otherwise_after_a_resume_is_said(tmp_path, options, words):
+    def train(folder, iterations, **options):
+        cfg = tiny.load(tiny.write_configs(tmp_path, iterations), tmp_path / folder, **options)
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+        draw_by_iteration(cfg)
+        Runner.from_cfg(cfg).train()
+        return '\n'.join(path.read_text() for path in (tmp_path / folder).glob('*/*.log'))
+
+    assert 'resumed with' not in train('one', 1)
+    checkpoint = str(tmp_path / 'one/iter_1.pth')
+    text = train('two', 2, resume=True, load_from=checkpoint, **options)
+    said = [line for line in text.splitlines() if 'resumed with' in line]
+    assert len(said) == (words is not None) and all(f'resumed with {words}' in s for s in said)

@@ -16,6 +16,7 @@ from mmseg_sparsemask.connectivity.latency import LatencyTable
 from mmseg_sparsemask.connectivity.presets import MBV2_CHANNELS, MBV2_STRIDES
 from mmseg_sparsemask.models.connections import RelaxedConnections
 from mmseg_sparsemask.models.losses import BudgetLoss, SparseConnectivityLoss
+from mmseg_sparsemask.models.run_state import take_up_state
 
 SPACE = Connectivity([2, 4], {'D2': ['E2', 'G'], 'D1': ['E1', 'E2', 'D2', 'G']})
 SHAPE = DecoderShape([2, 4], [3, 5], 4, 2)
@@ -148,6 +149,7 @@ def test_resumed_search_is_equal_to_the_bit():
     connections, optimizer = search(first, 25)
     resumed = new()
     resumed.load_state_dict(copy.deepcopy(first.state_dict()))
+    take_up_state(resumed)
     found, _ = search(resumed, 35, connections, optimizer)
     for (name, ours), theirs in zip(found.state_dict().items(), expected.state_dict().values()):
         assert torch.equal(ours, theirs), name
@@ -164,6 +166,7 @@ def test_ramp_of_the_sparse_loss_by_hand():
     assert shares == pytest.approx([0, 0, 0.25, 0.5, 0.75, 1, 1])
     other = SparseConnectivityLoss(loss_weight=2.0, ramp=(1, 5))
     other.load_state_dict({'step': torch.tensor(3)})
+    take_up_state(other)
     assert torch.equal(other(weights), full * 0.5)
     loss.eval()(weights)
     assert loss.step == 7

@@ -15,6 +15,7 @@ from mmseg_sparsemask.models.connections.relaxed_connections import (
     RelaxedConnections,
     clamp_inclusive,
 )
+from mmseg_sparsemask.models.run_state import take_up_state
 
 CONNECTIVITY = preset('fdn', (2, 4, 8))
 COUNTS = {'D3': 2, 'D2': 4, 'D1': 6}
@@ -205,6 +206,7 @@ def test_saved_state_continues_the_sequence():
         half()
     resumed = make(seed=1)
     resumed.load_state_dict(half.state_dict())
+    take_up_state(resumed)
     assert resumed.step == 3
     for expected in sequence[3:]:
         assert torch.equal(flat(resumed()), expected)

@@ -87,6 +87,16 @@ def test_state_of_the_controller_is_in_checkpoints(tmp_path):
     assert state['decode_head.loss_connectivity.step'] == 4
 
 
+@pytest.mark.parametrize('resume', [True, False], ids=['resume', 'load_from'])
+def test_only_a_resumed_search_goes_on_with_the_controller(tmp_path, resume):
+    make_runner(tmp_path / 'a', dict(parameters=2000), 4, ramp=(0, 5)).train()
+    runner = make_runner(tmp_path / 'b', dict(parameters=2000), 5, ramp=(0, 5))
+    runner._resume, runner._load_from = resume, str(tmp_path / 'a/w/iter_4.pth')
+    runner.train()
+    head = find_supernet(runner.model)
+    assert head.loss_connectivity.step == head.connections.step == 5
+
+
 def test_another_threshold_is_refused_before_training(tmp_path):
     runner = make_runner(tmp_path, dict(parameters=2000), hook=dict(threshold=0.01))
     with pytest.raises(ValueError, match=r'counts weights from 0\.001 on, PruneHook from 0\.01 on'):

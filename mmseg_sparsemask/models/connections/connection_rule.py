@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmseg_sparsemask.connectivity import Connectivity
 from mmseg_sparsemask.connectivity.graph import level_of
 from mmseg_sparsemask.models.connections.counter_noise import counter_noise
+from mmseg_sparsemask.models.run_state import belongs_to_run
 
 
 class ConnectionRule(nn.Module):
@@ -41,6 +42,7 @@ class ConnectionRule(nn.Module):
         for stage in sorted(connectivity.stages, key=level_of):
             self.raw[stage] = nn.Parameter(torch.full((len(connectivity.stages[stage]),), start))
         self.register_buffer('step', torch.zeros((), dtype=torch.int64))
+        belongs_to_run(self, 'step')
 
     def weights_in_pass(self, noise: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
         """What scales the connections, by stage, with gradient: (n_l,).

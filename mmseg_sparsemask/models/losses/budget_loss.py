@@ -31,6 +31,7 @@ from mmseg_sparsemask.connectivity.prune import (
 )
 from mmseg_sparsemask.models.losses.controller import ControllerState, NuPI
 from mmseg_sparsemask.models.losses.ramp import check_ramp, ramp_factor
+from mmseg_sparsemask.models.run_state import belongs_to_run
 
 #: A weight below this is held up where the budget has room for its connection.
 NEARLY_GONE = 0.1
@@ -86,6 +87,7 @@ class BudgetLoss(nn.Module):
         self.register_buffer('step', torch.zeros((), dtype=torch.int64))
         self.register_buffer('multiplier', torch.zeros((), dtype=torch.float64))
         self.register_buffer('smoothed', torch.zeros((), dtype=torch.float64))
+        belongs_to_run(self, 'step', 'multiplier', 'smoothed', 'kept')
         self._budget: Budget | None = None
 
     def set_costs(self, connectivity: Connectivity, shape: DecoderShape) -> None:

@@ -9,6 +9,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from mmseg_sparsemask.models.losses.ramp import check_ramp, ramp_factor
+from mmseg_sparsemask.models.run_state import belongs_to_run
 
 
 def cross_entropy(p: Tensor | float, q: Tensor) -> Tensor:
@@ -65,6 +66,7 @@ class SparseConnectivityLoss(nn.Module):
         if self.ramp is not None:
             # In checkpoints, so that a resumed search goes on where it was.
             self.register_buffer('step', torch.zeros((), dtype=torch.int64))
+            belongs_to_run(self, 'step')
 
     def forward(self, weights: Mapping[str, Tensor]) -> Tensor:
         """Scalar, in float32 or better.

@@ -1,0 +1,52 @@
+"""Buffers that say where a run is, and not what a network has learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from mmengine.hooks import EMAHook
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+
+def belongs_to_run(module: nn.Module, *names: str) -> None:
+    """Keep buffers as they are when weights are loaded: another run counts from its own start.
+
+    They are in the module's state dict, and what a loaded one holds is set aside for
+    `take_up_run`, which only a resumed run calls.
+
+    Args:
+        module: What has the buffers, or will have them.
+        names: Of the buffers.
+    """
+    module.run_state = names
+    module.register_load_state_dict_pre_hook(_set_aside)
+
+
+def _set_aside(
+    module: nn.Module, state: dict[str, Any], prefix: str, *_: Mapping[str, Any] | bool | list[str]
+) -> None:
+    buffers = {name: getattr(module, name, None) for name in module.run_state}
+    own = {name: value for name, value in buffers.items() if value is not None}
+    module.set_aside = {name: state[prefix + name] for name in own if prefix + name in state}
+    # Its own values stand in for them, also for those that older checkpoints do not have.
+    state.update((prefix + name, value.clone()) for name, value in own.items())
+
+
+@torch.no_grad()
+def take_up_state(model: nn.Module) -> None:
+    """Go on where the run was whose state was loaded last; without effect the second time."""
+    for module in model.modules():
+        found: dict[str, Tensor] = module.__dict__.pop('set_aside', {})
+        for name, value in found.items():
+            getattr(module, name).copy_(value)
+
+
+def take_up_run(runner: Runner) -> None:
+    """Let a resumed run go on where it was, its averaged network too; else without effect."""
+    if runner.iter:
+        averages = [hook.ema_model for hook in runner.hooks if isinstance(hook, EMAHook)]
+        for model in [runner.model, *averages]:
+            take_up_state(model)
