@@ -46,8 +46,14 @@ def data_set(cfg):
     dataset = cfg.test_dataloader.dataset
     parts = [dataset.get('split'), dataset.get('ann_file')]
     parts += list((dataset.get('data_prefix') or {}).values())
-    part = next((str(part) for part in parts if part), 'test')
+    part = next((shown(part) for part in parts if part), 'test')
     return f'{dataset.type.removesuffix("Dataset")} ({part})'
+
+
+def shown(path):
+    """A path as others may see it: without the folders of this machine."""
+    path = Path(path)
+    return path.name if path.is_absolute() or '..' in path.parts else str(path)
 
 
 def measure(cfg, checkpoint):
@@ -94,7 +100,7 @@ def run(args):
     }
     scores = Scores()
     if values:
-        command = f'python tools/test.py {shlex.join([args.config, args.checkpoint])}'
+        command = f'python tools/test.py {shlex.join([shown(args.config), shown(args.checkpoint)])}'
         scores = Scores(values, args.data_set or data_set(model.cfg), command)
     size = model.cfg.model.get('data_preprocessor', {}).get('size') or (512, 512)
     name = args.name or Path(args.out).resolve().name
@@ -111,7 +117,7 @@ def run(args):
     print(f'written to {args.out}: {", ".join(path.name for path in files)}')
     if not values:
         print('no scores: measure them with --test, or give them with --scores')
-    print("load it with: mmseg_sparsemask.deployment.load_published('" + str(args.out) + "')")
+    print(f'load it with: mmseg_sparsemask.deployment.load_published({args.out!r})')
 
 
 def main(argv=None):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import html
+import math
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -13,6 +17,7 @@ from typing import Any
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from mmseg.models.segmentors import EncoderDecoder
+from mmseg.registry import MODELS, TRANSFORMS
 
 from mmseg_sparsemask.connectivity import Connectivity, load, save
 from mmseg_sparsemask.connectivity.draw import draw_graph
@@ -23,19 +28,21 @@ from mmseg_sparsemask.deployment.predictor import _image_pipeline, metadata_of
 from mmseg_sparsemask.deployment.published import (
     CONFIG,
     FORMAT,
-    READING_KEYS,
     VERSION,
     WEIGHTS,
+    WithoutValues,
+    build,
+    check,
+    checksum,
     encode,
-    read_description,
+    load_published,
 )
+from mmseg_sparsemask.models import allowed
 from mmseg_sparsemask.utils.extras import require_extra
 from mmseg_sparsemask.utils.figures import save_figure
 from mmseg_sparsemask.utils.files import write_atomically, write_json
+from mmseg_sparsemask.utils.registered import registered_class
 from mmseg_sparsemask.version import __version__
-
-#: Of a configuration, what says where on a machine something ran.
-LOCAL_KEYS = ('custom_hooks', 'launcher', 'load_from', 'resume', 'visualizer', 'work_dir')
 
 #: Figures and pages of a search that are taken along, with what they are.
 SEARCH_FILES = {
@@ -88,14 +95,16 @@ def publish(
 
     Raises:
         ImportError: An extra is missing.
-        ValueError: The folder holds something; the config holds more than plain values; the
-            network cannot be published or exported.
+        ValueError: The folder holds something; the network has a class or a setting that may not
+            be published, or cannot be exported; weights or scores are not finite.
     """
     require_extra('safetensors', 'hub')
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f'{out}: exists and is not empty; name another folder')
     scores = scores or Scores()
+    if not all(map(math.isfinite, scores.values.values())):
+        raise ValueError(f'scores: expected finite numbers, got {scores.values}')
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f'.{out.name}.'))
     try:
@@ -127,11 +136,17 @@ def _write_network(
     """Write weights, configuration and connectivity; what each file is."""
     from safetensors.torch import save as to_bytes
 
-    state = {key: value.contiguous().cpu() for key, value in model.state_dict().items()}
-    write_atomically(folder / WEIGHTS, to_bytes(state, {'format': 'pt'}))
-    files = {WEIGHTS: 'the weights', CONFIG: 'the network and how it was trained, as JSON'}
-    write_json(folder / CONFIG, description(model))
-    read_description(folder / CONFIG)  # what could not be loaded is not published
+    content = description(model)
+    with WithoutValues():
+        names = build(content).state_dict()
+    # Weights of losses and of auxiliary heads are for training alone.
+    state = {k: v.contiguous().cpu() for k, v in model.state_dict().items() if k in names}
+    weights = to_bytes(state, {'format': 'pt'})
+    write_atomically(folder / WEIGHTS, weights)
+    content = encode({**content, 'weights': hashlib.sha256(weights).hexdigest()})
+    write_json(folder / CONFIG, {**content, 'checksum': checksum(content)})
+    load_published(folder)  # what could not be loaded is not published
+    files = {WEIGHTS: 'the weights', CONFIG: 'the network, as JSON'}
     connectivity = _connectivity_of(model)
     if connectivity is None:
         return files
@@ -142,7 +157,10 @@ def _write_network(
         connectivity = found  # it also knows where it comes from
         for file, meaning in SEARCH_FILES.items():
             if (path.parent / file).is_file():
-                shutil.copyfile(path.parent / file, folder / file)
+                text = (path.parent / file).read_text(encoding='utf-8')
+                # The commands to go on name files of this machine.
+                text = re.sub(r'<section>\s*<h2>Go on</h2>.*?</section>', '', text, flags=re.S)
+                write_atomically(folder / file, text)
                 files[file] = meaning
     save(connectivity, folder / 'connectivity.json')
     save_figure(draw_graph(connectivity), folder / 'connectivity.svg')
@@ -155,13 +173,12 @@ def _connectivity_of(model: EncoderDecoder) -> Connectivity | None:
 
 
 def description(model: EncoderDecoder) -> dict[str, Any]:
-    """The content of config.json.
+    """What config.json says of a network: how to build it, its images, its classes.
 
     Raises:
-        ValueError: The config holds more than plain values.
+        ValueError: A class, setting or value may not be published; the message names it.
     """
-    config = model.cfg.to_dict()
-    network = _without_reading(config.pop('model'))
+    network = _published(model.cfg.model.to_dict(), MODELS)
     connectivity = _connectivity_of(model)
     if connectivity is not None:
         # A path would lead nowhere elsewhere.
@@ -170,25 +187,38 @@ def description(model: EncoderDecoder) -> dict[str, Any]:
             'strides': list(connectivity.strides),
             'stages': stages,
         }
+    for name in ('neck', 'decode_head'):
+        if 'cell' in (network.get(name) or {}):
+            cell = getattr(model, name).context.cell.cell.to_dict()
+            network[name]['cell'] = {key: cell[key] for key in ('format', 'version', 'branches')}
     classes, palette = class_colours(model.dataset_meta, model.num_classes)
     content = {
         'format': FORMAT,
         'version': VERSION,
         'library': f'mmseg-sparsemask {__version__}',
         'model': network,
-        'test_pipeline': _image_pipeline(model.cfg),
+        'test_pipeline': _published(_image_pipeline(model.cfg), TRANSFORMS),
         'dataset_meta': {'classes': list(classes), 'palette': [list(colour) for colour in palette]},
-        'training': {key: value for key, value in config.items() if key not in LOCAL_KEYS},
     }
-    return encode(content)
+    check({**content, 'weights': '', 'checksum': ''}, 'this network cannot be published')
+    return content
 
 
-def _without_reading(node: Any) -> Any:
-    if isinstance(node, Mapping):
-        return {k: _without_reading(v) for k, v in node.items() if k not in READING_KEYS}
+def _published(node: Any, registry: Any) -> Any:
+    """A config without what is left out, with the names of classes that are allowed."""
     if isinstance(node, (list, tuple)):
-        return type(node)(map(_without_reading, node))
-    return node
+        return type(node)(_published(child, registry) for child in node)
+    if not isinstance(node, Mapping):
+        return node
+    kept = {k: _published(v, registry) for k, v in node.items() if k not in allowed.LEFT_OUT}
+    if 'type' in kept:
+        kind = kept['type']
+        found = kind if isinstance(kind, type) else registered_class(kind, registry)
+        names = {registered_class(name, registry): name for name in allowed.NAMES}
+        kept['type'] = names.get(found, kind) if found else kind
+        if kept['type'] in allowed.FETCHING:
+            kept['pretrained'] = False
+    return kept
 
 
 def model_card(
@@ -211,62 +241,61 @@ def model_card(
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / 'templates'),
-        autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_one_line,
+        finalize=_as_text,
     )
     classes, _ = class_colours(model.dataset_meta, model.num_classes)
-    connectivity = _connectivity_of(model)
     return environment.get_template('card.md.jinja').render(
-        metadata=_Text(_hub_metadata(name, scores, licence)),
+        metadata=_Raw(_hub_metadata(name, scores, licence)),
         name=name,
-        place=place,
+        place=_Raw(repr(place)),
         scores=scores.values,
         dataset=scores.dataset,
-        command=_Text(_one_line(scores.command)),
-        connectivity=connectivity,
+        command=_Raw(_one_line(scores.command)),
+        connectivity=_connectivity_of(model),
         parameters=sum(p.numel() for p in model.parameters()),
         decoder_parameters=sum(p.numel() for p in model.decode_head.parameters()),
         head=type(model.decode_head).__name__,
         classes=', '.join(f'{number} {text}' for number, text in enumerate(classes)),
         class_count=len(classes),
-        files=files,
+        files={_Raw(file): _Raw(meaning) for file, meaning in files.items()},
         onnx='model.onnx' in files,
     )
 
 
-class _Text(str):
-    """Text for a block in which Markdown knows no HTML: it stays as it is."""
-
-    def __html__(self) -> str:
-        return str(self)
+class _Raw(str):
+    """Text that is no text to be read: metadata, and what stands in a block of code."""
 
 
-def _one_line(value: Any) -> Any:
-    """Text from elsewhere cannot begin lines or cells of its own."""
-    if isinstance(value, str) and not hasattr(value, '__html__'):
-        return ' '.join(value.split()).replace('|', '/').replace('`', "'")
-    return value
+def _as_text(value: Any) -> Any:
+    """Text as Markdown and HTML show it: nothing in it is markup, or begins a line of its own."""
+    if not isinstance(value, str) or isinstance(value, _Raw):
+        return value
+    return re.sub(r'[\\`*_~\[\]!|$]|:(?=//)', r'\\\g<0>', html.escape(_one_line(value), False))
+
+
+def _one_line(text: str) -> str:
+    return ''.join(filter(str.isprintable, ' '.join(text.split())))
 
 
 def _hub_metadata(name: str, scores: Scores, licence: str | None) -> str:
+    name, dataset, licence = (_one_line(text or '') for text in (name, scores.dataset, licence))
     content: dict[str, Any] = {
         'library_name': 'mmseg-sparsemask',
         'pipeline_tag': 'image-segmentation',
         'tags': ['semantic-segmentation', 'mmsegmentation', 'sparsemask'],
     }
-    if licence is not None:
+    if licence:
         content['license'] = licence
     if scores.values:
-        kind = '-'.join(scores.dataset.lower().split())
+        kind = '-'.join(dataset.lower().split())
         metrics = [
             {'type': 'mean_iou' if key == 'mIoU' else key, 'value': float(value), 'name': key}
             for key, value in scores.values.items()
         ]
         task = {'type': 'image-segmentation', 'name': 'Semantic segmentation'}
-        dataset = {'name': scores.dataset, 'type': kind}
-        results = [{'task': task, 'dataset': dataset, 'metrics': metrics}]
+        results = [{'task': task, 'dataset': {'name': dataset, 'type': kind}, 'metrics': metrics}]
         content['model-index'] = [{'name': name, 'results': results}]
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True).strip()

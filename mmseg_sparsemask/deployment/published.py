@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import hashlib
 import json
 import os
 import re
@@ -11,35 +11,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.apis import inference_model
 from mmseg.models.segmentors import EncoderDecoder
-from mmseg.registry import MODELS, TRANSFORMS
+from mmseg.registry import MODELS
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from mmseg_sparsemask.deployment.metadata import class_colours
 from mmseg_sparsemask.deployment.onnx_predictor import Predictor
+from mmseg_sparsemask.models.allowed import TEXT, check_classes, check_model, check_pipeline, whole
 from mmseg_sparsemask.utils.extras import require_extra
-from mmseg_sparsemask.utils.registered import registered_class, types_in
+from mmseg_sparsemask.utils.files import read_json
 
 #: Written in config.json. A reader refuses another version.
 FORMAT = 'sparsemask.published'
-VERSION = 1
+VERSION = 2
 
 WEIGHTS = 'model.safetensors'
 CONFIG = 'config.json'
-
-#: Keys of a model that make it read further files or addresses; none is published or accepted.
-READING_KEYS = frozenset({'init_cfg', 'pretrained', 'checkpoint', 'checkpoint_path'})
-
-#: Where classes of a published model may come from.
-ORIGINS = (
-    *('mmseg_sparsemask.', 'mmseg.', 'mmpretrain.models.backbones.', 'mmpretrain.models.necks.'),
-    *('mmcv.cnn.', 'mmcv.transforms.', 'mmengine.model.', 'torch.nn.'),
-)
-
-#: A configuration is far smaller; a larger file is damaged or not meant for this.
-MAX_CONFIG_BYTES = 10_000_000
 
 _TUPLE = '__tuple__'
 _REPOSITORY = re.compile(r'[\w][\w.-]*/[\w][\w.-]*')
@@ -55,10 +47,24 @@ class PublishedPredictor(Predictor):
     def __init__(self, model: EncoderDecoder) -> None:
         self.model = model
         self.classes, self.palette = class_colours(model.dataset_meta, model.num_classes)
+        if not len(self.palette) == len(self.classes) >= model.num_classes:
+            raise ValueError(
+                f'dataset_meta: expected a name and a colour for each of {model.num_classes} '
+                f'classes, got {len(self.classes)} and {len(self.palette)}'
+            )
 
     def predict(self, image: np.ndarray) -> np.ndarray:
-        """See the base class."""
-        return inference_model(self.model, image).pred_sem_seg.data[0].cpu().numpy()
+        """See the base class.
+
+        Raises:
+            ValueError: The settings of config.json, each of them allowed, do not go together.
+        """
+        try:
+            return inference_model(self.model, image).pred_sem_seg.data[0].cpu().numpy()
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # whatever the toolbox asserts, looks up or computes
+            raise ValueError(f'the published network cannot label this image ({error})') from error
 
 
 def load_published(
@@ -69,7 +75,8 @@ def load_published(
 ) -> PublishedPredictor:
     """The network of a folder that ``tools/publish.py`` wrote.
 
-    Its files are data: tensors, and JSON that names classes of MMSegmentation and this package.
+    Its files are data: tensors, and JSON in which only the classes, settings and values listed in
+    `models.allowed` may stand.
 
     Args:
         name: The folder; or, where there is none of this name, a repository ``owner/name`` of the
@@ -88,7 +95,17 @@ def load_published(
     if not folder.is_dir():
         folder = download(str(name), revision, endpoint)
     description = read_description(folder / CONFIG)
-    model = _build(description, folder)
+    state = _read_weights(folder / WEIGHTS, description['weights'])
+    try:
+        # First without values: a network larger than its weights is refused before it takes memory.
+        with WithoutValues():
+            _check_shapes(build(description), state)
+        model = build(description)
+        model.load_state_dict(state)
+    except ImportError:
+        raise
+    except Exception as error:  # whatever the toolbox asserts, looks up or computes
+        raise ValueError(f'{folder}: weights and {CONFIG} do not fit: {error}') from error
     return PublishedPredictor(model.to(device))
 
 
@@ -122,75 +139,119 @@ def read_description(path: Path) -> dict[str, Any]:
     """The content of config.json, checked.
 
     Returns:
-        ``model``, ``test_pipeline``, ``dataset_meta`` and what else the file says.
+        ``model``, ``test_pipeline``, ``dataset_meta`` and ``weights``, the SHA-256 of their file.
 
     Raises:
-        ValueError: The file is missing, damaged, of another version, or names a class or a key
-            that may not be in it.
+        ValueError: The file is missing, damaged, of another version, or says what it may not.
     """
     try:
-        if path.stat().st_size > MAX_CONFIG_BYTES:
-            raise ValueError(f'{path}: expected at most {MAX_CONFIG_BYTES:,} bytes')
-        data = decode(json.loads(path.read_text(encoding='utf-8')))
+        # Opening a pipe would wait for ever.
+        if path.exists() and not path.is_file():
+            raise ValueError(f'{path}: is not a file')
+        content = read_json(path)
+        if not isinstance(content, dict) or content.get('format') != FORMAT:
+            raise ValueError(f'{path}: expected the format {FORMAT!r}')
+        if content.get('version') is not VERSION:
+            raise ValueError(
+                f'{path}: expected version {VERSION}, got {content.get("version")!r:.80}; publish '
+                'it again with this version, or update mmseg-sparsemask'
+            )
+        data = decode(content)
+        check(data, str(path))
     except OSError as error:
         raise ValueError(
             f'{path}: cannot be read ({error.strerror}); expected a folder of tools/publish.py'
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f'{path}: is not a JSON file ({error})') from None
-    if not isinstance(data, dict) or data.get('format') != FORMAT:
-        raise ValueError(f'{path}: expected the format {FORMAT!r}')
-    if data.get('version') != VERSION:
-        raise ValueError(
-            f'{path}: expected version {VERSION}, got {data.get("version")!r}; publish it again '
-            'with this version, or update mmseg-sparsemask'
-        )
-    for key, kind in (('model', dict), ('test_pipeline', list), ('dataset_meta', dict)):
-        if not isinstance(data.get(key), kind):
-            raise ValueError(f'{path}: {key}: expected a {kind.__name__}')
-    # What is to be found must be registered before it is looked for.
-    for module in ('mmseg.models', 'mmseg.datasets', 'mmpretrain.models', 'mmcv.transforms'):
-        importlib.import_module(module)
-    _check(data['model'], MODELS, f'{path}: model')
-    _check(data['test_pipeline'], TRANSFORMS, f'{path}: test_pipeline')
+    if data['checksum'] != checksum(content):
+        raise ValueError(f'{path}: is damaged or was changed: its checksum does not fit')
     return data
 
 
-def _check(node: Any, registry: Any, where: str) -> None:
-    for name in types_in(node):
-        found = registered_class(name, registry)
-        if found is None or not f'{found.__module__}.'.startswith(ORIGINS):
-            raise ValueError(
-                f'{where}: {str(name)[:100]!r} is no class of MMSegmentation or this package that '
-                'may be in a published network'
-            )
-    if reading := _keys(node) & READING_KEYS:
-        raise ValueError(f'{where}: expected no {min(reading)!r}, which would read another file')
+def check(data: Mapping[str, Any], path: str) -> None:
+    """Make sure that all of a config.json, tuples decoded, is allowed.
+
+    Args:
+        data: Its content.
+        path: Put at the start of messages.
+
+    Raises:
+        ValueError: It is not; the message names what is not.
+    """
+    checks = {
+        'format': TEXT,
+        'version': whole(VERSION, VERSION),
+        'library': TEXT,
+        'model': check_model,
+        'test_pipeline': check_pipeline,
+        'dataset_meta': check_classes,
+        'weights': TEXT,
+        'checksum': TEXT,
+    }
+    if different := sorted(set(data) ^ set(checks)):
+        raise ValueError(f'{path}: {different[0]:.80}: expected the keys {", ".join(checks)}')
+    for key, check in checks.items():
+        check(data[key], f'{path}: {key}')
+    steps = [transform['type'] for transform in data['test_pipeline']]
+    if steps[:1] + steps[1:][-1:] != ['LoadImageFromFile', 'PackSegInputs']:
+        raise ValueError(
+            f'{path}: test_pipeline: expected LoadImageFromFile first and PackSegInputs last, got '
+            f'{steps}'
+        )
 
 
-def _keys(node: Any) -> set[str]:
-    if isinstance(node, Mapping):
-        return set(node).union(*map(_keys, node.values()))
-    return set().union(*map(_keys, node)) if isinstance(node, (list, tuple)) else set()
+def checksum(content: Mapping[str, Any]) -> str:
+    """The SHA-256 of what config.json says but for the checksum, however it is laid out."""
+    rest = {key: value for key, value in content.items() if key != 'checksum'}
+    text = json.dumps(rest, sort_keys=True, separators=(',', ':'))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _build(description: dict[str, Any], folder: Path) -> EncoderDecoder:
+def _read_weights(path: Path, expected: str) -> dict[str, Tensor]:
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load
 
     try:
-        state = load_file(folder / WEIGHTS)
+        if not path.is_file():
+            raise ValueError(f'{path}: cannot be read; there is no such file')
+        content = path.read_bytes()
+        state = load(content)
     except (OSError, SafetensorError) as error:
-        raise ValueError(f'{folder / WEIGHTS}: cannot be read ({error})') from None
-    cfg = Config({key: description[key] for key in ('model', 'test_pipeline')})
+        raise ValueError(f'{path}: cannot be read ({error})') from None
+    for name, tensor in state.items():
+        if not tensor.isfinite().all():
+            raise ValueError(f'{path}: {name}: expected finite numbers, got infinite ones or NaN')
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise ValueError(f'{path}: is damaged, or not that of {CONFIG}: its checksum does not fit')
+    return state
+
+
+class WithoutValues(TorchFunctionMode):
+    """Tensors that a network makes for its parameters get a shape, and no memory.
+
+    Others, such as the rates of its layers that are computed as a tensor, are as ever.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if func in (torch.empty, torch.full, torch.ones, torch.rand, torch.randn, torch.zeros):
+            kwargs['device'] = 'meta'
+        return func(*args, **kwargs)
+
+
+def _check_shapes(model: EncoderDecoder, state: Mapping[str, Tensor]) -> None:
+    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    for name in sorted(set(expected) | set(state)):
+        shape = state[name].shape if name in state else None
+        if expected.get(name) != shape:
+            raise ValueError(f'{name}: expected {expected.get(name)}, got {shape}')
+
+
+def build(description: Mapping[str, Any]) -> EncoderDecoder:
+    """The network of a description that `read_description` has checked; its weights are not it."""
     init_default_scope('mmseg')
-    try:
-        model = MODELS.build(cfg.model)
-        model.load_state_dict(state)
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise ValueError(f'{folder}: weights and config.json do not fit: {error}') from None
-    model.cfg = cfg
-    model.dataset_meta = description['dataset_meta']
+    config = Config({key: description[key] for key in ('model', 'test_pipeline')})
+    model = MODELS.build(config.model)
+    model.cfg, model.dataset_meta = config, description['dataset_meta']
     return model.eval()
 
 
@@ -217,7 +278,7 @@ def encode(node: Any, where: str = 'config') -> Any:
 def decode(node: Any) -> Any:
     """The inverse of `encode`."""
     if isinstance(node, dict):
-        if set(node) == {_TUPLE}:
+        if set(node) == {_TUPLE} and isinstance(node[_TUPLE], list):
             return tuple(decode(child) for child in node[_TUPLE])
         return {key: decode(child) for key, child in node.items()}
     return [decode(child) for child in node] if isinstance(node, list) else node
