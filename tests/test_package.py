@@ -5,6 +5,7 @@ import configparser
 import importlib.metadata
 import importlib.util
 import re
+import runpy
 import subprocess
 import sys
 import warnings
@@ -176,6 +177,38 @@ def test_single_runs_are_those_of_the_rows_that_name_their_configs():
 def test_mim_folder_of_a_clone_links_to_the_real_files(name):
     assert (PACKAGE / '.mim' / name).is_symlink()
     assert (PACKAGE / '.mim' / name).resolve() == ROOT / name
+
+
+def test_a_zip_of_the_repository_brings_configs_and_tools(tmp_path):
+    """Where links are unpacked as text files; .ci/wheel_check builds all of it."""
+    source = tmp_path / 'source'
+    names = ['configs/a/b.py', 'tools/c.py', 'model-index.yml', 'mmseg_sparsemask/__init__.py']
+    for name in names:
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_text(name)
+    (source / 'mmseg_sparsemask/.mim').mkdir()
+    for name in ('configs', 'tools', 'model-index.yml'):
+        (source / 'mmseg_sparsemask/.mim' / name).write_text(f'../../{name}')
+    (source / 'mmseg_sparsemask/version.py').write_text((PACKAGE / 'version.py').read_text())
+    (source / 'setup.cfg').write_text('[options]\npackages = mmseg_sparsemask')
+    (source / 'setup.py').write_text((ROOT / 'setup.py').read_text())
+
+    def build(*options):
+        command = [sys.executable, 'setup.py', '-q', 'build_py', *options]
+        return subprocess.run(command, capture_output=True, text=True, cwd=source)
+
+    done = build('--build-lib', str(tmp_path / 'built'))
+    assert done.returncode == 0, done.stderr
+    found = [(tmp_path / 'built/mmseg_sparsemask/.mim' / name).read_text() for name in names[:3]]
+    assert found == names[:3]
+    # In place, as an editable installation does it.
+    script = runpy.run_path(str(source / 'setup.py'))
+    for name in ('configs', 'tools', 'model-index.yml'):
+        script['link'](source / name, source / 'mmseg_sparsemask/.mim' / name)
+    for name in names[:3]:
+        assert (source / 'mmseg_sparsemask/.mim' / name).resolve() == source / name
+    (source / 'tools').rename(source / 'elsewhere')
+    assert 'no tools; build from a whole checkout' in build().stderr
 
 
 def test_configs_by_name(tmp_path):
