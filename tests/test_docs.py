@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from mmseg.registry import MODELS
 
 import mmseg_sparsemask  # noqa: F401
@@ -39,6 +40,14 @@ def test_links_lead_somewhere(page):
         assert path.exists(), target
         if anchor and path.suffix == '.md':
             assert anchor in anchors(path), target
+
+
+def test_every_page_is_in_the_index_and_on_the_site():
+    index = (ROOT / 'docs/README.md').read_text()
+    site = str(yaml.safe_load((ROOT / 'mkdocs.yml').read_text())['nav'])
+    for page in (ROOT / 'docs').glob('*.md'):
+        assert f"'{page.name}'" in site, f'{page.name}: add it to the nav of mkdocs.yml'
+        assert page.name == 'README.md' or f'({page.name})' in index, f'{page.name}: docs/README.md'
 
 
 def block_after(page, mark):

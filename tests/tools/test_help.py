@@ -1,6 +1,7 @@
 """`--help` of the tools: there at once, since torch and the package are imported behind it."""
 
 import json
+import re
 import runpy
 import subprocess
 import sys
@@ -53,3 +54,26 @@ def test_export_names_every_format_and_the_tolerances_of_the_package():
 def test_transfer_names_every_preset(helps):
     text = ' '.join(helps['transfer.py'].split())
     assert f'a preset: {", ".join([*PRESETS, *ARCHITECTURES])}' in text
+
+
+OF_MMSEGMENTATION = ('dataset_converters/voc_aug.py', 'dataset_converters/cityscapes.py')
+#: A command of a page: up to the end of its line, which may be continued, of its code or comment.
+COMMAND = re.compile(r'tools/([\w/]+\.py)((?:\\\n|[^\n`#|;])*)')
+
+
+def test_commands_of_the_pages_are_those_of_the_tools(helps):
+    root = TOOLS.parent
+    pages = [*root.glob('*.md'), *root.glob('docs/*.md'), *root.glob('*/README.md')]
+    found = [
+        (page.name, tool, set(re.findall(r'(?<!\S)--[a-z][\w-]*', arguments)))
+        for page in sorted(set(pages))
+        for tool, arguments in COMMAND.findall(page.read_text())
+        if tool not in OF_MMSEGMENTATION
+    ]
+    assert len(found) > 100
+    wrong = [
+        f'{page}: {tool} {sorted(options)}'
+        for page, tool, options in found
+        if tool not in helps or not options <= set(re.findall(r'--[a-z][\w-]*', helps[tool]))
+    ]
+    assert not wrong
