@@ -1,8 +1,10 @@
 # Search on ResNet-101.
-_base_ = ['./sparsemask_resnet101_voc.py', '../_base_/fdn_pretrained.py']
+_base_ = './fdn_resnet50_voc.py'
 model = dict(
-    backbone=dict(backbone=dict(norm_cfg={{_base_.fdn_norm}})),
-    decode_head={{_base_.fdn_head}},
+    backbone=dict(
+        backbone=dict(depth=101, init_cfg=dict(checkpoint='torchvision://resnet101')),
+    ),
+    decode_head=dict(act_encoder=True),
 )
 custom_hooks = [
     dict(type='PruneHook', retrain_config='{{ fileDirname }}/sparsemask_resnet101_voc.py')

@@ -69,7 +69,8 @@ class DeployedDecoder(nn.Module):
         connectivity: The decoder's graph.
         shape: Channels of features and stages, and of the logits.
         in_index: Places of the features in the tuple that the backbone gives.
-        act: Activation.
+        act: Activation of the stages.
+        act_encoder: Whether encoder features are activated, too.
         align_corners: Of the resizing.
     """
 
@@ -79,6 +80,7 @@ class DeployedDecoder(nn.Module):
         shape: DecoderShape,
         in_index: Sequence[int],
         act: nn.Module,
+        act_encoder: bool,
         align_corners: bool,
     ) -> None:
         super().__init__()
@@ -107,6 +109,7 @@ class DeployedDecoder(nn.Module):
         )
         self.classifier = Pointwise(shape.channels, shape.num_classes)
         self.act = act
+        self.act_encoder = act_encoder
         self.act_in_place = in_place(act)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
@@ -126,7 +129,8 @@ class DeployedDecoder(nn.Module):
             for group in groups:
                 for source in group.sources:
                     if source not in active:
-                        active[source] = self.act(_encoder_feature(source, features))
+                        feature = _encoder_feature(source, features)
+                        active[source] = self.act(feature) if self.act_encoder else feature
             if stage == 'D1' and is_exporting():
                 terms = self._terms(stage, active, features)
                 height = features[0].shape[-2]
@@ -249,7 +253,12 @@ def deployed_decoder(head: FusionHead) -> DeployedDecoder:
         )
     head = copy.deepcopy(head).eval()
     decoder = DeployedDecoder(
-        head.connectivity, head.shape, head.in_index, head.act, head.align_corners
+        head.connectivity,
+        head.shape,
+        head.in_index,
+        head.act,
+        head.act_encoder,
+        head.align_corners,
     ).to(head.conv_seg.weight)
     weights = connection_weights(head)
     for stage, groups in decoder.groups.items():

@@ -173,6 +173,7 @@ def pruned_head(head: FDNHead, connectivity: Connectivity) -> FusionHead:
         threshold=head.threshold,
         norm_cfg=head.norm_cfg,
         act_cfg=head.act_cfg,
+        act_encoder=head.act_encoder,
         align_corners=head.align_corners,
         ignore_index=head.ignore_index,
     )

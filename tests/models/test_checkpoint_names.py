@@ -27,6 +27,7 @@ SHARED = {
     **{f'norms.{stage}.{key}': shape for stage in STAGES for key, shape in NORM.items()},
     'norms.D2.num_batches_tracked': (),
     'norms.D1.num_batches_tracked': (),
+    'encoder_activated': (),
 }
 
 #: The supernet's own: statistics by source, stacked over its stages from coarse to fine, and the
@@ -51,7 +52,8 @@ SEARCH = {
 
 
 @pytest.mark.parametrize(
-    'kind, names', [('SparseMaskHead', SHARED), ('FDNHead', {**SHARED, **SEARCH})]
+    'kind, names',
+    [('SparseMaskHead', {**SHARED, 'is_balanced': ()}), ('FDNHead', {**SHARED, **SEARCH})],
 )
 def test_names_and_shapes(kind, names):
     config = dict(

@@ -62,6 +62,7 @@ def modes(kind, case):
     ]
 
 
+@pytest.mark.parametrize('act_encoder', [False, True])
 @pytest.mark.parametrize(
     ('kind', 'case', 'batch', 'training'),
     [
@@ -71,9 +72,9 @@ def modes(kind, case):
         for mode in modes(kind, case)
     ],
 )
-def test_float64(kind, case, batch, training):
+def test_float64(kind, case, batch, training, act_encoder):
     strides, channels, size = CASES[case]
-    head = make_head(kind, case, torch.float64).train(training)
+    head = make_head(kind, case, torch.float64, act_encoder=act_encoder).train(training)
     features = features_of(strides, channels, size, batch, torch.float64)
     compare(head, features, 1e-10)
 

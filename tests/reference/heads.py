@@ -42,7 +42,8 @@ def make_head(kind, case, dtype, **kwargs):
         config.update(type='FDNHead', strides=strides, connections=dict(noise_std=0.0))
     else:
         connectivity = dict(strides=list(strides), stages=STAGES[case])
-        config.update(type='SparseMaskHead', connectivity=connectivity)
+        # As drawn, so that a copy that is made before the first pass is equal after it.
+        config.update(type='SparseMaskHead', connectivity=connectivity, balanced=False)
     head = MODELS.build({**config, **kwargs}).to(dtype)
     with torch.no_grad():
         for norm in head.norms.values():

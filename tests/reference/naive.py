@@ -26,15 +26,25 @@ class NaiveDecoder(nn.Module):
         num_classes: Outputs.
         search: True for Equation 1 (per-connection normalisation, and forward takes weights),
             False for Equation 4.
+        act_encoder: Whether encoder features and G are activated, as stages are.
     """
 
     def __init__(
-        self, stages, in_channels, channels, num_classes, search, align_corners=True, **norm
+        self,
+        stages,
+        in_channels,
+        channels,
+        num_classes,
+        search,
+        align_corners=True,
+        act_encoder=False,
+        **norm,
     ):
         super().__init__()
         self.stages = {s: list(stages[s]) for s in sorted(stages, key=lambda s: -int(s[1:]))}
         self.search = search
         self.align_corners = align_corners
+        self.act_encoder = act_encoder
         self.convs = nn.ModuleDict()
         self.bns = nn.ModuleDict()
         self.stage_bns = nn.ModuleDict()
@@ -61,7 +71,10 @@ class NaiveDecoder(nn.Module):
             total = 0
             for place, source in enumerate(sources):
                 key = f'{source}_{stage}'
-                y = self.convs[key](F.relu6(maps[source]))
+                x = maps[source]
+                if self.act_encoder or source[0] == 'D':
+                    x = F.relu6(x)
+                y = self.convs[key](x)
                 if self.search:
                     y = self.bns[key](y)
                 y = F.interpolate(y, size=size, mode='bilinear', align_corners=self.align_corners)
@@ -83,6 +96,7 @@ def naive_copy(head):
         head.num_classes,
         search,
         head.align_corners,
+        head.act_encoder,
         eps=some.eps,
         momentum=some.momentum,
     ).to(head.conv_seg.weight.dtype)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from mmcv.cnn import build_norm_layer
+from mmengine.logging import print_log
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 
@@ -23,8 +24,8 @@ from mmseg_sparsemask.utils.layers import build_activation
 class FusionHead(BaseDecodeHead):
     """Decoder that fuses encoder features along a Connectivity.
 
-    A stage is ``BN(sum of its sources' 1x1 convolutions, resized)``; the activation is applied
-    to each source, and to ``D1`` before the classifier. A subclass says with which weights
+    A stage is ``BN(sum of its sources' 1x1 convolutions, resized)``. A stage is activated before it
+    is used, and with `act_encoder` encoder features are, too. A subclass says with which weights
     (`weights_by_source`, `folded_weight`, `weighted_product`).
 
     Parameters are named by stage and source: ``convs.D1.E3`` is the convolution of the connection
@@ -38,13 +39,18 @@ class FusionHead(BaseDecodeHead):
         in_index: Their places in the tuple that the backbone gives.
         channels: Channels of every stage.
         norm_cfg: Normalisation of the stages.
-        act_cfg: Activation.
+        act_cfg: Activation of the stages.
+        act_encoder: Whether encoder features, and their average ``G``, are activated, too, as in
+            the published code. The paper's equations leave them as they are, and so does False:
+            what linear bottlenecks and transformers give says something by its sign. None means
+            False, and for weights that are loaded whatever they were trained with.
         align_corners: Of the upsampling inside the decoder, and of the logits to the label.
         dropout_ratio: Before the classifier.
         **kwargs: As of any mmseg decode head: num_classes, loss_decode, ignore_index, ...
 
     Raises:
-        ValueError: Numbers of channels, indices and strides differ.
+        ValueError: Numbers of channels, indices and strides differ; or, when weights are loaded,
+            they were trained with another `act_encoder` than the one asked for.
     """
 
     def __init__(
@@ -56,6 +62,7 @@ class FusionHead(BaseDecodeHead):
         *,
         norm_cfg: dict[str, Any] | None = None,
         act_cfg: dict[str, Any] | None = None,
+        act_encoder: bool | None = None,
         align_corners: bool = True,
         dropout_ratio: float = 0.0,
         **kwargs: Any,
@@ -91,6 +98,10 @@ class FusionHead(BaseDecodeHead):
             {stage: build_norm_layer(norm_cfg, channels)[1] for stage in connectivity.stages}
         )
         self.act = build_activation(act_cfg)
+        self.act_encoder = bool(act_encoder)
+        self._act_encoder_asked = act_encoder
+        # So that weights say how they were trained.
+        self.register_buffer('encoder_activated', torch.tensor(self.act_encoder))
         # A stage is only ever used activated, so its activation may overwrite it.
         self.act_in_place = in_place(self.act)
         # With the weights that were just drawn: on the meta device nothing is drawn again.
@@ -104,6 +115,37 @@ class FusionHead(BaseDecodeHead):
         # As the toolbox's ConvModule.
         nn.init.kaiming_normal_(weight, mode='fan_out', nonlinearity='relu')
         return weight
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        mark = f'{prefix}encoder_activated'
+        if holds_decoder(state_dict, prefix):
+            # Before there was a choice, all were activated.
+            trained_with = bool(state_dict.setdefault(mark, torch.tensor(True)))
+            if self._act_encoder_asked not in (None, trained_with):
+                raise ValueError(
+                    f'act_encoder: expected {trained_with}, with which these weights were trained, '
+                    f'got {self._act_encoder_asked}; set model.decode_head.act_encoder='
+                    f'{trained_with}'
+                )
+            if self.act_encoder != trained_with:
+                print_log(
+                    f'the decoder was trained with act_encoder={trained_with}, and so it is used',
+                    'current',
+                )
+            self.act_encoder = trained_with
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def activated_feature(self, feature: Tensor) -> Tensor:
+        """An encoder feature, or ``G``, as connections take it."""
+        return self.act(feature) if self.act_encoder else feature
+
+    def start(self, source: str, rows: Tensor) -> None:
+        """Called in each pass before the weights of a source are used.
+
+        Args:
+            source: Its name.
+            rows: (P, C), its positions as connections take them; for ``G`` one row an image.
+        """
 
     def stacked_weight(self, source: str) -> Tensor:
         """Convolutions of a source, stacked over its users from coarse to fine: (n K, C)."""
@@ -200,6 +242,11 @@ class FusionHead(BaseDecodeHead):
                 )
 
 
+def holds_decoder(state_dict: Mapping[str, Any], prefix: str) -> bool:
+    """Whether a state has the weights of a FusionHead under a prefix."""
+    return any(key.startswith(f'{prefix}convs.') for key in state_dict)
+
+
 class StageConvs(nn.ParameterDict):
     """The 1x1 convolutions into one stage, by source; called, it adds up what they give."""
 
@@ -231,7 +278,7 @@ class _Pass:
     Maps are kept as rows (N h w, C), which is what channels_last is in memory.
 
     Attributes:
-        rows: Of each source taken so far, activated: (N h w, C); of ``G`` (N, C).
+        rows: Each source taken so far, as connections take it: (N h w, C); ``G`` is (N, C).
         weights: Of each source that belongs to blocks: (n, K, C), stacked over its n users.
         maps: For each stage not yet summed, by stride, what it has got: (N h w, K).
         vectors: For each stage not yet summed, what is the same everywhere: (N or 1, K).
@@ -254,7 +301,7 @@ class _Pass:
         for stage, sources in self.head.stages.items():
             for source in sources:
                 if source not in self.rows:
-                    self._take(source, self.head.act(self._feature(source)))
+                    self._take(source, self.head.activated_feature(self._feature(source)))
             for block in self.blocks:
                 if block.stages[0] == stage:
                     self._multiply(block)
@@ -274,6 +321,7 @@ class _Pass:
     def _take(self, source: str, activated: Tensor) -> None:
         """Get the weights of a source for its blocks or, if it stands alone, its products."""
         rows = self.rows[source] = as_rows(activated)
+        self.head.start(source, rows)
         users = self.head.users[source]
         given = self.connection_weights.get(source)
         if source in self.alone:
