@@ -19,6 +19,7 @@ from mmengine.hub import get_config, get_model
 from mmseg.registry import MODELS
 
 import mmseg_sparsemask
+from mmseg_sparsemask.utils.extras import requirement
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / 'mmseg_sparsemask'
@@ -310,3 +311,6 @@ def test_version_in_the_package_is_that_of_the_distribution():
     assert re.fullmatch(r'\d+\.\d+\.\d+', mmseg_sparsemask.__version__)
     citation = yaml.safe_load((ROOT / 'CITATION.cff').read_text())
     assert {'cff-version', 'message', 'title', 'authors', 'references'} <= set(citation)
+    page = (ROOT / 'docs/installation.md').read_text()
+    assert f"pip install '{requirement('onedl')}'" in page
+    assert set(re.findall(r'sparsemask-(\d+\.\d+\.\d+)-', page)) == {mmseg_sparsemask.__version__}

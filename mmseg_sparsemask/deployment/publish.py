@@ -38,7 +38,7 @@ from mmseg_sparsemask.deployment.published import (
     load_published,
 )
 from mmseg_sparsemask.models import allowed
-from mmseg_sparsemask.utils.extras import require_extra
+from mmseg_sparsemask.utils.extras import require_extra, requirement
 from mmseg_sparsemask.utils.figures import save_figure
 from mmseg_sparsemask.utils.files import write_atomically, write_json
 from mmseg_sparsemask.utils.registered import registered_class
@@ -250,6 +250,7 @@ def model_card(
     return environment.get_template('card.md.jinja').render(
         metadata=_Raw(_hub_metadata(name, scores, licence)),
         name=name,
+        requirement=_Raw(requirement('onedl', 'hub')),
         place=_Raw(repr(place)),
         scores=scores.values,
         dataset=scores.dataset,

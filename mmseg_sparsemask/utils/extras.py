@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 
+from mmseg_sparsemask.version import SOURCE, __version__
+
 
 def require_extra(module: str, extra: str) -> None:
     """Raise an ImportError with the line to run when an optional library is missing.
@@ -17,3 +19,8 @@ def require_extra(module: str, extra: str) -> None:
             f'this part of mmseg_sparsemask needs {module}, which is not installed. '
             f"Run: pip install 'mmseg-sparsemask[{extra}]'"
         )
+
+
+def requirement(*extras: str) -> str:
+    """What pip installs where nothing of this package is installed yet: this version, with extras."""
+    return f'mmseg-sparsemask[{",".join(extras)}] @ git+{SOURCE}@v{__version__}'

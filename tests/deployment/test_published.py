@@ -21,6 +21,7 @@ from mmseg_sparsemask.connectivity import load, save
 from mmseg_sparsemask.deployment import OnnxPredictor, ToolboxPredictor, load_published
 from mmseg_sparsemask.deployment.publish import Scores, publish
 from mmseg_sparsemask.deployment.published import checksum, decode, encode
+from mmseg_sparsemask.utils.extras import requirement
 
 pytest.importorskip('safetensors')
 ROOT = Path(__file__).parents[2]
@@ -93,6 +94,7 @@ def test_model_card_is_what_the_hub_reads(folder):
     assert results['aAcc'].dataset_name == 'shapes | (test)'
     assert r'| shapes \| (test) | 61.25 | 90.5 |' in card.text
     assert SCORES.command in card.text
+    assert f"pip install '{requirement('onedl', 'hub')}'" in card.text
     assert '0 sky, 1 ground' in card.text
     for path in folder.iterdir():
         assert path.name == 'README.md' or f'[{path.name}]({path.name})' in card.text
