@@ -22,5 +22,5 @@ def require_extra(module: str, extra: str) -> None:
 
 
 def requirement(*extras: str) -> str:
-    """What pip installs where nothing of this package is installed yet: this version, with extras."""
+    """What pip installs where nothing of this package is installed: this version, with extras."""
     return f'mmseg-sparsemask[{",".join(extras)}] @ git+{SOURCE}@v{__version__}'
