@@ -27,18 +27,14 @@ from mmseg_sparsemask.deployment.padding import use_same_convs
 from mmseg_sparsemask.deployment.resizing import PRODUCT_RATIO, Resizing, resize
 from mmseg_sparsemask.deployment.strips import (
     Factors,
-    classify_strips,
     classify_strips_in_graph,
     is_exporting,
+    multiplied,
+    stage_in_strips,
 )
 from mmseg_sparsemask.models.decode_heads.activations import in_place
 from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
-from mmseg_sparsemask.models.decode_heads.upsampling import (
-    as_map,
-    as_rows,
-    strips_pay,
-    upsample_sum,
-)
+from mmseg_sparsemask.models.decode_heads.upsampling import as_map, as_rows, strips_pay
 
 
 class Pointwise(nn.Linear):
@@ -124,25 +120,28 @@ class DeployedDecoder(nn.Module):
         if eager:
             # Once, and not for each stage that reads them.
             features = [f.contiguous(memory_format=torch.channels_last) for f in features]
-        active: dict[str, Tensor] = {}
-        for stage, groups in self.groups.items():
-            for group in groups:
-                for source in group.sources:
-                    if source not in active:
-                        feature = _encoder_feature(source, features)
-                        active[source] = self.act(feature) if self.act_encoder else feature
-            if stage == 'D1' and is_exporting():
+        active = {
+            source: _encoder_feature(source, features)
+            for source in self.connectivity.sources()
+            if source not in self.groups
+        }
+        if self.act_encoder:
+            active = {source: self.act(feature) for source, feature in active.items()}
+        for stage in self.groups:
+            if eager:
+                parts = self._parts(stage, active)
+                like = features[level_of(stage) - 1]
+                classifier = self.classifier if stage == 'D1' else None
+                active[stage] = stage_in_strips(
+                    *parts, like, self.act_in_place, self.align_corners, classifier
+                )
+            elif stage == 'D1' and is_exporting():
                 terms = self._terms(stage, active, features)
                 height = features[0].shape[-2]
                 return classify_strips_in_graph(*terms, self.act, self.classifier, height)
-            if eager and stage == 'D1':
-                parts, size = self._parts(stage, active), features[0].shape[-2:]
-                return classify_strips(*parts, self.act, self.classifier, size, self.align_corners)
-            if eager:
-                active[stage] = self.act_in_place(self._stage_in_place(stage, active, features))
             else:
                 active[stage] = self.act(self._stage(stage, active, features))
-        return self.classifier(active['D1'])
+        return active['D1'] if eager else self.classifier(active['D1'])
 
     def _stage(self, stage: str, active: dict[str, Tensor], features: list[Tensor]) -> Tensor:
         fine, maps, coarse = self._terms(stage, active, features)
@@ -181,17 +180,6 @@ class DeployedDecoder(nn.Module):
             maps.append(constant.expand(-1, -1, *size))
         return fine, maps, Resizing(coarse, size, self.align_corners) if coarse else None
 
-    def _stage_in_place(
-        self, stage: str, active: dict[str, Tensor], features: list[Tensor]
-    ) -> Tensor:
-        """A stage as the trained head computes it on CPUs: in one map, strip by strip."""
-        like = features[level_of(stage) - 1]
-        own, maps = self._parts(stage, active)
-        rows = _multiplied(*own) if own is not None else None
-        if rows is not None and len(maps) == 1 and maps[0].shape[2:] == (1, 1):
-            rows.view(len(like), -1, rows.shape[1]).add_(maps.pop().flatten(1)[:, None])
-        return upsample_sum(rows, maps, like, self.align_corners)
-
     def _parts(self, stage: str, active: dict[str, Tensor]) -> tuple[Factors | None, list[Tensor]]:
         """What a stage is the sum of, to be added up in place.
 
@@ -208,7 +196,7 @@ class DeployedDecoder(nn.Module):
             if group.stride == self.connectivity.stride_of(stage):
                 own = factors
             else:
-                maps[group.stride] = as_map(_multiplied(*factors), sources[0])
+                maps[group.stride] = as_map(multiplied(factors), sources[0])
         if len(maps) > 1 and math.inf in maps:
             constant = maps.pop(math.inf)
             maps[max(maps)] += constant
@@ -316,14 +304,3 @@ def _encoder_feature(source: str, features: Sequence[Tensor]) -> Tensor:
     if source == GLOBAL:
         return features[-1].mean((2, 3), keepdim=True)
     return features[level_of(source) - 1]
-
-
-def _multiplied(rows: Sequence[Tensor], weights: Sequence[Tensor], bias: Tensor | None) -> Tensor:
-    """Sum of products, (P, K), accumulated in place: nothing is concatenated."""
-    if bias is None:
-        total = torch.mm(rows[0], weights[0])
-    else:
-        total = torch.addmm(bias, rows[0], weights[0])
-    for more, weight in zip(rows[1:], weights[1:]):
-        total.addmm_(more, weight)
-    return total

@@ -12,6 +12,7 @@ import numpy as np
 
 from mmseg_sparsemask.deployment.metadata import Metadata, check_checksum
 from mmseg_sparsemask.utils.extras import require_extra
+from mmseg_sparsemask.utils.interpolation import interpolation_matrix
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -103,8 +104,10 @@ class FilePredictor(Predictor):
         inputs = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])
         logits = self.logits(inputs)[0]
         if logits.shape[-2:] != (height, width):
-            down = _interpolation(logits.shape[1], height, meta.align_corners)
-            across = _interpolation(logits.shape[2], width, meta.align_corners)
+            down, across = (
+                interpolation_matrix(*sides, meta.align_corners, np.arange).astype(np.float32)
+                for sides in zip(logits.shape[1:], (height, width))
+            )
             logits = down @ (logits @ across.T)
         if meta.threshold is not None:
             return (1 / (1 + np.exp(-logits[0])) > meta.threshold).astype(np.int64)
@@ -152,13 +155,3 @@ class OnnxPredictor(FilePredictor):
         """Logits (N, classes, H, W) of normalised images (N, 3, H, W), float32."""
         name = self.session.get_inputs()[0].name
         return self.session.run(None, {name: inputs})[0]
-
-
-def _interpolation(inputs: int, outputs: int, align_corners: bool) -> np.ndarray:
-    """Matrix (outputs, inputs) of bilinear resizing along one axis, float32."""
-    index = np.arange(outputs)
-    if align_corners:
-        places = index * ((inputs - 1) / max(outputs - 1, 1))
-    else:
-        places = ((index + 0.5) * (inputs / outputs) - 0.5).clip(0, inputs - 1)
-    return (1 - abs(places[:, None] - np.arange(inputs))).clip(0).astype(np.float32)

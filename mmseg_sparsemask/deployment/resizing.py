@@ -4,7 +4,7 @@ A runtime's resize visits every output alone, and each addition reads and writes
 size again. Bilinear resizing is a product with one matrix for each axis, so coarse maps, whose
 matrices are small, are resized by two products: each map's width by one, and the heights of all
 maps together by another, which adds the maps up as well. The matrices depend on sizes alone and are
-computed in the graph, in integers up to the last division, so any size works.
+computed in the graph, so any size works.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from mmseg_sparsemask.models.decode_heads.upsampling import matrix_like
 
 #: From this ratio of strides on a map is resized by products; below, a row of the matrix has so
 #: many numbers that the library's resize, which skips the zeros, is faster.
@@ -42,9 +44,9 @@ class Resizing:
         self.wide, self.matrices = [], []
         for feature in maps:
             rows, columns = feature.shape[-2:]
-            across = interpolation_matrix(columns, width, align_corners, feature)
+            across = matrix_like(feature, columns, width, align_corners)
             self.wide.append(torch.matmul(feature, across.t()))
-            self.matrices.append(interpolation_matrix(rows, self.height, align_corners, feature))
+            self.matrices.append(matrix_like(feature, rows, self.height, align_corners))
 
     def sum(self) -> Tensor:
         """The whole sum, (N, K, H, W)."""
@@ -73,30 +75,3 @@ def strip_rows(height: int, place: int, strips: int) -> slice:
 
 def _arange(length: int, like: Tensor) -> Tensor:
     return torch.arange(length, device=like.device)
-
-
-def interpolation_matrix(inputs: int, outputs: int, align_corners: bool, like: Tensor) -> Tensor:
-    """Matrix (outputs, inputs) of bilinear resizing along one axis.
-
-    Output i lies at ``numerator / denominator`` between the inputs: i (h - 1) / (H - 1) with
-    aligned corners, else (i + 1/2) h / H - 1/2, but not outside. Its weight on an input is one
-    minus their distance, where that is positive.
-
-    Args:
-        inputs: h.
-        outputs: H.
-        align_corners: As of `torch.nn.functional.interpolate`.
-        like: A tensor with the dtype and the device.
-    """
-    index = _arange(outputs, like)
-    if align_corners:
-        denominator = outputs - 1 if outputs > 1 else 1
-        numerator = index * (inputs - 1)
-    else:
-        denominator = 2 * outputs
-        numerator = ((2 * index + 1) * inputs - outputs).clamp(min=0)
-    places = _arange(inputs, like) * denominator
-    # Past the last input the last one counts.
-    numerator = torch.minimum(numerator, places[-1])
-    distance = (numerator[:, None] - places).abs().to(torch.float64)
-    return (1 - distance / denominator).clamp(min=0).to(like.dtype)

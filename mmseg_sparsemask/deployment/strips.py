@@ -1,20 +1,20 @@
-"""The last stage and its classifier in one pass over the output, for inference on CPUs.
+"""Stages computed strip by strip, in the cache, for inference on CPUs.
 
-``D1`` is the decoder's largest map and is only ever activated and classified. Computed strip by
-strip, in the cache, it is never written as a whole: `classify_strips` with PyTorch's operations in
-place, `classify_strips_in_graph` with operations that exported files have.
+``D1`` is the decoder's largest map and is only ever activated and classified, so it is never
+written as a whole. `stage_in_strips` computes any stage with PyTorch's operations in place,
+`classify_strips_in_graph` computes ``D1`` with operations that exported files have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmseg_sparsemask.deployment.resizing import Resizing, interpolation_matrix, resize, strip_rows
-from mmseg_sparsemask.models.decode_heads.upsampling import STRIP
+from mmseg_sparsemask.deployment.resizing import Resizing, resize, strip_rows
+from mmseg_sparsemask.models.decode_heads.upsampling import STRIP, as_map, strips_of
 
 #: The classes of a strip are computed as a multiple of this, which fills a register.
 LANES = 8
@@ -30,63 +30,78 @@ is_exporting = getattr(torch.compiler, 'is_exporting', torch.compiler.is_compili
 Factors = tuple[Sequence[Tensor], Sequence[Tensor], Tensor | None]
 
 
-def classify_strips(
+def multiplied(factors: Factors, out: Tensor | None = None) -> Tensor:
+    """Sum of products, (P, K), accumulated in place: nothing is concatenated."""
+    rows, weights, bias = factors
+    if bias is None:
+        total = torch.mm(rows[0], weights[0], out=out)
+    else:
+        total = torch.addmm(bias, rows[0], weights[0], out=out)
+    for more, weight in zip(rows[1:], weights[1:]):
+        total.addmm_(more, weight)
+    return total
+
+
+def stage_in_strips(
     fine: Factors | None,
     maps: Sequence[Tensor],
+    like: Tensor,
     act: nn.Module,
-    classifier: nn.Linear,
-    size: Sequence[int],
     align_corners: bool,
+    classifier: nn.Linear | None = None,
 ) -> Tensor:
-    """``classifier(act(conv(fine) + sum of the maps, resized to (H, W)))``.
+    """``act(conv(fine) + sum of the maps, resized to (H, W))``, or the classes of that.
 
     Args:
         fine: Activated sources of the stage's own size (H, W), and their convolution.
         maps: Each (N, K, h, w); at least one if there is no `fine`.
-        act: Activation, element by element.
-        classifier: From K channels to the classes.
-        size: (H, W).
+        like: A map of the stage's size, (N, C, H, W).
+        act: Activation, element by element; it may overwrite its input.
         align_corners: Of the resizing.
+        classifier: From K channels to the classes. The stage itself is then never written as a
+            whole.
 
     Returns:
-        (N, classes, H, W), in channels_last.
+        (N, K, H, W), or (N, classes, H, W) with a classifier; in channels_last.
     """
-    height, width = size
-    classes, channels = classifier.weight.shape
-    some = maps[0] if fine is None else fine[0][0]
+    batch, _, height, width = like.shape
+    channels = maps[0].shape[1] if fine is None else fine[1][0].shape[1]
     # Resized along the width only: (N, h, W K).
     wide = [
         resize(feature, (feature.shape[2], width), align_corners).permute(0, 2, 3, 1).flatten(2)
         for feature in maps
     ]
-    padding = -classes % LANES
-    weight = F.pad(classifier.weight, (0, 0, 0, padding)).t().contiguous()
-    bias = F.pad(classifier.bias, (0, padding))[:classes]
-    batch = len(maps[0]) if fine is None else len(some) // (height * width)
-    if fine is not None:
-        sources, weights, start = fine
-        start = some.new_zeros(1, channels) if start is None else start
-    logits = some.new_empty(batch, height, width, classes)
-    # Buffers for all strips: they stay in the cache.
-    area = min(STRIP, height) * width
-    stage, scores = some.new_empty(area, channels), some.new_empty(area, classes + padding)
-    heights = [feature.shape[2] for feature in maps]
-    for first, last, parts in _pieces(heights, height, align_corners, some):
-        strip = stage[: (last - first) * width]
-        tall = strip.view(last - first, width * channels)
+    total = batch * height * width
+    if classifier is None:
+        found = like.new_empty(total, channels)
+    else:
+        classes = len(classifier.weight)
+        padding = -classes % LANES
+        weight = F.pad(classifier.weight, (0, 0, 0, padding)).t().contiguous()
+        found = like.new_empty(total, classes)
+        # Buffers for all strips: they stay in the cache.
+        area = min(STRIP, height) * width
+        stage, scores = like.new_empty(area, channels), like.new_empty(area, classes + padding)
+    for first, last, parts in strips_of(wide, height, align_corners):
+        count = (last - first) * width
         for image in range(batch):
+            start = (image * height + first) * width
+            seen = slice(start, start + count)
+            strip = found[seen] if classifier is None else stage[:count]
             if fine is None:
                 strip.zero_()
             else:
-                seen = slice((image * height + first) * width, (image * height + last) * width)
-                torch.addmm(start, sources[0][seen], weights[0], out=strip)
-                for rows, part in zip(sources[1:], weights[1:]):
-                    strip.addmm_(rows[seen], part)
-            for (matrix, low, high), source in zip(parts, wide):
-                tall.addmm_(matrix, source[image, low:high])
-            found = torch.mm(act(strip), weight, out=scores[: len(strip)])[:, :classes]
-            torch.add(found, bias, out=logits[image, first:last].view(-1, classes))
-    return logits.permute(0, 3, 1, 2)
+                multiplied(([rows[seen] for rows in fine[0]], *fine[1:]), out=strip)
+            tall = strip.view(last - first, width * channels)
+            for matrix, source in parts:
+                tall.addmm_(matrix, source[image])
+            active = act(strip)
+            if classifier is None:
+                strip.copy_(active)
+            else:
+                logits = torch.mm(active, weight, out=scores[:count])[:, :classes]
+                torch.add(logits, classifier.bias, out=found[seen])
+    return as_map(found, like)
 
 
 def classify_strips_in_graph(
@@ -119,19 +134,3 @@ def classify_strips_in_graph(
             terms.append(coarse.strip(place, GRAPH_STRIPS))
         logits.append(classifier(act(sum(terms[1:], terms[0]))))
     return torch.cat(logits, 2)
-
-
-def _pieces(
-    heights: Sequence[int], height: int, align_corners: bool, like: Tensor
-) -> Iterator[tuple[int, int, list[tuple[Tensor, int, int]]]]:
-    """First and last row of each strip, and for each map (weights (R, k), first, last row)."""
-    matrices = [interpolation_matrix(inputs, height, align_corners, like) for inputs in heights]
-    used = [(matrix != 0).numpy() for matrix in matrices]
-    for first in range(0, height, STRIP):
-        last = min(first + STRIP, height)
-        parts = []
-        for matrix, nonzero in zip(matrices, used):
-            columns = nonzero[first:last].any(0).nonzero()[0]
-            low, high = int(columns[0]), int(columns[-1]) + 1
-            parts.append((matrix[first:last, low:high], low, high))
-        yield first, last, parts

@@ -124,13 +124,13 @@ ONLY_COARSE = Connectivity([2, 4, 16], {'D1': ['E2', 'E3', 'G']})
 
 @pytest.mark.parametrize('connectivity', [WIDE, ONLY_COARSE])
 def test_strips_equal_the_plain_form(connectivity, monkeypatch):
-    """Without gradients `D1` is classified in strips; with them, or compiled, as a whole."""
+    """Without gradients stages are made in strips; with them, or compiled, as a whole."""
     decoder = deployed_decoder(make_head('SparseMaskHead', connectivity)).double()
     features = features_of(make_head('SparseMaskHead', connectivity), (45, 34), 2, torch.float64)
     calls = []
     module = sys.modules['mmseg_sparsemask.deployment.deployed']
-    strips = module.classify_strips
-    monkeypatch.setattr(module, 'classify_strips', lambda *a: calls.append(1) or strips(*a))
+    strips = module.stage_in_strips
+    monkeypatch.setattr(module, 'stage_in_strips', lambda *a: calls.append(1) or strips(*a))
     whole = decoder(features)
     assert not calls
     with torch.no_grad():

@@ -10,12 +10,15 @@ place.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from mmseg_sparsemask.utils.interpolation import interpolation_matrix
 
 #: Output rows of one strip; measured to be best on CPUs (docs/performance_details.md).
 STRIP = 8
@@ -89,10 +92,12 @@ class _StripSum(torch.autograd.Function):
         ctx.shapes = [feature.shape for feature in maps]
         # Along the width the library's kernel will do: few rows.
         wide = [upsample(feature, (feature.shape[-2], size[1]), align_corners) for feature in maps]
+        sources = [feature.permute(0, 2, 3, 1).flatten(2) for feature in wide]
         large = rows.view(len(maps[0]), size[0], -1)
-        for strip, parts in _strips(large, wide, align_corners):
-            for weight, source in parts:
-                strip.addmm_(weight, source)
+        for first, last, parts in strips_of(sources, size[0], align_corners):
+            for image, strip in enumerate(large[:, first:last]):
+                for weight, source in parts:
+                    strip.addmm_(weight, source[image])
         return rows
 
     @staticmethod
@@ -108,40 +113,33 @@ class _StripSum(torch.autograd.Function):
         return grad, None, None, *grads
 
 
-def _strips(
-    large: Tensor, wide: Sequence[Tensor], align_corners: bool
-) -> Iterator[tuple[Tensor, list[tuple[Tensor, Tensor]]]]:
-    """Pairs of a strip of `large` (N, H, W K) and the parts of maps it meets, as matrices.
+def strips_of(
+    maps: Sequence[Tensor], height: int, align_corners: bool
+) -> Iterator[tuple[int, int, list[tuple[Tensor, Tensor]]]]:
+    """Strips of a sum of maps resized to a height: a few of its rows, and what they need.
+
+    Args:
+        maps: Each (N, h, W K).
+        height: H.
+        align_corners: Of the resizing.
 
     Yields:
-        The strip (R, W K), a view, and for each map (N, K, h, W) the interpolation weights (R, k)
-        and the source rows (k, W K).
+        The first row and the one after the last, and for each map the interpolation weights
+        (rows, k) and the part of the map that they meet (N, k, W K).
     """
-    height = large.shape[1]
-    map_rows = [feature.permute(0, 2, 3, 1).flatten(2) for feature in wide]
-    matrices = [
-        interpolation_matrix(feature.shape[-2], height, align_corners, large.dtype)
-        for feature in wide
-    ]
+    matrices = [matrix_like(rows, rows.shape[1], height, align_corners) for rows in maps]
     used = [(matrix != 0).numpy() for matrix in matrices]
     for first in range(0, height, STRIP):
         last = min(first + STRIP, height)
         parts = []
-        for matrix, nonzero in zip(matrices, used):
+        for rows, matrix, nonzero in zip(maps, matrices, used):
             columns = nonzero[first:last].any(0).nonzero()[0]
-            low, high = int(columns[0]), int(columns[-1]) + 1
-            parts.append((matrix[first:last, low:high], low, high))
-        for image in range(len(large)):
-            yield (
-                large[image, first:last],
-                [(w, rows[image, low:high]) for (w, low, high), rows in zip(parts, map_rows)],
-            )
+            needed = slice(int(columns[0]), int(columns[-1]) + 1)
+            parts.append((matrix[first:last, needed], rows[:, needed]))
+        yield first, last, parts
 
 
-def interpolation_matrix(
-    inputs: int, outputs: int, align_corners: bool, dtype: torch.dtype
-) -> Tensor:
-    """Matrix (outputs, inputs) of linear resizing along one axis."""
-    identity = torch.eye(inputs, dtype=torch.float64)[None]
-    matrix = F.interpolate(identity, size=outputs, mode='linear', align_corners=align_corners)
-    return matrix[0].t().to(dtype)
+def matrix_like(like: Tensor, inputs: int, outputs: int, align_corners: bool) -> Tensor:
+    """`interpolation_matrix` with the dtype and on the device of another tensor."""
+    arange = partial(torch.arange, dtype=torch.float64, device=like.device)
+    return interpolation_matrix(inputs, outputs, align_corners, arange).to(like.dtype)
