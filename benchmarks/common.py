@@ -17,7 +17,6 @@ import platform
 import resource
 import statistics
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ import torch
 from tqdm import tqdm
 
 from mmseg_sparsemask.utils.files import write_atomically
+from mmseg_sparsemask.utils.timing import in_turns, processor, seconds_of, synchronize
 
 ROOT = Path(__file__).resolve().parents[1]
 # The reference that everything is compared with is the oracle of the tests.
@@ -102,12 +102,11 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.manual_seed(0)
     init_default_scope('mmseg')
-    on_gpu = args.device.startswith('cuda')
     allocator = {key: os.environ[key] for key in os.environ if key.startswith('MALLOC_')}
     if 'LD_PRELOAD' in os.environ:
         allocator['LD_PRELOAD'] = Path(os.environ['LD_PRELOAD']).name
     found = {
-        'device': torch.cuda.get_device_name(args.device) if on_gpu else processor(),
+        'device': processor(args.device),
         'cores': os.cpu_count(),
         'threads': args.threads,
         'dtype': args.dtype,
@@ -126,22 +125,6 @@ def prepare(args: argparse.Namespace) -> dict[str, Any]:
         found['quick'] = 'smoke run: the figures mean nothing'
     print('\n'.join(f'{key:>16}: {value}' for key, value in found.items()) + '\n', flush=True)
     return found
-
-
-def processor() -> str:
-    """Name of the CPU."""
-    info = Path('/proc/cpuinfo')
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith('model name'):
-                return line.partition(':')[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def synchronize(device: str) -> None:
-    """Wait for the device's queue."""
-    if device.startswith('cuda'):
-        torch.cuda.synchronize(device)
 
 
 @dataclass(frozen=True)
@@ -243,8 +226,8 @@ def measure(
     gc.collect()
     gc.disable()
     try:
-        for index in range(rounds):
-            for name in _order(list(variants), index):
+        for order in in_turns(list(variants), rounds):
+            for name in order:
                 seconds, count = _turn(variants[name], calls[name], device)
                 times[name].append(seconds)
                 faults[name].append(count)
@@ -255,24 +238,12 @@ def measure(
     return Timings(times, {name: statistics.median(counts) for name, counts in faults.items()})
 
 
-def _order(names: list[str], index: int) -> list[str]:
-    """Another first each round, and every other round backwards: neighbours change too."""
-    first = index % len(names)
-    rotated = names[first:] + names[:first]
-    return rotated[::-1] if index % 2 else rotated
-
-
 def _turn(call: Callable[[], Any], calls: int, device: str) -> tuple[float, float]:
     """Seconds and page faults of one call."""
-    synchronize(device)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    start = time.perf_counter()
-    for _ in range(calls):
-        call()
-    synchronize(device)
-    seconds = time.perf_counter() - start
+    seconds = seconds_of(call, device, calls)
     faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-    return seconds / calls, faults / calls
+    return seconds, faults / calls
 
 
 def profile(call: Callable[[], Any], device: str, title: str, calls: int = 10) -> str:

@@ -20,16 +20,15 @@ needs that never overlaps the two, is given too.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from common import synchronize
 
 from mmseg_sparsemask.connectivity import GLOBAL, Connectivity, DecoderShape
 from mmseg_sparsemask.connectivity.graph import level_of
+from mmseg_sparsemask.utils.timing import repeated
 
 
 @dataclass(frozen=True)
@@ -81,14 +80,8 @@ def measure_rates(device: str, dtype: torch.dtype, quick: bool) -> Rates:
 
 
 def _best(call, device: str, times: int) -> float:
-    seconds = []
-    for _ in range(times + 1):  # the first touches the memory
-        synchronize(device)
-        start = time.perf_counter()
-        call()
-        synchronize(device)
-        seconds.append(time.perf_counter() - start)
-    return min(seconds[1:])
+    # The first touches the memory.
+    return min(repeated(call, times, device, warmup=1))
 
 
 def decoder_work(

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import statistics
-import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg_sparsemask.compare.collect import Method, one_line
+from mmseg_sparsemask.utils.timing import in_turns, processor, seconds_of
 
 
 def measure(
@@ -45,8 +42,7 @@ def measure(
     times: dict[int, list[float]] = {id(method): [] for method in running}
     for method in running:
         method.model.to(device)
-    order = deque(running)
-    for turn in range(warmup + rounds):
+    for turn, order in enumerate(in_turns(running, warmup + rounds)):
         for method in order:
             if id(method) in times:
                 try:
@@ -60,8 +56,6 @@ def measure(
                         times[id(method)].append(seconds)
                         method.row.memory = memory
             tick()
-        # Another one goes first each time: the first after a pause may be slower.
-        order.rotate(-1)
     for method in running:
         if id(method) in times:
             method.row.fps = 1 / statistics.median(times[id(method)])
@@ -76,25 +70,20 @@ def _time(model: nn.Module, image: Tensor) -> tuple[float, int | None]:
         torch.cuda.reset_peak_memory_stats()
         own = sum(t.numel() * t.element_size() for t in model.state_dict().values())
         others = torch.cuda.memory_allocated() - own
-    start = time.perf_counter()
-    logits = model(image, mode='tensor')
-    F.interpolate(logits, size=image.shape[2:], mode='bilinear', align_corners=model.align_corners)
-    if cuda:
-        torch.cuda.synchronize()
-    seconds = time.perf_counter() - start
+
+    def predict() -> None:
+        logits = model(image, mode='tensor')
+        size, aligned = image.shape[2:], model.align_corners
+        F.interpolate(logits, size=size, mode='bilinear', align_corners=aligned)
+
+    seconds = seconds_of(predict, str(image.device))
     return seconds, torch.cuda.max_memory_allocated() - others if cuda else None
 
 
 def machine(device: str) -> str:
     """What a device is: the name of a GPU, or processor and number of its cores."""
-    if device.startswith('cuda'):
-        return torch.cuda.get_device_name(device)
-    name = platform.processor() or platform.machine()
-    info = Path('/proc/cpuinfo')
-    if info.is_file():
-        named = re.search(r'^model name\s*:\s*(.+)$', info.read_text(), re.MULTILINE)
-        name = named[1].strip() if named else name
-    return f'{name}, {os.cpu_count()} cores'
+    name = processor(device)
+    return name if device.startswith('cuda') else f'{name}, {os.cpu_count()} cores'
 
 
 def conditions(image_size: tuple[int, int], device: str) -> str:

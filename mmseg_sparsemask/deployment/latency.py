@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import platform
 import random
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,6 +19,7 @@ from mmseg_sparsemask.connectivity.latency import LatencyTable, fit_costs, relat
 from mmseg_sparsemask.connectivity.prune import drop_unreachable
 from mmseg_sparsemask.deployment.deployed import DeployedDecoder
 from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
+from mmseg_sparsemask.utils.timing import processor, repeated
 
 # Parameters of glibc's mallopt.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
@@ -91,16 +91,8 @@ def time_decoder(
         )
         for count, stride in zip(shape.in_channels, shape.strides)
     ]
-    times = []
     with torch.inference_mode():
-        for number in range(repeats + 2):
-            start = time.perf_counter()
-            decoder(features)
-            if torch.device(device).type == 'cuda':
-                torch.cuda.synchronize(device)
-            if number >= 2:
-                times.append(time.perf_counter() - start)
-    return 1000 * min(times)
+        return 1000 * min(repeated(lambda: decoder(features), repeats, device))
 
 
 def measure_table(
@@ -170,18 +162,6 @@ def time_again(table: LatencyTable, connectivity: Connectivity) -> str:
     words = f'{measured:.2f} ms measured (prediction {error:+.1%})'
     here, there = processor(table.device), table.meta.get('processor')
     return words if here == there else f'{words}; on {here}, the table is of {there}'
-
-
-def processor(device: str) -> str:
-    """Name of the GPU, or of the CPU where the system tells it."""
-    if torch.device(device).type == 'cuda':
-        return torch.cuda.get_device_name(device)
-    try:
-        with open('/proc/cpuinfo') as lines:
-            names = [line.split(':')[1].strip() for line in lines if line.startswith('model name')]
-    except OSError:
-        names = []
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 @contextmanager

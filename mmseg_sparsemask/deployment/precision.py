@@ -10,7 +10,6 @@ import copy
 import os
 import statistics
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from tqdm import tqdm
 from mmseg_sparsemask.deployment.accuracy import TestSet, mean_iou
 from mmseg_sparsemask.deployment.export import WRITERS, Network, load_network, trace, written_if
 from mmseg_sparsemask.deployment.metadata import Metadata, with_checksum
+from mmseg_sparsemask.utils.timing import repeated
 
 #: Formats that hold a precision below float32. A torch.export file runs on CPUs alone, where
 #: float16 is many times slower.
@@ -218,9 +218,5 @@ def accepted(found: Measured, wanted: float, tolerance: float) -> Measured:
 @torch.no_grad()
 def milliseconds(network: Network, image: Tensor) -> float:
     """Median time of one pass, after one that does not count."""
-    times = []
-    for _ in range(ROUNDS + 1):
-        start = time.perf_counter()
-        network(image)
-        times.append(time.perf_counter() - start)
-    return 1000 * statistics.median(times[1:])
+    times = repeated(lambda: network(image), ROUNDS, warmup=1)
+    return 1000 * statistics.median(times)

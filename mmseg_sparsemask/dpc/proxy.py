@@ -38,6 +38,7 @@ from mmseg_sparsemask.dpc.cell import Cell
 from mmseg_sparsemask.dpc.settings import ProxySettings
 from mmseg_sparsemask.utils.checkpoints import load_checkpoint
 from mmseg_sparsemask.utils.files import replacing
+from mmseg_sparsemask.utils.timing import repeated
 
 
 @dataclass(frozen=True)
@@ -236,16 +237,9 @@ def measure_latency(task: ProxyTask, cell: Cell, repeats: int = 15) -> float:
     device = torch.device(get_device())
     head = MODELS.build(task.head(cell)).to(device).eval()
     x = torch.zeros(1, head.in_channels, *task.feature_size, device=device)
-    synchronize = torch.cuda.synchronize if device.type == 'cuda' else lambda: None
-    times = []
     with torch.no_grad():
-        for _ in range(repeats + 3):
-            synchronize()
-            start = time.perf_counter()
-            head((x,))
-            synchronize()
-            times.append(time.perf_counter() - start)
-    return 1e3 * statistics.median(times[3:])
+        times = repeated(lambda: head((x,)), repeats, str(device), warmup=3)
+    return 1e3 * statistics.median(times)
 
 
 def _pretrained(cfg: Config, settings: ProxySettings) -> str | None:
