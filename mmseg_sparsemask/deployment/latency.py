@@ -83,7 +83,9 @@ def time_decoder(
     """
     keep_memory()
     levels = range(len(shape.strides))
-    decoder = DeployedDecoder(connectivity, shape, levels, nn.ReLU6(), align_corners=True)
+    decoder = DeployedDecoder(
+        connectivity, shape, levels, nn.ReLU6(), act_encoder=False, align_corners=True
+    )
     decoder = decoder.to(device, memory_format=torch.channels_last).eval()
     features = [
         torch.rand(1, count, *feature_size(image_size, stride), device=device).contiguous(
