@@ -144,17 +144,20 @@ class Runs:
         return own_dir / USES[entry.use], own_dir / 'trained', options
 
     def size_options(self, run):
-        """Seed and parameters of a run's random decoder."""
+        """Seed and costs of a run's random decoder."""
         from mmengine.config import Config
 
         from mmseg_sparsemask.connectivity import DecoderShape, load
+        from mmseg_sparsemask.connectivity.controls import like
 
         found = self.search_dir(run.entry.size_of, run.search_seed) / 'connectivity.json'
         head = Config.fromfile(run.entry.config).model.decode_head
         shape = DecoderShape(head.strides, head.in_channels, head.channels, head.num_classes)
+        settings = like(load(found), shape, run.seed, self.table.image_size)
         return {
-            'model.decode_head.connectivity.seed': run.seed,
-            'model.decode_head.connectivity.parameters': shape.cost(load(found)).parameters,
+            f'model.decode_head.connectivity.{key}': value
+            for key, value in settings.items()
+            if key != 'source'
         }
 
     def run(self, run):

@@ -7,13 +7,14 @@ Esperança and Carlucci, "NAS evaluation is frustratingly hard", ICLR 2020).
 from __future__ import annotations
 
 import itertools
+import math
 import random
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from mmseg_sparsemask.connectivity.budget import KINDS, cheapest_cost, check_limit
 from mmseg_sparsemask.connectivity.cost import PartCosts, check_image_size
-from mmseg_sparsemask.connectivity.graph import Connection, Connectivity, all_connections
+from mmseg_sparsemask.connectivity.graph import Connection, Connectivity, allowed_sources
 from mmseg_sparsemask.connectivity.presets import fdn
 from mmseg_sparsemask.connectivity.prune import Connections, drop_unreachable
 from mmseg_sparsemask.connectivity.shape import DecoderShape
@@ -22,104 +23,232 @@ from mmseg_sparsemask.connectivity.shape import DecoderShape
 TOLERANCE = 0.05
 
 #: After so many draws that do not fit, none is looked for any more: seconds.
-MAX_DRAWS = 20_000
+MAX_DRAWS = 300
+MAX_PERMUTATIONS = 20_000
+
+#: Random changes that may bring a draw nearer to what was asked for.
+CHANGES = 200
 
 #: What a config may ask for.
 _KINDS = ('parameters', 'multiply_adds')
 
 
-def random_decoder(
-    strides: Sequence[int], costs: PartCosts, kind: str, target: float, seed: int
-) -> Connectivity:
-    """A random decoder whose cost is within `TOLERANCE` of what is asked for.
+class _Target(NamedTuple):
+    """A cost that a random decoder is to have, and what its parts cost."""
 
-    A draw takes a share p between 0 and 1, takes every connection of the Fully Dense Network with
-    probability p, and drops what does not reach ``D1``, as pruning does. Draws of another cost are
-    rejected.
+    kind: str
+    cost: float
+    costs: PartCosts
+
+    def write(self, cost: float) -> str:
+        return KINDS[self.kind].format(cost)
+
+    @property
+    def highest(self) -> float:
+        return (1 + TOLERANCE) * self.cost
+
+    @property
+    def lowest(self) -> float:
+        return (1 - TOLERANCE) * self.cost
+
+    def check(self, space: Connectivity) -> str:
+        """What decoders of a space cost, in words; an error if that is never near the target."""
+        low, high = cheapest_cost(space, self.costs), self.costs.total(space)
+        words = f'decoders on these features cost {self.write(low)} to {self.write(high)}'
+        if self.highest < low or high < self.lowest:
+            raise ValueError(f'random decoder: expected {words}, got {self.write(self.cost)}')
+        return words
+
+
+class _Wish(NamedTuple):
+    """What a random decoder is to be: its costs, and how many inputs ``D1`` has, if that counts."""
+
+    targets: Sequence[_Target]
+    end_inputs: int | None
+
+    def gap(self, kept: Connections) -> float:
+        """How far a decoder is outside what is wished; 0 if it is inside."""
+        if not kept:
+            return math.inf
+        gaps = [abs(t.costs.total(kept) / t.cost - 1) - TOLERANCE for t in self.targets]
+        if self.end_inputs is not None:
+            gaps.append(2 * TOLERANCE * abs(_end_inputs(kept) - self.end_inputs))
+        return math.fsum(gap for gap in gaps if gap > 0)
+
+    def write(self, kept: Connections) -> str:
+        costs = [target.write(target.costs.total(kept)) for target in self.targets]
+        return f'{" and ".join(costs)}, {_end_inputs(kept)} inputs of D1'
+
+
+def random_decoder(
+    shape: DecoderShape,
+    costs: Mapping[str, float],
+    seed: int,
+    image_size: tuple[int, int] = (512, 512),
+    end_inputs: int | None = None,
+) -> Connectivity:
+    """A random decoder whose costs are within `TOLERANCE` of those asked for.
+
+    A draw goes through all connections in random order and takes each that leaves every cost in
+    reach, until all costs are met. A draw that ends short of one is changed at random, one or two
+    connections at a time, where that brings it no further away. If this fails, another is drawn.
 
     Args:
-        strides: Stride of ``E1`` .. ``EL``.
-        costs: What the parts cost.
-        kind: Unit of the costs, ``'parameters'`` or ``'multiply_adds'``.
-        target: The cost wanted.
+        shape: Of the decoder.
+        costs: ``'parameters'``, ``'multiply_adds'`` or both, with the cost wanted.
         seed: The same seed gives the same decoder.
+        image_size: (height, width) of the image in pixels, for the multiply-adds.
+        end_inputs: How many inputs ``D1`` shall have; None for any number.
 
     Raises:
-        ValueError: `target` is out of reach, or no draw came near it. The message has the range.
+        ValueError: A cost is out of reach, or no draw came near all of them. The message has the
+            ranges.
     """
-    connections = all_connections(len(strides))
-    low, high = cheapest_cost(connections, costs), costs.total(connections)
-    write = KINDS[kind].format
-    reachable = f'decoders on these features cost {write(low)} to {write(high)}'
-    if not low / (1 + TOLERANCE) <= target <= high / (1 - TOLERANCE):
-        raise ValueError(f'random decoder: expected {reachable}, got {write(target)}')
-    numbers = random.Random(seed)
-
-    def draw() -> Connections:
-        share = numbers.random()
-        return drop_unreachable(c for c in connections if numbers.random() < share)
-
-    drawn = _first_fit(draw, costs, target)
-    if isinstance(drawn, float):
+    space = fdn(shape.strides)
+    counted = shape.part_costs(space, image_size)
+    targets = [_Target(kind, cost, getattr(counted, kind)) for kind, cost in costs.items()]
+    ranges = '; '.join(target.check(space) for target in targets)
+    most = len(allowed_sources(1, len(shape.strides)))
+    if end_inputs is not None and not 1 <= end_inputs <= most:
         raise ValueError(
-            f'random decoder: none of {MAX_DRAWS:,} draws was within {TOLERANCE:.0%} of '
-            f'{write(target)}, the nearest had {write(drawn)}; {reachable}, but most lie between: '
-            'ask for another size, or try another seed'
+            f'random decoder: expected 1 to {most} inputs of D1 (end_inputs), got {end_inputs}'
         )
-    meta = {'source': 'random', 'seed': seed, kind: costs.total(drawn), f'wanted_{kind}': target}
-    return Connectivity.from_connections(strides, drawn, meta)
-
-
-def _first_fit(
-    draw: Callable[[], Connections], costs: PartCosts, target: float
-) -> Connections | float:
-    """The first draw within `TOLERANCE` of a cost; without any, the cost that came nearest."""
-    nearest = 0.0
+    wish, numbers = _Wish(targets, end_inputs), random.Random(seed)
+    nearest: Connections = frozenset()
     for _ in range(MAX_DRAWS):
-        drawn = draw()
-        if not drawn:
+        kept = _changed(numbers, space, _filled(numbers, space, wish), wish)
+        if not wish.gap(kept):
+            found = {target.kind: target.costs.total(kept) for target in targets}
+            wanted = {f'wanted_{kind}': cost for kind, cost in costs.items()}
+            meta = {'source': 'random', 'seed': seed, **found, **wanted}
+            return Connectivity.from_connections(shape.strides, kept, meta)
+        nearest = min(nearest, kept, key=wish.gap)
+    asked = ' and '.join(target.write(target.cost) for target in targets)
+    asked += '' if end_inputs is None else f' with {end_inputs} inputs of D1'
+    raise ValueError(
+        f'random decoder: none of {MAX_DRAWS:,} draws was within {TOLERANCE:.0%} of {asked}; the '
+        f'nearest had {wish.write(nearest)}; {ranges}, but most lie between: ask for another size, '
+        'or try another seed'
+    )
+
+
+def _filled(numbers: random.Random, space: Connectivity, wish: _Wish) -> Connections:
+    """Connections in random order, as long as every cost can still be met; some may be useless."""
+    order = list(space)
+    numbers.shuffle(order)
+    # Anywhere within the tolerance, so that no decoder is out of reach.
+    share = numbers.uniform(1 - TOLERANCE, 1 + TOLERANCE)
+    chosen: Connections = frozenset()
+    for place, connection in enumerate(order):
+        if connection.stage == 'D1' and _end_inputs(chosen) == wish.end_inputs:
             continue
-        cost = costs.total(drawn)
-        if abs(cost - target) <= TOLERANCE * target:
-            return drawn
-        nearest = min(nearest, cost, key=lambda value: abs(value - target))
-    return nearest
+        reached = drop_unreachable(chosen | {connection})
+        counted = reached | {connection}
+        left = [c for c in order[:place] if c in chosen - counted] + order[place + 1 :]
+        if _in_reach(counted, left, wish.targets):
+            chosen |= {connection}
+            if reached and all(t.costs.total(reached) >= share * t.cost for t in wish.targets):
+                break
+    return chosen
+
+
+def _in_reach(counted: Connections, left: list[Connection], targets: Sequence[_Target]) -> bool:
+    """Whether every cost fits, and can be met by what room the others leave for parts of `left`."""
+    spent = [target.costs.total(counted) for target in targets]
+    if any(cost > target.highest for cost, target in zip(spent, targets)):
+        return False
+    for (cost, target), (other_cost, other) in itertools.permutations(zip(spent, targets), 2):
+        prices, gains = other.costs.connections, target.costs.connections
+        room = other.highest - other_cost
+        for connection in sorted(left, key=lambda c: prices[c] / gains[c]):
+            part = min(1.0, room / prices[connection])
+            cost, room = cost + part * gains[connection], room - part * prices[connection]
+        if cost < target.lowest:
+            return False
+    return True
+
+
+def _changed(
+    numbers: random.Random, space: Connectivity, chosen: Connections, wish: _Wish
+) -> Connections:
+    """A draw after random changes, of which those count that bring it no further away."""
+    kept = drop_unreachable(chosen)
+    gap = wish.gap(kept)
+    for _ in range(CHANGES if gap else 0):
+        flipped = chosen ^ set(numbers.choices(space.connections, k=numbers.randint(1, 2)))
+        reached = drop_unreachable(flipped)
+        if (new := wish.gap(reached)) <= gap:
+            chosen, kept, gap = flipped, reached, new
+        if not gap:
+            break
+    return kept
+
+
+def _end_inputs(connections: Connections) -> int:
+    return sum(stage == 'D1' for _, stage in connections)
 
 
 def from_settings(settings: Mapping[str, Any], shape: DecoderShape | None) -> Connectivity:
     """The random decoder that a config asks for.
 
     Args:
-        settings: ``dict(source='random', seed=..., parameters=...)``, or ``multiply_adds=...``
-            with ``image_size=(height, width)`` in place of the parameters.
+        settings: ``dict(source='random', seed=...)`` with ``parameters=...``, or with
+            ``multiply_adds=...`` and ``image_size=(height, width)``, or with both costs; and
+            perhaps ``end_inputs=...``. `like` makes such settings.
         shape: Of the decoder, if known.
 
     Raises:
         ValueError: Other settings; the shape is not known; see `random_decoder`.
     """
     given = dict(settings)
-    kinds = [kind for kind in _KINDS if kind in given]
-    expected = {'source', 'seed', *kinds}
-    if kinds == ['multiply_adds']:
-        expected.add('image_size')
-    if len(kinds) != 1 or set(given) != expected:
+    targets = {kind: given[kind] for kind in _KINDS if kind in given}
+    expected = {'source', 'seed', *targets, *({'image_size'} if 'multiply_adds' in targets else ())}
+    if not targets or set(given) - {'end_inputs'} != expected:
         raise ValueError(
-            "connectivity: expected dict(source='random', seed=..., parameters=...) or "
-            "dict(source='random', seed=..., multiply_adds=..., image_size=(height, width)), got "
-            f'the keys {sorted(given)}'
+            "connectivity: expected dict(source='random', seed=...) with parameters=..., or with "
+            'multiply_adds=... and image_size=(height, width), or with all three, and perhaps '
+            f'end_inputs=...; got the keys {sorted(given)}'
         )
-    kind, seed = kinds[0], given['seed']
-    check_limit(kind, given[kind])
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise ValueError(f'connectivity: expected a whole number as seed, got {seed!r}')
+    for kind, cost in targets.items():
+        check_limit(kind, cost)
+    for name in ('seed', 'end_inputs'):
+        number = given.get(name, 1)
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise ValueError(f'connectivity: expected a whole number as {name}, got {number!r}')
     if shape is None:
         raise ValueError(
             "connectivity: a random decoder needs the features' strides and channels, and the "
             'number of classes; expected it in a SparseMaskHead with strides=[...]'
         )
     image_size = check_image_size(given.get('image_size', (512, 512)))
-    counted = shape.part_costs(fdn(shape.strides), image_size)
-    return random_decoder(shape.strides, getattr(counted, kind), kind, given[kind], seed)
+    return random_decoder(shape, targets, given['seed'], image_size, given.get('end_inputs'))
+
+
+def like(
+    decoder: Connectivity,
+    shape: DecoderShape,
+    seed: int,
+    image_size: tuple[int, int],
+    same_inputs: bool = False,
+) -> dict[str, Any]:
+    """Settings of a random decoder with both costs of another: the control for a search.
+
+    Args:
+        decoder: What the search found.
+        shape: Of both.
+        seed: Of the random decoder.
+        image_size: (height, width) of the image in pixels, for the multiply-adds.
+        same_inputs: Let ``D1`` have as many inputs, too.
+    """
+    cost = shape.cost(decoder, image_size)
+    settings = {
+        'source': 'random',
+        'seed': seed,
+        'parameters': cost.parameters,
+        'multiply_adds': cost.multiply_adds,
+        'image_size': list(image_size),
+    }
+    return settings | ({'end_inputs': len(decoder.stages['D1'])} if same_inputs else {})
 
 
 def overlap(decoders: Sequence[Connectivity]) -> float:
@@ -184,12 +313,18 @@ def permuted_places(
                 return kept if len(kept) == count else frozenset()
         return frozenset()
 
-    drawn = _first_fit(draw, costs, target)
-    if isinstance(drawn, float):
+    nearest = 0.0
+    for _ in range(MAX_PERMUTATIONS):
+        drawn = draw()
+        cost = costs.total(drawn) if drawn else 0.0
+        if abs(cost - target) <= TOLERANCE * target:
+            break
+        nearest = min(nearest, cost, key=lambda value: abs(value - target))
+    else:
         raise ValueError(
-            f'permuted weights: none of {MAX_DRAWS:,} draws with {count} connections was within '
-            f'{TOLERANCE:.0%} of a cost of {target:,.0f}, the nearest had {drawn:,.0f}; try '
-            'another seed, or prune with another threshold'
+            f'permuted weights: none of {MAX_PERMUTATIONS:,} draws with {count} connections was '
+            f'within {TOLERANCE:.0%} of a cost of {target:,.0f}, the nearest had {nearest:,.0f}; '
+            'try another seed, or prune with another threshold'
         )
     places = sorted(order, key=lambda c: c not in drawn)
     ranked = sorted(weights, key=lambda c: -weights[c])

@@ -6,6 +6,7 @@ A preset is a function from strides to a Connectivity. To add one, write it here
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 from mmseg_sparsemask.connectivity.graph import (
@@ -42,6 +43,60 @@ def unet(strides: Sequence[int]) -> Connectivity:
         for level in range(num_levels, 0, -1)
     }
     return Connectivity(strides, stages, {'source': 'preset unet'})
+
+
+def flat(strides: Sequence[int]) -> Connectivity:
+    """The plain sum: ``D1`` takes every encoder feature, and is the only stage."""
+    stages = {'D1': [encoder_name(level) for level in range(1, len(strides) + 1)]}
+    return Connectivity(strides, stages, {'source': 'preset flat'})
+
+
+def segformer(strides: Sequence[int]) -> Connectivity:
+    """The graph of SegFormer's head (Xie et al., NeurIPS 2021, Section 3.2).
+
+    Each of the `pyramid_levels` has a stage of its own, and ``D1`` takes all of these. Where ``E1``
+    is one of them, ``D1`` takes ``E1`` itself. If ``E1`` has the stride of the finest of them, this
+    is that head's arithmetic with ReLU for ReLU6 and encoder features that are not activated.
+    """
+    return _pyramid(strides, 'segformer', top_down=False)
+
+
+def fpn(strides: Sequence[int]) -> Connectivity:
+    """The graph of semantic FPN (Kirillov et al., "Panoptic feature pyramid networks", CVPR 2019).
+
+    As `segformer`, and each stage takes the next coarser one, too. What that paper's head has
+    beyond the graph (3x3 convolutions, upsampling in steps) is not in it.
+    """
+    return _pyramid(strides, 'fpn', top_down=True)
+
+
+def _pyramid(strides: Sequence[int], name: str, top_down: bool) -> Connectivity:
+    levels = pyramid_levels(strides)
+    stages = {stage_name(level): [encoder_name(level)] for level in levels}
+    if top_down:
+        for finer, coarser in itertools.pairwise(levels):
+            stages[stage_name(finer)].append(stage_name(coarser))
+    into_last = stages.setdefault('D1', [])
+    coarse = [stage for stage in stages if stage != 'D1']
+    into_last += [stage for stage in coarse if stage not in into_last]
+    return Connectivity(strides, stages, {'source': f'preset {name}'})
+
+
+def pyramid_levels(strides: Sequence[int]) -> list[int]:
+    """Levels of the features that a head for four levels takes: for each stride from 4 on the last.
+
+    Where ``EL`` and the feature before it have one stride, ``EL`` does not count: it is the wide
+    convolution that classifiers end with (1,280 channels in MobileNet-V2 and EfficientNet). Without
+    a stride from 4 on all strides count.
+
+    Examples:
+        >>> pyramid_levels((2, 2, 4, 8, 16, 16, 32, 32, 32))
+        [3, 4, 6, 8]
+    """
+    last = len(strides) - (strides[-2:-1] == strides[-1:])
+    levels = {stride: level for level, stride in enumerate(strides[:last], 1)}
+    coarse = [level for stride, level in levels.items() if stride >= 4]
+    return sorted(coarse or levels.values())
 
 
 def sparse_acn(strides: Sequence[int]) -> Connectivity:
@@ -84,6 +139,9 @@ def sparsemask_mbv2_voc() -> Connectivity:
 PRESETS: dict[str, Callable[[Sequence[int]], Connectivity]] = {
     'fdn': fdn,
     'unet': unet,
+    'flat': flat,
+    'segformer': segformer,
+    'fpn': fpn,
     'sparse_acn': sparse_acn,
 }
 

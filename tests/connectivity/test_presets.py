@@ -45,6 +45,19 @@ def test_sparse_acn():
     )
 
 
+def test_practitioners_graphs():
+    """On nine features; where E1 is one of the four; where E1 has the stride of the finest."""
+    wide, four, five = MBV2_STRIDES, (4, 8, 16, 32), (4, 4, 8, 16, 32)
+    assert str(preset('flat', wide)) == 'D1: E1 E2 E3 E4 E5 E6 E7 E8 E9'
+    assert str(preset('segformer', wide)) == 'D8: E8 · D6: E6 · D4: E4 · D3: E3 · D1: D3 D4 D6 D8'
+    assert str(preset('segformer', four)) == 'D4: E4 · D3: E3 · D2: E2 · D1: E1 D2 D3 D4'
+    assert str(preset('segformer', five)) == 'D5: E5 · D4: E4 · D3: E3 · D2: E2 · D1: D2 D3 D4 D5'
+    assert str(preset('fpn', wide)) == (
+        'D8: E8 · D6: E6 D8 · D4: E4 D6 · D3: E3 D4 · D1: D3 D4 D6 D8'
+    )
+    assert str(preset('fpn', four)) == 'D4: E4 · D3: E3 D4 · D2: E2 D3 · D1: E1 D2 D3 D4'
+
+
 def test_published_architecture():
     found = preset('sparsemask_mbv2_voc')
     assert len(found) == 15 and found.strides == MBV2_STRIDES
