@@ -54,18 +54,16 @@ def run(args):
     import torch
     from mmengine.utils import ProgressBar
 
-    from mmseg_sparsemask.compare.collect import collect
-    from mmseg_sparsemask.compare.draw import draw_comparison
     from mmseg_sparsemask.compare.measure import conditions, measure
-    from mmseg_sparsemask.compare.table import to_csv, to_json, to_markdown
+    from mmseg_sparsemask.compare.methods import collect_methods
+    from mmseg_sparsemask.compare.rows import to_csv, to_json, to_markdown
+    from mmseg_sparsemask.compare.scatter import draw_comparison
     from mmseg_sparsemask.utils.figures import save_figure
     from mmseg_sparsemask.utils.files import write_atomically
 
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
     image_size = (args.shape[0], args.shape[-1])
-    methods = [
-        method for config in args.configs for method in collect(config, args.work_dirs, image_size)
-    ]
+    methods = collect_methods(args.configs, args.work_dirs, image_size)
     heading = f'Multiply-adds for one {image_size[0]}x{image_size[1]} image.'
     if args.measure:
         warmup = 3

@@ -24,10 +24,10 @@ def parse_args(argv=None):
 
 
 def add(args):
-    from mmseg_sparsemask.compare.gather import gather
     from mmseg_sparsemask.compare.results import append_results
+    from mmseg_sparsemask.compare.run_record import result_of
 
-    results = [gather(work_dir) for work_dir in args.work_dirs]
+    results = [result_of(work_dir) for work_dir in args.work_dirs]
     args.csv.parent.mkdir(parents=True, exist_ok=True)
     append_results(args.csv, results)
     for result in results:
@@ -42,8 +42,8 @@ def add(args):
 def time(args):
     from tqdm import tqdm
 
-    from mmseg_sparsemask.compare.gather import PASSES, time_together
     from mmseg_sparsemask.compare.results import read_results, write_results
+    from mmseg_sparsemask.compare.run_record import PASSES, time_together
 
     results = read_results(args.csv)
     with tqdm(total=PASSES * len(results), desc='passes') as bar:

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 from prettytable import PrettyTable, TableStyle
 
-from mmseg_sparsemask.compare.draw import Panel, draw_comparison
 from mmseg_sparsemask.compare.results import CONTROL, Group, Result, group_results
-from mmseg_sparsemask.compare.table import MISSING
+from mmseg_sparsemask.compare.rows import MISSING
+from mmseg_sparsemask.compare.scatter import Panel, draw_comparison
 
 _INTRODUCTION = f"""# Leaderboard
 

@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmseg_sparsemask.compare.collect import Method, one_line
+from mmseg_sparsemask.compare.methods import Method
+from mmseg_sparsemask.compare.rows import one_line
 from mmseg_sparsemask.utils.timing import in_turns, processor, seconds_of
 
 

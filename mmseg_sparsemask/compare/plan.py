@@ -9,8 +9,14 @@ from typing import Any
 
 import yaml
 
-#: What of a search a row can train, and the config that the search leaves for it.
-USES = {'finetune': 'finetune.py', 'retrain': 'retrain.py', 'pruned': 'finetune.py'}
+#: What of a search a row can be about, and the config that the search leaves for it: two trainings,
+#: and the search's own weights before and after pruning.
+USES = {
+    'finetune': 'finetune.py',
+    'retrain': 'retrain.py',
+    'pruned': 'finetune.py',
+    'supernet': None,
+}
 
 #: Iterations between checkpoints, so that a run that is stopped loses little.
 CHECKPOINT_INTERVAL = 100
@@ -108,6 +114,24 @@ class Run:
         """Name of the search that has to be there first."""
         return self.entry.search or self.entry.size_of
 
+    def work_dir(self, root: Path) -> Path:
+        """Its work directory below that of the table."""
+        own = root / self.entry.name / f'seed{self.seed}'
+        if self.entry.permuted:
+            return own / 'trained'
+        if self.entry.search:
+            return root / self.entry.search / f'seed{self.search_seed}' / self.entry.name
+        return own
+
+    def search_iterations(self, table: Table) -> int:
+        """Iterations of the search whose weights or connections it goes on with."""
+        return table.searches[self.entry.search].iterations if self.entry.search else 0
+
+    def group(self, table: Table) -> tuple[str, str, int, int]:
+        """What its row has in common with those of other seeds; see `results.Result.group`."""
+        entry = self.entry
+        return entry.method, entry.training, self.search_iterations(table), entry.iterations
+
 
 def read_table(path: str | Path) -> Table:
     """A table from its YAML file.
@@ -168,10 +192,12 @@ def _to_entry(value: Any, place: int, searches: Mapping[str, Search]) -> Entry:
         raise ValueError(f'{where}: use: expected one of {", ".join(USES)}, got {entry.use!r}')
     if entry.search is None and (entry.use or entry.permuted):
         raise ValueError(f'{where}: use and permuted are about a search; name one')
-    least = 0 if entry.use == 'pruned' else 1
-    _check_run(where, entry.config, entry.iterations, least)
-    if entry.use == 'pruned' and entry.iterations:
-        raise ValueError(f'{where}: use: pruned trains nothing; expected iterations: 0')
+    if entry.permuted and entry.use == 'supernet':
+        raise ValueError(f'{where}: a supernet with permuted weights is none that was trained')
+    as_found = entry.use in ('pruned', 'supernet')
+    _check_run(where, entry.config, entry.iterations, least=0 if as_found else 1)
+    if as_found and entry.iterations:
+        raise ValueError(f'{where}: use: {entry.use} trains nothing; expected iterations: 0')
     return entry
 
 

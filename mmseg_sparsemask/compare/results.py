@@ -13,7 +13,7 @@ from typing import Any
 
 from scipy.stats import mannwhitneyu
 
-from mmseg_sparsemask.compare.table import Row
+from mmseg_sparsemask.compare.rows import Row
 from mmseg_sparsemask.utils.files import csv_text, write_atomically
 
 #: What stands in a field that does not apply: a decoder without a graph has no connections.

@@ -64,6 +64,18 @@ def lock_work_dir(path: str | os.PathLike[str]) -> Iterator[None]:
         lock.release()
 
 
+def is_locked(path: str | os.PathLike[str]) -> bool:
+    """Whether a run holds a work directory now."""
+    file = Path(path) / LOCK_FILE
+    if not file.exists():
+        return False
+    try:
+        with FileLock(file, timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
 def keep_earlier(path: str | os.PathLike[str], names: Sequence[str]) -> Path | None:
     """Move files of an earlier run out of the way of a new one.
 

@@ -6,7 +6,6 @@ import pytest
 import yaml
 from mmengine.config import Config
 
-from mmseg_sparsemask.compare.gather import parse_options
 from mmseg_sparsemask.compare.plan import (
     Run,
     as_arguments,
@@ -14,6 +13,7 @@ from mmseg_sparsemask.compare.plan import (
     runs_of,
     schedule_options,
 )
+from mmseg_sparsemask.compare.run_record import parse_options
 
 ROOT = Path(__file__).parents[2]
 TABLES = sorted((ROOT / 'results').glob('*.yaml'))
@@ -93,7 +93,10 @@ def test_controls_start_from_the_first_search(tmp_path):
         (changed(0, seed=1), r"entry 1: unknown keys \['seed'\]"),
         (changed(1, name='unet'), 'a name of its own for each'),
         (changed(1, search='x'), "no search 'x'; there are search"),
-        (changed(1, use='all'), "use: expected one of finetune, retrain, pruned, got 'all'"),
+        (
+            changed(1, use='all'),
+            "use: expected one of finetune, retrain, pruned, supernet, got 'all'",
+        ),
         (changed(1, use='pruned'), 'use: pruned trains nothing; expected iterations: 0'),
     ],
 )

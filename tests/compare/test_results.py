@@ -19,7 +19,7 @@ from mmseg_sparsemask.compare.results import (
     read_results,
     to_result,
 )
-from mmseg_sparsemask.compare.table import MISSING
+from mmseg_sparsemask.compare.rows import MISSING
 
 ROOT = Path(__file__).parents[2]
 FIELDS = dict(

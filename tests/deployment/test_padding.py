@@ -10,7 +10,7 @@ from mmengine.config import Config
 from reference.tiny import ROOT
 from torch import nn
 
-from mmseg_sparsemask.compare.collect import build_segmentor
+from mmseg_sparsemask.compare.sizes import build_segmentor
 from mmseg_sparsemask.deployment.deployed import deployed_segmentor
 from mmseg_sparsemask.deployment.export import difference_from, smallest_image, trace
 from mmseg_sparsemask.deployment.folding import fold_norms

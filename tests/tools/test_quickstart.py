@@ -1,6 +1,5 @@
 """The one-command run of the main job, made tiny, and the parts of its output."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -9,7 +8,6 @@ from collections import Counter
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -27,14 +25,6 @@ TINY = [
     'model.data_preprocessor.size=(64,64)',
     'default_hooks.logger.interval=2',
 ]
-
-
-@pytest.fixture(scope='module')
-def quickstart():
-    spec = importlib.util.spec_from_file_location('quickstart', ROOT / 'tools/quickstart.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def call(*arguments, cwd):
@@ -59,9 +49,10 @@ def test_runs_the_main_job_and_the_baseline(tmp_path):
     assert Counter(line.split()[2].rpartition('/')[2] for line in commands) == {
         'train.py': 4,
         'test.py': 5,
+        'results.py': 5,
     }
     for name in ('finetune.py', 'retrain.py'):
-        assert sum(f'train.py work_dirs/quickstart/{name}' in line for line in commands) == 1
+        assert sum(f'train.py work_dirs/quickstart/search/seed0/{name}' in c for c in commands) == 1
     assert out.count('iteration 4/4  eta 0:00  loss') == 4
     rows = {
         cells[0]: cells[1:]
@@ -73,29 +64,34 @@ def test_runs_the_main_job_and_the_baseline(tmp_path):
     # fifteen classes.
     full = ['90', f'{1_934_293 - 15 * 65:,}']
     folders = {
-        'supernet': ('supernet', full),
-        'pruned, not trained': ('pruned', full),
-        'pruned, fine-tuned': ('finetune', full),
-        'pruned, from scratch': ('retrain', full),
-        'unet_mbv2_shapes': ('unet_mbv2_shapes', ['17', f'{164_821 - 15 * 65:,}']),
+        'supernet, searched': ('search/seed0/supernet', full),
+        'pruned, not trained': ('search/seed0/pruned', full),
+        'pruned, fine-tuned': ('search/seed0/finetune', full),
+        'pruned, from scratch': ('search/seed0/retrain', full),
+        'unet_mbv2_shapes': ('unet_mbv2_shapes/seed0', ['17', f'{164_821 - 15 * 65:,}']),
     }
     assert rows.keys() == folders.keys()
     for name, (folder, size) in folders.items():
         (result,) = (work_dir / folder / 'test').glob('*/*.json')
         score = json.loads(result.read_text())['mIoU']
         assert rows[name][:3] == [*size, f'{score:.1f}']
-        assert (rows[name][3] == '-') == (folder == 'pruned')
+        assert (rows[name][3] == '-') == (name == 'pruned, not trained')
     # Nothing was dropped, so the pruned network is the supernet.
-    assert rows['supernet'][2] == rows['pruned, not trained'][2]
-    figures = [line.strip() for line in out.partition('figures\n')[2].splitlines()]
+    assert rows['supernet, searched'][2] == rows['pruned, not trained'][2]
+    figures = [line.strip() for line in out.partition('figures\n')[2].splitlines()[:-1]]
     assert {Path(name).name for name in figures} == {
-        'connectivity.svg', 'connection_weights.svg', 'sample_000000.png', 'sample_000001.png',
+        'connectivity.svg', 'connection_weights.svg', 'report.html',
+        'sample_000000.png', 'sample_000001.png',
     }  # fmt: skip
     assert all((tmp_path / name).stat().st_size > 0 for name in figures)
     picture = cv2.imread(str(work_dir / 'sample_000001.png'))
-    prediction = cv2.imread(str(work_dir / 'finetune/predictions/000001.png'), -1)
-    assert prediction.shape == (64, 64)
     assert picture.shape == (4 * 64, 4 * (3 * 64 + 2 * 4), 3)
+    # The same command again trains nothing.
+    again = call('--cfg-options', *TINY, cwd=tmp_path)
+    assert again.returncode == 0 and '$ python' not in again.stdout
+    assert {line for line in out.splitlines() if line.startswith('| ')} == {
+        line for line in again.stdout.splitlines() if line.startswith('| ')
+    }
 
 
 def test_a_failing_step_ends_it_with_the_reason(tmp_path):
@@ -106,23 +102,7 @@ def test_a_failing_step_ends_it_with_the_reason(tmp_path):
     )
     done = call('--config', config, cwd=tmp_path)
     assert done.returncode != 0
-    assert 'TypeError' in done.stderr and 'supernet: train failed' in done.stderr
+    assert 'TypeError' in done.stderr and 'search search, seed 0 failed' in done.stderr
     # The baseline, which had begun beside it, is ended.
-    assert 'unet_mbv2_shapes: train: done' not in done.stdout
+    assert 'unet_mbv2_shapes, trained, seed 0: done' not in done.stdout
     assert 'tools/test.py' not in done.stdout
-
-
-def test_sample_has_image_label_and_prediction_side_by_side(quickstart, tmp_path):
-    config = ROOT / 'configs/sparsemask/fcn_mbv2_shapes.py'
-    options = ['test_dataloader.dataset.size=(64,96)', 'test_dataloader.dataset.length=1']
-    cv2.imwrite(str(tmp_path / '000000.png'), np.full((64, 96), 2, np.uint8))
-    (path,) = quickstart.write_samples(config, options, tmp_path, tmp_path)
-    picture = cv2.imread(str(path))[::4, ::4]
-    from mmseg_sparsemask.datasets.scene import PALETTE
-    from mmseg_sparsemask.datasets.shapes import shapes_scene
-
-    scene = shapes_scene((64, 96), 0, 'test', 0)
-    np.testing.assert_array_equal(picture[:, :96], scene.image)
-    colours = np.array(PALETTE, np.uint8)
-    np.testing.assert_array_equal(picture[:, 100:196], colours[scene.labels][..., ::-1])
-    assert (picture[:, 200:] == colours[2][::-1]).all()

@@ -2,18 +2,14 @@
 
 import json
 import os
-import runpy
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import yaml
-from compare.test_results import UNET
 
-from mmseg_sparsemask.compare.results import CONTROL, NONE, append_results, read_results
+from mmseg_sparsemask.compare.results import CONTROL, NONE, read_results
 from mmseg_sparsemask.utils.commands import clock
 
 ROOT = Path(__file__).parents[2]
@@ -178,34 +174,6 @@ def test_two_processes_share_a_table(tmp_path):
     (result,) = (tmp_path / 'work_dirs/tiny/search/seed0/tuned/test').glob('*/*.json')
     result.unlink()
     assert commands(call(tmp_path, '--only', 'tuned')) == ['test.py', 'results.py']
-
-
-def test_a_run_that_another_process_has_is_left_to_it(tmp_path):
-    tool = runpy.run_path(str(ROOT / 'tools/run_table.py'))
-    (tmp_path / tool['TAKEN']).mkdir()
-    runner = SimpleNamespace(root=tmp_path, table=None)
-    run = SimpleNamespace(entry=SimpleNamespace(name='unet'), seed=0, search=None)
-    with tool['taken'](tmp_path, 'unet-seed0'):
-        assert not tool['take'](runner, run, tmp_path / 'tiny.csv')
-
-
-def test_other_processes_add_rows_while_one_makes_its_own(tmp_path, monkeypatch):
-    """To make a row takes seconds, in which many processes once waited for each other."""
-    tool = runpy.run_path(str(ROOT / 'tools/run_table.py'))
-    (tmp_path / tool['TAKEN']).mkdir()
-
-    def make(title, program, command, work_dir, option, path, env):
-        with tool['taken'](tmp_path, 'results'):
-            append_results(path, [replace(UNET, method=work_dir.name)])
-
-    monkeypatch.setattr('mmseg_sparsemask.utils.commands.call_tool', make)
-    results = tmp_path / 'results/tiny.csv'
-    for name in ('FCN', 'U-Net'):
-        (tmp_path / name).mkdir()
-        # What a process left that was stopped before its row was added.
-        append_results(tmp_path / name / 'row.csv', [UNET])
-        tool['add_row'](SimpleNamespace(root=tmp_path, env={}), tmp_path / name, results)
-    assert [row.method for row in read_results(results)] == ['FCN', 'U-Net']
 
 
 def test_what_is_wrong_with_a_table_is_said(tmp_path):

@@ -8,7 +8,7 @@ from zlib import crc32
 
 from matplotlib.figure import Figure
 
-from mmseg_sparsemask.compare.table import Row, metric_of
+from mmseg_sparsemask.compare.rows import Row, metric_of
 from mmseg_sparsemask.utils.figures import new_figure
 
 #: Title of a panel, and the value on its x axis.

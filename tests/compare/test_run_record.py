@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from compare.test_results import ROOT, UNET
 
-from mmseg_sparsemask.compare.gather import PASSES, network_of, surroundings, time_together
 from mmseg_sparsemask.compare.results import append_results, read_results
+from mmseg_sparsemask.compare.run_record import PASSES, network_of, surroundings, time_together
 from mmseg_sparsemask.connectivity import Connectivity, DecoderShape
 
 CONFIGS = 'configs/sparsemask'

@@ -168,3 +168,9 @@ def _record(row: Row) -> dict[str, Any]:
         'peak_memory_bytes': row.memory,
         'notes': row.notes,
     }
+
+
+def one_line(error: Exception) -> str:
+    """Kind and last line of an error, for a row's notes."""
+    lines = str(error).strip().splitlines() or ['']
+    return f'{type(error).__name__}: {lines[-1]}'

@@ -1,4 +1,4 @@
-"""From what a run left in its work directory to a row of results."""
+"""What a run of a table leaves in its work directory, and the row of results made of it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,12 @@ from typing import Any
 import torch
 from mmengine.config import Config, DictAction
 
-from mmseg_sparsemask.compare.collect import (
-    Method,
-    build_segmentor,
-    decoder_parameters,
-    fill_sizes,
-    find_score,
-)
 from mmseg_sparsemask.compare.measure import machine, measure
+from mmseg_sparsemask.compare.methods import Method
 from mmseg_sparsemask.compare.results import NONE, Result, to_result
-from mmseg_sparsemask.compare.table import Row
+from mmseg_sparsemask.compare.rows import Row
+from mmseg_sparsemask.compare.scores import find_score
+from mmseg_sparsemask.compare.sizes import build_segmentor, decoder_parameters, fill_sizes
 from mmseg_sparsemask.utils.files import read_json
 
 #: What ``tools/run_table.py`` writes into a work directory: which run it is.
@@ -71,7 +67,7 @@ def commit() -> str:
         return 'unknown'
 
 
-def gather(work_dir: str | Path) -> Result:
+def result_of(work_dir: str | Path) -> Result:
     """The row of a run that was trained and scored; its network's time is measured now.
 
     Args:

@@ -3,8 +3,7 @@ import io
 import json
 import xml.etree.ElementTree as ElementTree
 
-from mmseg_sparsemask.compare.draw import draw_comparison, styles
-from mmseg_sparsemask.compare.table import (
+from mmseg_sparsemask.compare.rows import (
     Row,
     both,
     metric_of,
@@ -13,6 +12,7 @@ from mmseg_sparsemask.compare.table import (
     to_json,
     to_markdown,
 )
+from mmseg_sparsemask.compare.scatter import draw_comparison, styles
 from mmseg_sparsemask.utils.figures import save_figure
 
 ROWS = [

@@ -14,8 +14,10 @@ from torch import nn
 
 import mmseg_sparsemask  # noqa: F401
 from mmseg_sparsemask.compare import measure as measure_module
-from mmseg_sparsemask.compare.collect import Method, Score, collect, find_score, multiply_adds
-from mmseg_sparsemask.compare.table import Row
+from mmseg_sparsemask.compare.methods import Method, collect, collect_methods
+from mmseg_sparsemask.compare.rows import Row
+from mmseg_sparsemask.compare.scores import Score, find_score
+from mmseg_sparsemask.compare.sizes import multiply_adds
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / 'configs' / 'sparsemask'
@@ -119,6 +121,13 @@ def test_several_seeds(tmp_path):
     assert row.scores == [50.0, 54.0] and row.score_source == 'test' and row.notes == []
 
 
+def log_test(folder, name, checkpoint, score):
+    """What a test leaves: the score, and beside it the config with the checkpoint."""
+    log(folder, f'{name}/{name}.json', {'mIoU': score})
+    (folder / name / 'vis_data').mkdir()
+    (folder / name / 'vis_data/config.py').write_text(f'x = 1\nload_from = {str(checkpoint)!r}\n')
+
+
 def write_found(work_dir, name, more=''):
     (work_dir / f'{name}.py').write_text(
         f'_base_ = [{str(CONFIGS / "sparsemask_mbv2_shapes.py")!r}]\n'
@@ -171,6 +180,49 @@ def test_both_ways_of_training_are_rows(tmp_path):
         ('fdn_mbv2_shapes, from scratch', [60.0, 62.0]),
     ]
     assert all('the size is that of the decoder in' in row.notes[0] for row in found)
+
+
+def test_a_row_says_which_checkpoint_it_measured(tmp_path):
+    """README's own commands: the search is tested as it is, then trained further and tested."""
+    work_dir = tmp_path / 'fdn_mbv2_shapes'
+    tuned = work_dir / 'finetune'
+    tuned.mkdir(parents=True)
+    write_found(work_dir, 'finetune')
+    write_found(work_dir, 'retrain')
+    log_test(tuned, '20260102', work_dir / 'pruned.pth', 48.82)
+    config = CONFIGS / 'fdn_mbv2_shapes.py'
+    pruned, fine, scratch = rows(config, [tmp_path])
+    assert (pruned.method, pruned.scores) == ('fdn_mbv2_shapes, pruned', [48.82])
+    assert (pruned.score_source, pruned.connections) == ('test of pruned.pth', 2)
+    assert fine.scores == scratch.scores == [] and 'no result' in fine.notes[-1]
+    # The test of what was trained may be older than that of what was found, and come from a folder
+    # that was moved since; another run's checkpoint is none of its own.
+    log_test(tuned, '20260101', 'old/fdn_mbv2_shapes/finetune/iter_7.pth', 59.46)
+    other = tmp_path / 'other/finetune/iter_9.pth'
+    other.parent.mkdir(parents=True)
+    other.write_text('')
+    log_test(tuned, '20260103', other, 12.0)
+    pruned, fine, _ = rows(config, [tmp_path])
+    assert (pruned.scores, fine.scores) == ([48.82], [59.46])
+    assert fine.score_source == 'test of iter_7.pth'
+
+    # Search and written configs name the same runs: each row is there once.
+    configs = [work_dir / 'retrain.py', config, work_dir / 'finetune.py', config]
+    found = [method.row for method in collect_methods(configs, [tmp_path], (64, 64))]
+    assert sorted((row.method.rpartition(', ')[2], *row.scores) for row in found) == [
+        ('fine-tuned', 59.46), ('from scratch',), ('pruned', 48.82),
+    ]  # fmt: skip
+
+
+def test_a_search_of_several_seeds_has_the_rows_of_each_of_them(tmp_path):
+    for seed in range(2):
+        work_dir = tmp_path / f's{seed}/fdn_mbv2_shapes'
+        log_test(work_dir / 'finetune', 'a', work_dir / 'finetune/iter_7.pth', 50.0 + seed)
+        write_found(work_dir, 'finetune')
+    configs = [tmp_path / 's1/fdn_mbv2_shapes/finetune.py', CONFIGS / 'fdn_mbv2_shapes.py']
+    (both,) = collect_methods(configs, [tmp_path / 's0', tmp_path / 's1'], (64, 64))
+    assert both.row.scores == [50.0, 51.0]
+    assert len(collect_methods(configs, [tmp_path / 's0'], (64, 64))) == 2
 
 
 def test_a_training_that_cannot_be_read_is_a_row_with_a_reason(tmp_path):

@@ -1,0 +1,238 @@
+"""The steps of a table's runs: search, training and tests, each a command that a user can type."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from mmengine.config import Config
+
+from mmseg_sparsemask.compare.plan import (
+    USES,
+    Entry,
+    Run,
+    Search,
+    Table,
+    as_arguments,
+    schedule_options,
+)
+from mmseg_sparsemask.compare.run_record import RUN_FILE, log_of, read_run, surroundings
+from mmseg_sparsemask.connectivity import DecoderShape, load
+from mmseg_sparsemask.connectivity.controls import like
+from mmseg_sparsemask.utils.commands import call_tool, run_tool, shown_path
+from mmseg_sparsemask.utils.files import write_json
+from mmseg_sparsemask.utils.work_dir import is_locked
+
+
+class BusyError(Exception):
+    """A work directory is in use by a process that is none of this table's."""
+
+
+class Steps:
+    """Runs the steps of a table, each of which is done once; what was stopped is resumed.
+
+    Args:
+        table: What to run.
+        root: Folder of all work directories.
+        tools: Folder of the tools.
+        stop: Ends the step that runs when another thread sets it.
+    """
+
+    def __init__(self, table: Table, root: Path, tools: Path, stop: Event) -> None:
+        self.table = table
+        self.root = root
+        self.tools = tools
+        self.stop = stop
+        threads = str(table.threads)
+        self.env = dict(os.environ, OMP_NUM_THREADS=threads, MKL_NUM_THREADS=threads)
+        self.surroundings = surroundings()
+
+    def search(self, name: str, seed: int) -> None:
+        """Search unless that is done."""
+        search = self.table.searches[name]
+        self._train(
+            f'search {name}, seed {seed}',
+            search.config,
+            self.search_dir(name, seed),
+            search.iterations,
+            self._options(search, seed),
+            {'threads': self.table.threads},
+        )
+
+    def run(self, run: Run) -> Path:
+        """Train and score a run whose search is done; return its work directory.
+
+        Raises:
+            ValueError: The work directory holds another run.
+            BusyError: A process outside the table uses it.
+            SystemExit: A step failed or was stopped.
+        """
+        entry, table = run.entry, self.table
+        work_dir = run.work_dir(self.root)
+        config, options = self._start_of(run)
+        title = f'{entry.method}, {entry.training}, seed {run.seed}'
+        about = {
+            'method': entry.method,
+            'training': entry.training,
+            'seed': run.seed,
+            'data': table.data,
+            'encoder': table.encoder,
+            'image_size': list(table.image_size),
+            'threads': table.threads,
+            'search_iterations': run.search_iterations(table),
+            'training_iterations': entry.iterations,
+            'described': self._described(config, run),
+        }
+        if entry.iterations:
+            checkpoint = self._train(title, config, work_dir, entry.iterations, options, about)
+        else:
+            found = self.search_dir(entry.search or '', run.search_seed)
+            checkpoint = Path(config).parent / 'pruned.pth'
+            if entry.use == 'supernet':
+                checkpoint = last_checkpoint(found)
+            if not read_run(work_dir):
+                about.update(self.surroundings, config=str(config), options=as_arguments(options))
+                about.update(log=log_of(found), iterations=0, seconds=0, finished=True)
+                work_dir.mkdir(parents=True, exist_ok=True)
+                write_json(work_dir / RUN_FILE, about)
+        for split, extra in (('val', table.val_options), ('test', {})):
+            # What is scored once is not scored again.
+            if extra is not None and not any((work_dir / split).glob('*/*.json')):
+                self._tool(
+                    f'{title}: {split}',
+                    'test.py',
+                    config,
+                    checkpoint,
+                    work_dir=work_dir / split,
+                    options={**options, **extra},
+                )
+        return work_dir
+
+    def call(self, title: str, name: str, *arguments: str | Path) -> None:
+        """Run a tool with the table's number of threads and its own output."""
+        call_tool(title, shown_path(self.tools / name), *arguments, env=self.env, stop=self.stop)
+
+    def search_dir(self, name: str, seed: int) -> Path:
+        """Work directory of a search."""
+        return self.root / name / f'seed{seed}'
+
+    def _options(self, settings: Entry | Search, seed: int) -> dict[str, Any]:
+        return {**self.table.options, **settings.options, 'randomness.seed': seed}
+
+    def _tool(
+        self,
+        title: str,
+        name: str,
+        *arguments: str | Path,
+        work_dir: Path,
+        total: int = 0,
+        options: Mapping[str, Any],
+    ) -> float:
+        """Run a tool in a work directory, unless a stranger uses that; return the seconds."""
+        busy = BusyError(f'{title}: {work_dir} is in use by another process')
+        if is_locked(work_dir):
+            raise busy
+        try:
+            return run_tool(
+                title,
+                shown_path(self.tools / name),
+                *arguments,
+                work_dir=work_dir,
+                total=total,
+                options=as_arguments(options),
+                env=self.env,
+                stop=self.stop,
+            )
+        except SystemExit:
+            # It may have been taken in between.
+            if is_locked(work_dir):
+                raise busy from None
+            raise
+
+    def _train(
+        self,
+        title: str,
+        config: str | Path,
+        work_dir: Path,
+        iterations: int,
+        options: Mapping[str, Any],
+        about: Mapping[str, Any],
+    ) -> Path:
+        """Train unless that is done; return the checkpoint."""
+        options = {**schedule_options(Config.fromfile(config), iterations), **options}
+        wanted = {**about, 'config': str(config), 'options': as_arguments(options)}
+        known = read_run(work_dir)
+        for key, value in wanted.items():
+            if known and known.get(key) != value:
+                raise ValueError(
+                    f'{work_dir} holds a run with {key} = {known.get(key)!r}, the table asks for '
+                    f'{value!r}; remove it, or choose another --work-dir'
+                )
+        run = known or {**wanted, **self.surroundings, 'iterations': iterations, 'seconds': 0}
+        work_dir.mkdir(parents=True, exist_ok=True)
+        write_json(work_dir / RUN_FILE, run)
+        if not run.get('finished'):
+            run['seconds'] += self._tool(
+                title,
+                'train.py',
+                config,
+                '--resume',
+                work_dir=work_dir,
+                total=iterations,
+                options=options,
+            )
+            run['log'] = log_of(work_dir)
+            write_json(work_dir / RUN_FILE, {**run, 'finished': True})
+        return last_checkpoint(work_dir)
+
+    def _start_of(self, run: Run) -> tuple[str | Path, dict[str, Any]]:
+        """Config and options of a run, from whatever it starts with."""
+        entry, options = run.entry, self._options(run.entry, run.seed)
+        if entry.search is None:
+            if entry.size_of:
+                options.update(self._size_options(run))
+            return entry.config or '', options
+        found = self.search_dir(entry.search, run.search_seed)
+        config = USES[entry.use or '']
+        if config is None:
+            search = self.table.searches[entry.search]
+            return search.config, {**self._options(search, run.seed), **entry.options}
+        if not entry.permuted:
+            return found / config, options
+        permuted = run.work_dir(self.root).parent
+        if not (permuted / 'pruned.pth').is_file():
+            permuted.mkdir(parents=True, exist_ok=True)
+            title = f'{entry.method}, seed {run.seed}: permute'
+            seed = ('--permute-seed', str(run.seed), '--out', permuted)
+            self.call(title, 'prune.py', last_checkpoint(found), *seed)
+        return permuted / config, options
+
+    def _size_options(self, run: Run) -> dict[str, Any]:
+        """Seed and costs of a run's random decoder."""
+        found = self.search_dir(run.entry.size_of or '', run.search_seed) / 'connectivity.json'
+        head = Config.fromfile(run.entry.config).model.decode_head
+        shape = DecoderShape(head.strides, head.in_channels, head.channels, head.num_classes)
+        settings = like(load(found), shape, run.seed, self.table.image_size)
+        return {
+            f'model.decode_head.connectivity.{key}': value
+            for key, value in settings.items()
+            if key != 'source'
+        }
+
+    def _described(self, config: str | Path, run: Run) -> str:
+        """Where a run's config came from, for people who want to run it again."""
+        entry = run.entry
+        if entry.search is None or entry.use == 'supernet':
+            return str(config)
+        steps = [self.table.searches[entry.search].config]
+        if entry.permuted:
+            steps.append(f'tools/prune.py --permute-seed {run.seed}')
+        return ' > '.join([*steps, Path(config).name])
+
+
+def last_checkpoint(work_dir: Path) -> Path:
+    """The last checkpoint of a training, wherever its work directory lies now."""
+    return work_dir / Path((work_dir / 'last_checkpoint').read_text().strip()).name
