@@ -9,15 +9,14 @@ Prediction", NeurIPS 2018, section 3.2). Nothing here needs a deep learning fram
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmseg_sparsemask.utils.files import write_json
+from mmseg_sparsemask.utils.files import read_json, write_json
 
 FORMAT = 'sparsemask.dpc'
 VERSION = 1
@@ -26,7 +25,6 @@ FEATURE = -1
 #: The paper's cells have 5 branches and sizes up to 21; files beyond these bounds are damaged.
 MAX_BRANCHES = 100
 MAX_SIZE = 10_000
-MAX_BYTES = 1_000_000
 
 CONV1X1 = 'conv1x1'
 SEP3X3 = 'sep3x3'
@@ -42,15 +40,6 @@ def _brief(value: Any) -> str:
     """A value for a message, whatever it is."""
     text = repr(value)
     return text if len(text) <= 200 else f'{text[:200]}...'
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; a key that stands twice would silently hide its first value."""
-    data = dict(pairs)
-    if len(data) < len(pairs):
-        twice = sorted({key for key, _ in pairs if sum(k == key for k, _ in pairs) > 1})
-        raise ValueError(f'key(s) that stand twice: {twice}')
-    return data
 
 
 def _pair(value: Any, what: str) -> tuple[int, int]:
@@ -263,32 +252,10 @@ class Cell:
                 f'{where}: version {data.get("version")!r} is not readable, this release reads '
                 f'version {VERSION}; use the release that wrote it'
             )
-        items = data.get('branches')
-        if not isinstance(items, Sequence) or isinstance(items, str):
-            raise ValueError(f'{where}: branches must be a list, got {_brief(items)}')
-        branches = []
-        for index, item in enumerate(items):
-            here = f'{where}, branch {index}'
-            if not isinstance(item, Mapping) or 'input' not in item or 'op' not in item:
-                raise ValueError(f'{here}: expected a dict with input and op, got {_brief(item)}')
-            if item['op'] not in KINDS:
-                raise ValueError(
-                    f'{here}: unknown operation {_brief(item["op"])}; known are {", ".join(KINDS)}'
-                )
-            key = _SIZES.get(item['op'])
-            check_keys(item, {'input', 'op'} | ({key} if key else set()), here)
-            if key is None:
-                op = Operation(CONV1X1)
-            else:
-                op = Operation(item['op'], _pair(item.get(key), f'{here}: {key}'))
-            branches.append(Branch(item['input'], op))
         meta = data.get('meta', {})
         if not isinstance(meta, Mapping):
             raise ValueError(f'{where}: meta must be a dict, got {_brief(meta)}')
-        try:
-            return cls(tuple(branches), dict(meta))
-        except ValueError as error:
-            raise ValueError(f'{where}: {error}') from None
+        return cls._read(data.get('branches'), where, _operation, meta)
 
     @classmethod
     def from_published(cls, items: Sequence[Mapping[str, Any]], where: str = 'cell') -> Cell:
@@ -297,39 +264,34 @@ class Cell:
         ``{"kernel": 3, "rate": [h, w], "op": "conv", "input": i}`` is a separable convolution,
         ``{"kernel": 1, "op": "conv", "input": i}`` a 1x1 one (a rate is then without meaning and
         must be 1), ``{"op": "pyramid_pooling", "grid_size": [h, w], "input": i}`` pooling (a
-        kernel, if given, must be 1).
+        kernel, if given, must be 1). A kernel may be ``[k, k]`` as well. The published code adds
+        ``target_size`` and the kernel of the window to a pooling that it has built; both follow
+        from the feature's size and are left out here.
 
         Raises:
             ValueError: Another operation, kernel or key, or an input that refers forward.
         """
+        return cls._read(items, where, _published_operation)
+
+    @classmethod
+    def _read(
+        cls,
+        items: Any,
+        where: str,
+        operation: Callable[[Mapping[str, Any], str], Operation],
+        meta: Mapping[str, Any] | None = None,
+    ) -> Cell:
+        """A cell from the dicts of its branches."""
+        if not isinstance(items, Sequence) or isinstance(items, str):
+            raise ValueError(f'{where}: branches must be a list, got {_brief(items)}')
         branches = []
         for index, item in enumerate(items):
             here = f'{where}, branch {index}'
-            if not isinstance(item, Mapping):
-                raise ValueError(f'{here}: expected a dict, got {_brief(item)}')
-            check_keys(item, {'op', 'kernel', 'rate', 'grid_size', 'input'}, here)
-            if 'input' not in item:
-                raise ValueError(f'{here}: no input')
-            pooling = item.get('op') == 'pyramid_pooling' and 'rate' not in item
-            conv = item.get('op') == 'conv' and 'grid_size' not in item
-            kernel = item.get('kernel', 1 if pooling else None)
-            if type(kernel) is not int:
-                kernel = None
-            rate = item.get('rate', [1, 1])
-            if pooling and kernel == 1:
-                op = Operation(POOL, _pair(item.get('grid_size'), f'{here}: grid_size'))
-            elif conv and kernel == 3:
-                op = Operation(SEP3X3, _pair(rate, f'{here}: rate'))
-            elif conv and kernel == 1 and _pair(rate, f'{here}: rate') == (1, 1):
-                op = Operation(CONV1X1)
-            else:
-                raise ValueError(
-                    f'{here}: expected op "conv" with kernel 1 or 3 (and a rate), or '
-                    f'"pyramid_pooling" with a grid_size, got {_brief(dict(item))}'
-                )
-            branches.append(Branch(item['input'], op))
+            if not isinstance(item, Mapping) or not {'input', 'op'} <= item.keys():
+                raise ValueError(f'{here}: expected a dict with input and op, got {_brief(item)}')
+            branches.append(Branch(item['input'], operation(item, here)))
         try:
-            return cls(tuple(branches))
+            return cls(tuple(branches), meta or {})
         except ValueError as error:
             raise ValueError(f'{where}: {error}') from None
 
@@ -349,17 +311,11 @@ class Cell:
             ValueError: There is no such file, or it holds no cell; the message names the file.
         """
         try:
-            if os.path.getsize(path) > MAX_BYTES:
-                raise ValueError(f'more than {MAX_BYTES} bytes')
-            data = json.loads(Path(path).read_bytes(), object_pairs_hook=_once)
+            data = read_json(path)
         except FileNotFoundError:
             raise ValueError(f'no cell file {path}; give a path, a preset name or a dict') from None
         except OSError as error:
             raise ValueError(f'{path}: cannot be read ({error.strerror})') from None
-        except RecursionError:
-            raise ValueError(f'{path} is not a cell: nested too deeply') from None
-        except ValueError as error:
-            raise ValueError(f'{path} is not JSON of a cell: {error}') from None
         if isinstance(data, Mapping):
             return cls.from_dict(data, str(path))
         if isinstance(data, list):
@@ -367,3 +323,39 @@ class Cell:
         raise ValueError(
             f'{path}: expected a cell (a dict) or the published list, got {_brief(data)}'
         )
+
+
+def _operation(item: Mapping[str, Any], here: str) -> Operation:
+    """The operation of a branch in the versioned form."""
+    kind = item['op']
+    if kind not in KINDS:
+        raise ValueError(f'{here}: unknown operation {_brief(kind)}; known are {", ".join(KINDS)}')
+    size = _SIZES.get(kind)
+    check_keys(item, {'input', 'op'} | ({size} if size else set()), here)
+    return Operation(kind, _pair(item.get(size), f'{here}: {size}') if size else (1, 1))
+
+
+def _published_operation(item: Mapping[str, Any], here: str) -> Operation:
+    """The operation of a branch in the published form."""
+    check_keys(item, {'op', 'kernel', 'rate', 'grid_size', 'target_size', 'input'}, here)
+    pooling = item['op'] == 'pyramid_pooling' and 'rate' not in item
+    conv = item['op'] == 'conv' and not {'grid_size', 'target_size'} & item.keys()
+    kernel = item.get('kernel', 1 if pooling else None)
+    if isinstance(kernel, (list, tuple)):
+        kernel = _pair(kernel, f'{here}: kernel')
+    elif type(kernel) is int:
+        kernel = (kernel, kernel)
+    if pooling and 'target_size' in item:
+        _pair(item['target_size'], f'{here}: target_size')
+        kernel = _pair(kernel, f'{here}: kernel') and (1, 1)
+    if pooling and kernel == (1, 1):
+        return Operation(POOL, _pair(item.get('grid_size'), f'{here}: grid_size'))
+    rate = _pair(item.get('rate', [1, 1]), f'{here}: rate') if conv else None
+    if conv and kernel == (3, 3):
+        return Operation(SEP3X3, rate or (1, 1))
+    if conv and kernel == (1, 1) and rate == (1, 1):
+        return Operation(CONV1X1)
+    raise ValueError(
+        f'{here}: expected op "conv" with kernel 1 or 3 (and a rate), or '
+        f'"pyramid_pooling" with a grid_size, got {_brief(dict(item))}'
+    )

@@ -32,14 +32,23 @@ def test_preset_is_the_published_list():
     assert PRESETS['dpc_cityscapes']().to_published() == PUBLISHED
 
 
-def test_published_pooling_and_1x1():
-    cell = Cell.from_published(
-        [
-            {'op': 'pyramid_pooling', 'grid_size': [2, 4], 'input': -1},
-            {'op': 'conv', 'kernel': 1, 'input': 0},
-        ]
-    )
-    assert cell.to_string() == '-1:pool_2x4 0:conv1x1'
+POOL = {'op': 'pyramid_pooling', 'grid_size': [2, 4], 'input': -1}
+
+
+@pytest.mark.parametrize(
+    'item, text',
+    [
+        (POOL, 'pool_2x4'),
+        ({**POOL, 'kernel': [1, 1]}, 'pool_2x4'),
+        # As the published code leaves it once it has built the cell.
+        ({**POOL, 'kernel': [17, 9], 'target_size': [33, 33]}, 'pool_2x4'),
+        ({'op': 'conv', 'kernel': 1, 'input': -1}, 'conv1x1'),
+        ({'op': 'conv', 'kernel': [1, 1], 'input': -1}, 'conv1x1'),
+        ({'op': 'conv', 'kernel': [3, 3], 'rate': [1, 6], 'input': -1}, 'sep3x3_1x6'),
+    ],
+)
+def test_published_operations(item, text):
+    assert Cell.from_published([item]).to_string() == f'-1:{text}'
 
 
 @given(cells)
@@ -132,7 +141,10 @@ GOOD = PRESETS['aspp']().to_dict()
         ({**GOOD, 'branches': [{'input': -2, 'op': 'conv1x1'}]}, 'branch 0 reads -2'),
         ([{'kernel': 5, 'rate': [1, 1], 'op': 'conv', 'input': -1}], 'kernel 1 or 3'),
         ([{'kernel': 3, 'rate': [1], 'op': 'conv', 'input': -1}], 'two positive integers'),
-        ([{'kernel': 3, 'rate': [1, 1], 'op': 'conv'}], 'no input'),
+        ([{'kernel': 3, 'rate': [1, 1], 'op': 'conv'}], 'a dict with input and op'),
+        ([{'kernel': [3, 1], 'rate': [1, 1], 'op': 'conv', 'input': -1}], 'kernel 1 or 3'),
+        ([{**POOL, 'kernel': [17, 17]}], 'kernel 1 or 3'),
+        ([{**POOL, 'kernel': [17, 17], 'target_size': [33]}], 'target_size must be two'),
         ([{'kernel': 3, 'rate': [1, 1], 'op': 'conv', 'input': 4}], 'first branch'),
         ([7], 'expected a dict'),
     ],
@@ -144,7 +156,7 @@ def test_bad_cells(source, message):
 
 def test_bad_files(tmp_path):
     (tmp_path / 'cell.json').write_text('{')
-    with pytest.raises(ValueError, match='is not JSON'):
+    with pytest.raises(ValueError, match='not a JSON file'):
         Cell.load(tmp_path / 'cell.json')
     (tmp_path / 'cell.json').write_text('1')
     with pytest.raises(ValueError, match='expected a cell'):
@@ -192,8 +204,8 @@ def test_damaged_files_are_one_error_that_names_the_file(tmp_path):
 @pytest.mark.parametrize(
     'text, message',
     [
-        ('[' * 100_000, 'nested too deeply'),
-        ('{"branches": [], "branches": []}', "stand twice: .'branches'"),
+        ('[' * 100_000, 'nested more than 50 deep'),
+        ('{"branches": [], "branches": []}', "keys .'branches'. stand there twice"),
         (json.dumps({**GOOD, 'version': True}), 'version True is not readable'),
         (json.dumps({**GOOD, 'meta': [1]}), 'meta must be a dict'),
         (json.dumps({**GOOD, 'branches': [{'input': -1, 'op': ['pool']}]}), 'unknown operation'),
@@ -203,7 +215,7 @@ def test_damaged_files_are_one_error_that_names_the_file(tmp_path):
             json.dumps([{'kernel': 1, 'op': 'conv', 'input': i} for i in range(-1, 5000)]),
             'at most 100 branches',
         ),
-        (' ' * 1_000_001, 'more than 1000000 bytes'),
+        (' ' * (2**20 + 1), 'expected at most 1048576 bytes'),
     ],
 )
 def test_hostile_files(tmp_path, text, message):
