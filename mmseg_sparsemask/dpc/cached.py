@@ -39,7 +39,7 @@ def read_meta(path: str | Path) -> dict[str, Any]:
         )
     try:
         meta = json.loads(file.read_text())
-        wanted = {'key', 'length', 'channels', 'feature_size', 'metainfo', 'fingerprint'}
+        wanted = {'key', 'length', 'channels', 'feature_size', 'metainfo', 'fingerprint', 'files'}
         missing = wanted - set(meta)
     except (ValueError, TypeError) as error:
         raise ValueError(f'{file} is damaged ({error}); delete {path} to build it anew') from None
@@ -57,9 +57,7 @@ def check_sizes(path: str | Path, meta: Mapping[str, Any]) -> None:
     for name in (FEATURES, LABELS):
         file = Path(path) / name
         size = file.stat().st_size if file.exists() else 0
-        # Caches of earlier releases do not say it; reading them finds a file that is too short.
-        wanted = meta.get('files', {}).get(name, size)
-        if size == 0 or size != wanted:
+        if size != (wanted := meta['files'].get(name)):
             raise ValueError(
                 f'{file} has {size} bytes, {wanted} were written: it is damaged; delete {path} '
                 'to build it anew'

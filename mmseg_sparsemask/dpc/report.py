@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial
 from mmseg_sparsemask.dpc.cell import Cell
 from mmseg_sparsemask.dpc.draw import draw_cell
 from mmseg_sparsemask.dpc.settings import SearchSettings
-from mmseg_sparsemask.dpc.study import attributes, finished_trials
+from mmseg_sparsemask.dpc.study import finished_trials
 from mmseg_sparsemask.report import CellRecord, Step, StudyRecord, study_page, write_page
 from mmseg_sparsemask.utils.derived_config import write_derived_config
 from mmseg_sparsemask.utils.figures import new_figure, save_figure
@@ -106,23 +106,23 @@ def claim_results(work_dir: Path, study_name: str) -> None:
 
 def feasible(trial: FrozenTrial, constraints: Mapping[str, float] | None) -> bool:
     """Whether a trial keeps all upper bounds."""
-    return all(attributes(trial)[name] <= bound for name, bound in (constraints or {}).items())
+    return all(trial.user_attrs[name] <= bound for name, bound in (constraints or {}).items())
 
 
 def ranking(study: Study, constraints: Mapping[str, float] | None = None) -> list[FrozenTrial]:
     """Finished trials that keep all bounds, the best mIoU first."""
     trials = [t for t in finished_trials(study) if feasible(t, constraints)]
     return sorted(
-        trials, key=lambda t: (-attributes(t)['miou'], attributes(t)['parameters'], t.number)
+        trials, key=lambda t: (-t.user_attrs['miou'], t.user_attrs['parameters'], t.number)
     )
 
 
 def pareto_front(trials: Sequence[FrozenTrial], cost: str) -> list[FrozenTrial]:
     """Trials that no other beats in both mIoU and ``cost``, the cheapest first."""
     front: list[FrozenTrial] = []
-    order = sorted(trials, key=lambda t: (attributes(t)[cost], -attributes(t)['miou']))
+    order = sorted(trials, key=lambda t: (t.user_attrs[cost], -t.user_attrs['miou']))
     for trial in order:
-        if not front or attributes(trial)['miou'] > front[-1].user_attrs['miou']:
+        if not front or trial.user_attrs['miou'] > front[-1].user_attrs['miou']:
             front.append(trial)
     return front
 
@@ -143,7 +143,7 @@ def _plot(cells: Points, line: Points, style: str, label: str, xlabel: str) -> F
 def plot_history(trials: Sequence[FrozenTrial]) -> Figure:
     """The proxy score of every trial and the best so far."""
     numbers = [t.number for t in trials]
-    scores = [attributes(t)['miou'] for t in trials]
+    scores = [t.user_attrs['miou'] for t in trials]
     best = list(accumulate(scores, max))
     return _plot((numbers, scores), (numbers, best), '-', 'best so far', 'trial')
 
@@ -153,7 +153,7 @@ def plot_pareto(trials: Sequence[FrozenTrial], cost: str) -> Figure:
     xlabel, scale = COSTS[cost]
 
     def points(some: Sequence[FrozenTrial]) -> Points:
-        return [attributes(t)[cost] * scale for t in some], [attributes(t)['miou'] for t in some]
+        return [t.user_attrs[cost] * scale for t in some], [t.user_attrs['miou'] for t in some]
 
     front = points(pareto_front(trials, cost))
     return _plot(points(trials), front, 'o-', 'Pareto front', xlabel)
@@ -186,7 +186,7 @@ def write_report(study: Study, settings: SearchSettings, work_dir: Path) -> dict
         [
             {
                 'number': t.number,
-                **{name: attributes(t).get(name) for name in COLUMNS},
+                **{name: t.user_attrs.get(name) for name in COLUMNS},
                 'feasible': feasible(t, settings.constraints),
             }
             for t in trials
@@ -203,30 +203,30 @@ def write_report(study: Study, settings: SearchSettings, work_dir: Path) -> dict
         print_log('no finished cell keeps the constraints; search on, or loosen them', 'current')
         ranked = ranking(study)
     for place, trial in enumerate(ranked[:PICTURES], 1):
-        values = attributes(trial)
+        values = trial.user_attrs
         cell = Cell.from_string(values['cell']).canonical()
         title = f'{values["miou"]:.2f} % mIoU, {values["parameters"]:,} weights'
         save_figure(draw_cell(cell, title), work_dir / 'cells' / f'rank_{place}.svg')
     best = ranked[0]
     notes = {
         'source': f'study {study.study_name}, trial {best.number}',
-        'proxy_miou': attributes(best)['miou'],
-        'parameters': attributes(best)['parameters'],
+        'proxy_miou': best.user_attrs['miou'],
+        'parameters': best.user_attrs['parameters'],
         'optuna': optuna.__version__,
     }
-    cell = write_best(attributes(best)['cell'], notes, settings.retrain, work_dir)
+    cell = write_best(best.user_attrs['cell'], notes, settings.retrain, work_dir)
     write_study_page(study.study_name, trials, settings, work_dir)
-    scores = [attributes(t)['miou'] for t in trials]
+    scores = [t.user_attrs['miou'] for t in trials]
     # Of fewer than three trials, both means are of all.
     third = len(scores) // 3 or len(scores)
     first, last = sum(scores[:third]) / third, sum(scores[-third:]) / third
     print_log(
-        f'{len(trials)} cells: best proxy mIoU {attributes(best)["miou"]:.2f} (trial '
+        f'{len(trials)} cells: best proxy mIoU {best.user_attrs["miou"]:.2f} (trial '
         f'{best.number}), mean of the first third {first:.2f}, of the last {last:.2f}; '
         f'results in {work_dir}',
         'current',
     )
-    return dict(best=cell, miou=attributes(best)['miou'], trials=len(trials), thirds=(first, last))
+    return dict(best=cell, miou=best.user_attrs['miou'], trials=len(trials), thirds=(first, last))
 
 
 def write_study_page(
@@ -242,7 +242,7 @@ def write_study_page(
     """
     cells = []
     for trial in sorted(trials, key=lambda t: t.number):
-        values = attributes(trial)
+        values = trial.user_attrs
         branches = Cell.from_string(values['cell']).canonical().branches
         cells.append(
             CellRecord(

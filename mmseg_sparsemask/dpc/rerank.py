@@ -21,7 +21,6 @@ from mmseg_sparsemask.dpc.cell import Cell
 from mmseg_sparsemask.dpc.report import ranking, write_best, write_csv
 from mmseg_sparsemask.dpc.settings import SearchSettings
 from mmseg_sparsemask.dpc.storage import open_storage
-from mmseg_sparsemask.dpc.study import attributes
 from mmseg_sparsemask.utils.files import write_json
 from mmseg_sparsemask.utils.work_dir import lock_work_dir
 
@@ -102,7 +101,7 @@ def run_rerank(
     settings = SearchSettings.from_config(cfg)
     if settings.retrain is None:
         raise ValueError(f'{cfg.filename} names no dpc_search.retrain, the config to train with')
-    opened = open_storage(storage, settings.heartbeat, settings.grace)
+    opened = open_storage(storage)
     try:
         study = optuna.load_study(study_name=study_name, storage=opened)
     except KeyError:
@@ -129,7 +128,7 @@ def _train_all(
     """Train cells one after the other, and write what came of it."""
     rows: list[dict[str, Any]] = []
     for place, trial in enumerate(chosen, 1):
-        cell = Cell.from_string(attributes(trial)['cell'])
+        cell = Cell.from_string(trial.user_attrs['cell'])
         print_log(f'cell {place} of {len(chosen)}: {cell.to_string()}', 'current')
         miou = train_for_real(cell, config, work_dir)
         rows.append(
@@ -137,8 +136,8 @@ def _train_all(
                 real_rank=0,
                 proxy_rank=place,
                 real_miou=miou,
-                proxy_miou=attributes(trial)['miou'],
-                parameters=attributes(trial)['parameters'],
+                proxy_miou=trial.user_attrs['miou'],
+                parameters=trial.user_attrs['parameters'],
                 hash=cell.hash,
                 cell=cell.to_string(),
             )

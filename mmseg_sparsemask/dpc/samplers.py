@@ -29,6 +29,11 @@ DRAWS = 200
 Allowed = Callable[[Cell], bool]
 
 
+def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
+    """The decisions of a search space, as Optuna has them."""
+    return {name: CategoricalDistribution(values) for name, values in space.choices().items()}
+
+
 class CellSampler(BaseSampler):
     """Uniformly at random, mixed with points near the best so far (section 3.3 of the paper).
 
@@ -64,15 +69,12 @@ class CellSampler(BaseSampler):
         self.startup = startup
         self.seed = seed
         self.allowed = allowed or (lambda cell: True)
-        self._choices = {
-            name: CategoricalDistribution(values) for name, values in space.choices().items()
-        }
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """All decisions: a cell is drawn as a whole."""
-        return dict(self._choices)
+        return distributions(self.space)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -193,8 +195,6 @@ def build_sampler(
     """
     config = dict(config)
     kind = config.pop('type', 'local_search')
-    if kind == 'paper':  # the former name
-        kind = 'local_search'
     if kind not in SAMPLERS:
         raise ValueError(f'unknown sampler {kind!r}; known are {", ".join(SAMPLERS)}')
     unknown = set(config) - SAMPLERS[kind]

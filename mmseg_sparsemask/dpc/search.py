@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import pickle
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from multiprocessing import resource_tracker
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -27,7 +27,7 @@ from mmseg_sparsemask.dpc.proxy import prepare_task
 from mmseg_sparsemask.dpc.report import claim_results, holds_results_of, write_report
 from mmseg_sparsemask.dpc.settings import ProxySettings, SearchSettings
 from mmseg_sparsemask.dpc.storage import open_storage, shown_url, storage_url
-from mmseg_sparsemask.dpc.study import check_fingerprint, fail_stale, finished_trials, open_study
+from mmseg_sparsemask.dpc.study import Watch, check_fingerprint, finished_trials, open_study
 from mmseg_sparsemask.dpc.worker import (
     GAVE_UP,
     POLL,
@@ -35,36 +35,13 @@ from mmseg_sparsemask.dpc.worker import (
     cost_of,
     search_fingerprint,
     settings_fingerprint,
-    worker_process,
 )
 from mmseg_sparsemask.utils.work_dir import lock_work_dir
 
 #: How many workers in a row may die without a new result before no more are started.
 MAX_DEATHS = 5
-
-
-@contextmanager
-def _uninterrupted_children() -> Iterator[None]:
-    """Processes that start here leave Ctrl-C, which reaches all of a terminal, to this one.
-
-    A child that begins with the signal blocked leaves it while it still imports, too. What arrives
-    meanwhile is raised after.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    # It unblocks the signal when it starts itself.
-    resource_tracker.ensure_running()
-    late = threading.Event()
-    handler = signal.signal(signal.SIGINT, lambda *_: late.set())
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        signal.signal(signal.SIGINT, handler)
-        if late.is_set():
-            signal.raise_signal(signal.SIGINT)
+#: What starts a worker, which reads its job from standard input.
+WORKER = [sys.executable, '-c', 'from mmseg_sparsemask.dpc.worker import main; main()']
 
 
 @contextmanager
@@ -105,33 +82,33 @@ class Crew:
         if self.gpus and os.environ.get('CUDA_VISIBLE_DEVICES'):
             self.gpus = os.environ['CUDA_VISIBLE_DEVICES'].split(',')
         self.deaths = 0
-        self.processes: dict[int, BaseProcess] = {}
+        self.processes: dict[int, subprocess.Popen[bytes]] = {}
         for index in range(count):
             self._start(index)
 
     def _start(self, index: int) -> None:
-        gpu = self.gpus[index % len(self.gpus)] if self.gpus else None
-        process = multiprocessing.get_context('spawn').Process(
-            target=worker_process,
-            args=(replace(self.job, worker=index, gpu=gpu),),
-            name=f'dpc-worker-{index}',
-        )
-        with _uninterrupted_children():
-            process.start()
+        env = {**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, sys.path))}
+        if self.gpus:
+            env['CUDA_VISIBLE_DEVICES'] = self.gpus[index % len(self.gpus)]
+        # In a session of its own: Ctrl-C in a terminal is for this process, which ends its workers.
+        process = subprocess.Popen(WORKER, stdin=subprocess.PIPE, env=env, start_new_session=True)
         self.processes[index] = process
+        assert process.stdin is not None
+        with suppress(BrokenPipeError), process.stdin as pipe:
+            pickle.dump(replace(self.job, worker=index), pipe)
 
     def tend(self) -> bool:
         """Replace who was killed; False when nobody is left and nobody is to come."""
         for index, process in list(self.processes.items()):
-            if process.is_alive():
+            if process.poll() is None:
                 continue
             del self.processes[index]
-            if process.exitcode in (0, GAVE_UP):
+            if process.returncode in (0, GAVE_UP):
                 continue
             self.deaths += 1
             again = self.deaths < MAX_DEATHS
             print_log(
-                f'worker {index} died (status {process.exitcode})'
+                f'worker {index} died (status {process.returncode})'
                 + ('; another takes its place' if again else ''),
                 'current',
             )
@@ -144,10 +121,10 @@ class Crew:
         for process in self.processes.values():
             if not wait:
                 process.terminate()
-            process.join()
+            process.wait()
 
 
-def _work(study: Study, job: Job, workers: int) -> None:
+def _work(study: Study, watch: Watch, job: Job, workers: int) -> None:
     """Let workers train until the study is complete or all of them have given up."""
     if len(finished_trials(study)) >= job.target:
         return
@@ -155,12 +132,12 @@ def _work(study: Study, job: Job, workers: int) -> None:
         crew = Crew(job, workers)
         complete = False
         try:
-            complete = _watch(study, job, crew, heard)
+            complete = _tend(study, watch, job, crew, heard)
         finally:
             crew.dismiss(wait=complete)
 
 
-def _watch(study: Study, job: Job, crew: Crew, heard: threading.Event) -> bool:
+def _tend(study: Study, watch: Watch, job: Job, crew: Crew, heard: threading.Event) -> bool:
     """Replace dead workers and show progress; whether the study was completed."""
     done = len(finished_trials(study))
     looked = time.monotonic()
@@ -181,7 +158,7 @@ def _watch(study: Study, job: Job, crew: Crew, heard: threading.Event) -> bool:
                 return False
             if time.monotonic() - looked > job.settings.heartbeat:
                 # A worker may wait for a trial whose own worker is dead.
-                fail_stale(study)
+                watch.look()
                 looked = time.monotonic()
     return True
 
@@ -218,7 +195,7 @@ def run_search(
     settings = SearchSettings.from_config(cfg)
     proxy = ProxySettings.from_config(cfg.dpc_search.get('proxy'))
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    opened = open_storage(storage, settings.heartbeat, settings.grace)
+    opened = open_storage(storage)
     if study_name in optuna.get_all_study_names(opened):
         # Before pretraining and caching, which take long.
         check_fingerprint(
@@ -237,7 +214,7 @@ def run_search(
         )
         if writes:
             claim_results(work_dir, study_name)
-        fail_stale(study)
+        watch = Watch(study, opened, settings.grace)
         before = len(finished_trials(study))
         print_log(
             f'study {study_name!r} in {shown_url(storage_url(storage))}: {before} of {target} '
@@ -257,7 +234,7 @@ def run_search(
         )
         start = time.monotonic()
         try:
-            _work(study, job, workers)
+            _work(study, watch, job, workers)
         finally:
             found = finished_trials(study)
             writes = writes or _hold(stack, work_dir, study_name)

@@ -21,8 +21,6 @@ OBJECTIVES = {
     'multiply_adds': 'minimize',
     'latency': 'minimize',
 }
-#: Former names in configs and in studies, which stay readable.
-RENAMED = {'params': 'parameters', 'macs': 'multiply_adds'}
 
 
 @dataclass(frozen=True)
@@ -107,8 +105,7 @@ class SearchSettings:
         grace: Seconds without one after which a trial is run again by another worker.
 
     Raises:
-        ValueError: An unknown objective or bound, or one of several objectives for a sampler that
-            has one.
+        ValueError: An unknown objective, bound or sampler, or a grace not above the heartbeat.
     """
 
     space: SearchSpace = field(default_factory=SearchSpace)
@@ -135,6 +132,11 @@ class SearchSettings:
                 'constraints may bound parameters, multiply_adds and latency, got '
                 f'{sorted(unknown)}'
             )
+        if not 1 <= self.heartbeat < self.grace:
+            raise ValueError(
+                'grace must be larger than heartbeat, and that at least 1 s, got '
+                f'{self.grace} and {self.heartbeat}'
+            )
         build_sampler(self.sampler, self.space, self.seed)
 
     @classmethod
@@ -159,13 +161,8 @@ class SearchSettings:
                 raise ValueError(f'dpc_search.retrain: there is no {retrain}')
         config['space'] = SearchSpace.from_config(config.get('space'))
         config['sampler'] = config.get('sampler') or {}
-        config['objectives'] = tuple(
-            RENAMED.get(name, name) for name in config.get('objectives', cls.objectives)
-        )
-        config['constraints'] = {
-            RENAMED.get(name, name): bound
-            for name, bound in (config.get('constraints') or {}).items()
-        }
+        config['objectives'] = tuple(config.get('objectives', cls.objectives))
+        config['constraints'] = config.get('constraints') or {}
         return cls(**{**config, 'retrain': retrain})
 
     @property

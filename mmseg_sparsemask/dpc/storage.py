@@ -5,27 +5,22 @@ Everything that the search does to a database goes through `PatientStorage`.
 
 from __future__ import annotations
 
+import abc
 import functools
-import inspect
 import re
+import sqlite3
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import optuna
 import sqlalchemy
 from mmengine.logging import print_log
 from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage, RDBStorage
-from optuna.study import Study
-from optuna.trial import FrozenTrial
+from optuna.storages import BaseStorage, RDBStorage, get_storage
 from sqlalchemy import exc
 from sqlalchemy.engine import URL, Connection, make_url
 
-#: How often the trial of a killed worker is run again.
-MAX_RETRY = 3
 #: Seconds for which a storage that does not answer is asked again.
 PATIENCE = 600.0
 #: The environment variable that names the storage when ``--storage`` does not.
@@ -94,16 +89,7 @@ def _reason(error: BaseException | None) -> str:
     return str(getattr(cause, 'orig', None) or cause).strip().splitlines()[0]
 
 
-def _run_again(
-    retry: Callable[[Study, FrozenTrial], None], study: Study, trial: FrozenTrial
-) -> None:
-    # A trial whose worker was killed before it had a cell has nothing to run again. A cell drawn
-    # only later would stand at a number that trials after it have already looked at.
-    if 'hash' in trial.user_attrs:
-        retry(study, trial)
-
-
-class PatientStorage(RDBStorage):
+class PatientStorage(BaseStorage):
     """Optuna's storage, which asks again while the database is away.
 
     On SQLite every transaction holds the file's write lock from its beginning: Optuna reads a
@@ -114,38 +100,33 @@ class PatientStorage(RDBStorage):
         url: Of the database.
         patience: Seconds for which a call is repeated.
         announce: Whether to say that the database is away, once for each outage.
-        heartbeat: Seconds between two signs of life of a running trial.
-        grace: Seconds without one after which a trial is failed and queued again.
+
+    Attributes:
+        back: When the database last answered after an outage, as `time.monotonic` counts.
     """
 
-    def __init__(
-        self, url: URL, patience: float, announce: bool, heartbeat: int, grace: int
-    ) -> None:
+    def __init__(self, url: URL, patience: float, announce: bool) -> None:
         self._patience = patience
         self._announce = announce
         self._address = url
         self._away = False
-        self._back = -float('inf')
-        self._silent: dict[int, float] = {}
+        self.back = -float('inf')
+        # Optuna fills in what stands in braces.
+        text = url.render_as_string(hide_password=False).replace('{', '{{').replace('}', '}}')
         engine: dict[str, Any] = {'pool_pre_ping': True}
         sqlite = url.get_backend_name() == 'sqlite'
         if sqlite:
             # Wait a little for another worker's transaction; after that it counts as an outage.
-            engine['connect_args'] = {'timeout': 5, 'isolation_level': None}
-        names = inspect.signature(RDBStorage.__init__).parameters
-        if 'heartbeat_stale_trial_callback' in names:
-            retry = optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=MAX_RETRY)
-            name = 'heartbeat_stale_trial_callback'
-        else:  # Optuna before 4.9
-            retry = optuna.storages.RetryFailedTrialCallback(max_retry=MAX_RETRY)
-            name = 'failed_trial_callback'
-        super().__init__(
-            url.render_as_string(hide_password=False),
-            engine_kwargs=engine,
-            heartbeat_interval=heartbeat,
-            grace_period=grace,
-            **{name: functools.partial(_run_again, retry)},
-        )
+            options = {'timeout': 5, 'isolation_level': None}
+            engine['connect_args'] = options
+            if url.database and not url.query:
+                # SQLAlchemy before 2.1 takes a question mark in a path for the end of the path.
+                text = 'sqlite:///study.db'
+                engine['creator'] = functools.partial(
+                    sqlite3.connect, url.database, check_same_thread=False, **options
+                )
+        self.engine = (database := RDBStorage(text, engine_kwargs=engine)).engine
+        self.database = get_storage(database)  # with Optuna's cache in front
         if sqlite:
             # SQLAlchemy's recipe: the driver begins no transaction of its own, this does.
             @sqlalchemy.event.listens_for(self.engine, 'begin')
@@ -162,7 +143,6 @@ class PatientStorage(RDBStorage):
             except Exception as error:
                 if not _is_outage(error) or time.monotonic() - start > self._patience:
                     raise
-                self._back = time.monotonic()
                 if self._announce and not self._away:
                     self._away = True
                     reason = _without_secrets(_reason(error), self._address)
@@ -172,88 +152,35 @@ class PatientStorage(RDBStorage):
                         'current',
                     )
                 time.sleep(0.5)
-        if time.monotonic() - start > min(1.0, self.heartbeat_interval or 1.0):
-            self._back = time.monotonic()
+        if time.monotonic() - start > 1:
+            self.back = time.monotonic()
         if self._away:
             self._away = False
             print_log('the storage answers again', 'current')
         return result
 
-    def _get_stale_trial_ids(self, study_id: int) -> list[int]:
-        self._write(study_id)
-        stale = self.patiently(
-            functools.partial(super()._get_stale_trial_ids, study_id)
-        ) + self._without_heartbeat(study_id)
-        # While the storage was away nobody could give a sign of life.
-        assert self.grace_period is not None
-        return stale if time.monotonic() - self._back > self.grace_period else []
-
-    def _write(self, study_id: int) -> None:
-        """Write what is there already.
-
-        A storage may answer and take nothing, signs of life included; who only reads it then would
-        find every worker dead.
-        """
-        same = sqlalchemy.text('UPDATE studies SET study_name = study_name WHERE study_id = :study')
-
-        def write() -> None:
-            with self.engine.begin() as connection:
-                connection.execute(same, {'study': study_id})
-
-        self.patiently(write)
-
-    def _without_heartbeat(self, study_id: int) -> list[int]:
-        """Trials whose worker was killed before the first sign of life; Optuna leaves them out."""
-        query = sqlalchemy.text(
-            'SELECT trials.trial_id FROM trials LEFT JOIN trial_heartbeats '
-            'ON trials.trial_id = trial_heartbeats.trial_id WHERE trials.study_id = :study '
-            "AND trials.state = 'RUNNING' AND trial_heartbeats.trial_id IS NULL"
-        )
-
-        def ask() -> list[int]:
-            with self.engine.connect() as connection:
-                return list(connection.execute(query, {'study': study_id}).scalars())
-
-        now = time.monotonic()
-        self._silent = {number: self._silent.get(number, now) for number in self.patiently(ask)}
-        assert self.grace_period is not None
-        return [number for number, since in self._silent.items() if now - since > self.grace_period]
-
 
 def _patient(name: str) -> Callable[..., Any]:
-    method = getattr(RDBStorage, name)
-
-    @functools.wraps(method)
     def call(self: PatientStorage, *args: Any, **kwargs: Any) -> Any:
-        return self.patiently(functools.partial(method, self, *args, **kwargs))
+        return self.patiently(functools.partial(getattr(self.database, name), *args, **kwargs))
 
     return call
 
 
-# The second line: what Optuna's cache in front of a storage calls.
-for _name in (
-    *BaseStorage.__abstractmethods__,
-    *('record_heartbeat', '_create_new_trial', '_set_trial_param', '_get_trials'),
-    *('_get_best_trial_id',),
-):
-    setattr(PatientStorage, _name, _patient(_name))
+for _name in BaseStorage.__dict__:
+    if not _name.startswith('_'):
+        setattr(PatientStorage, _name, _patient(_name))
+abc.update_abstractmethods(PatientStorage)
 
 
 def open_storage(
-    storage: str,
-    heartbeat: int = 10,
-    grace: int = 30,
-    patience: float = PATIENCE,
-    first_patience: float = 2.0,
-    announce: bool = True,
+    storage: str, patience: float = PATIENCE, first_patience: float = 2.0, announce: bool = True
 ) -> PatientStorage:
-    """Open or create a storage whose dead trials are noticed and run again.
+    """Open or create a storage.
 
     Args:
         storage: A database URL (``sqlite:///...``, ``postgresql://...``, ``mysql://...``), or the
             path of a SQLite file.
-        heartbeat: Seconds between two signs of life of a running trial.
-        grace: Seconds without one after which a trial is failed and queued again.
         patience: Seconds for which an open storage is asked again when it does not answer.
         first_patience: The same while opening; two machines that create the tables of an empty
             database at once need a little.
@@ -262,11 +189,6 @@ def open_storage(
     Raises:
         ValueError: It cannot be reached, or its driver is not installed.
     """
-    if heartbeat < 1 or grace <= heartbeat:
-        raise ValueError(
-            f'grace must be larger than heartbeat, and that at least 1 s, got {grace} and '
-            f'{heartbeat}'
-        )
     url = storage_url(storage)
     if url.get_backend_name() == 'sqlite' and url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
@@ -274,13 +196,18 @@ def open_storage(
     deadline = time.monotonic() + first_patience
     while True:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter('ignore')
-                return PatientStorage(url, patience, announce, heartbeat, grace)
+            return PatientStorage(url, patience, announce)
         except ImportError as missing:
+            driver = {'postgresql': 'psycopg', 'mysql': 'pymysql'}.get(url.get_backend_name())
+            remedy = (
+                f'; pip install {driver}, and write the URL as '
+                f'{url.get_backend_name()}+{driver}://...'
+                if driver
+                else ''
+            )
             raise ValueError(
-                f'the storage {shown} needs a database driver that is not installed: '
-                f'{missing}; for PostgreSQL install psycopg[binary], for MySQL pymysql'
+                f'the storage {shown} needs a database driver that is not installed '
+                f'({missing.__cause__ or missing}){remedy}'
             ) from None
         except exc.ArgumentError:
             raise ValueError(

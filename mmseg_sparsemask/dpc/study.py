@@ -6,22 +6,21 @@ repeat of another (``repeat_of``).
 
 from __future__ import annotations
 
+import threading
 import time
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import optuna
-from optuna.storages import RDBStorage
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
-from mmseg_sparsemask.dpc.settings import RENAMED
+from mmseg_sparsemask.dpc.storage import PatientStorage
 
-
-def attributes(trial: FrozenTrial) -> dict[str, Any]:
-    """What is noted with a trial, under today's names (see `settings.RENAMED`)."""
-    return {RENAMED.get(name, name): value for name, value in trial.user_attrs.items()}
+#: How often the trial of a killed worker is run again.
+MAX_RETRY = 3
 
 
 def check_fingerprint(study: Study, fingerprint: Mapping[str, Any]) -> None:
@@ -36,8 +35,6 @@ def check_fingerprint(study: Study, fingerprint: Mapping[str, Any]) -> None:
     """
     for key, value in fingerprint.items():
         present = study.user_attrs.get(key)
-        if key == 'objectives' and present is not None:
-            present = [RENAMED.get(name, name) for name in present]
         if present is not None and present != value:
             raise ValueError(
                 f'the study {study.study_name!r} was started with {key}={present}, this is '
@@ -47,7 +44,7 @@ def check_fingerprint(study: Study, fingerprint: Mapping[str, Any]) -> None:
 
 
 def open_study(
-    storage: RDBStorage, name: str, directions: Sequence[str], fingerprint: Mapping[str, Any]
+    storage: PatientStorage, name: str, directions: Sequence[str], fingerprint: Mapping[str, Any]
 ) -> Study:
     """Create a study or join one.
 
@@ -79,11 +76,77 @@ def finished_trials(study: Study) -> list[FrozenTrial]:
     return [t for t in study.get_trials(deepcopy=False) if is_finished(t)]
 
 
-def fail_stale(study: Study) -> None:
-    """Fail the trials of dead workers and queue them again."""
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')
-        optuna.storages.fail_stale_trials(study)
+@contextmanager
+def signs_of_life(trial: Trial, interval: float) -> Iterator[None]:
+    """Note with a trial, every ``interval`` seconds, that its worker is alive; see `Watch`."""
+    stop = threading.Event()
+
+    def beat() -> None:
+        while not stop.wait(interval):
+            try:
+                trial.set_user_attr('beat', time.time())
+            except UpdateFinishedTrialError:
+                return  # it was given to another worker
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+class Watch:
+    """Fails the trials of dead workers and queues their cells again.
+
+    A worker is dead when its trial shows no new sign of life for ``grace`` seconds, counted here:
+    clocks of different machines are not compared.
+
+    Args:
+        study: The study.
+        storage: Of the study.
+        grace: In seconds.
+    """
+
+    def __init__(self, study: Study, storage: PatientStorage, grace: float) -> None:
+        self.study = study
+        self.storage = storage
+        self.grace = grace
+        self._seen: dict[int, tuple[float, float]] = {}
+
+    def look(self) -> None:
+        """Look at all running trials; to be called again and again."""
+        # A storage may answer and take nothing, signs of life included: whoever only reads it then
+        # would find every worker dead.
+        self.study.set_user_attr('looked_at', time.time())
+        now, before, self._seen = time.monotonic(), self._seen, {}
+        for trial in self.study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
+            beat = trial.user_attrs.get('beat', 0)
+            last, since = before.get(trial.number, (beat, now))
+            self._seen[trial.number] = beat, since if beat == last else now
+            # While the storage was away nobody could give a sign of life.
+            if now - max(self._seen[trial.number][1], self.storage.back) > self.grace:
+                self._give_back(trial)
+
+    def _give_back(self, trial: FrozenTrial) -> None:
+        try:
+            self.study.tell(trial.number, state=TrialState.FAIL)
+        except (ValueError, UpdateFinishedTrialError):
+            return  # it has finished, or somebody else has given it back
+        history = [*trial.system_attrs.get('retry_history', ()), trial.number]
+        # A trial whose worker was killed before it had a cell has nothing to run again. A cell
+        # drawn only later would stand at a number that trials after it have already looked at.
+        if 'hash' in trial.user_attrs and len(history) <= MAX_RETRY:
+            self.study.add_trial(
+                optuna.trial.create_trial(
+                    state=TrialState.WAITING,
+                    params=trial.params,
+                    distributions=trial.distributions,
+                    user_attrs=trial.user_attrs,
+                    system_attrs={'failed_trial': history[0], 'retry_history': history},
+                )
+            )
 
 
 def admitted(study: Study, number: int, target: int) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import pickle
 import random
-import signal
 import socket
 import sys
 import time
@@ -24,18 +24,18 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from mmseg_sparsemask.dpc.cell import Cell
 from mmseg_sparsemask.dpc.cost import CellCost, cell_cost
 from mmseg_sparsemask.dpc.proxy import ProxyTask, measure_latency, train_cell
-from mmseg_sparsemask.dpc.samplers import build_sampler
-from mmseg_sparsemask.dpc.settings import ProxySettings, SearchSettings
+from mmseg_sparsemask.dpc.samplers import build_sampler, distributions
+from mmseg_sparsemask.dpc.settings import OBJECTIVES, ProxySettings, SearchSettings
 from mmseg_sparsemask.dpc.space import sample_unseen
 from mmseg_sparsemask.dpc.storage import PATIENCE, open_storage
 from mmseg_sparsemask.dpc.study import (
+    Watch,
     admitted,
-    attributes,
     earlier_trial,
-    fail_stale,
     finished_trials,
     is_finished,
     open_study,
+    signs_of_life,
 )
 
 #: Failures in a row after which a worker gives up.
@@ -50,13 +50,21 @@ SCORED = ('max_iters', 'val_interval', 'patience', 'batch_size', 'filters', 'see
 GAVE_UP = 3
 
 
-class SkipTrial(Exception):
-    """A trial that is not to be trained: surplus, or another trial has the same cell."""
-
-
 @dataclass(frozen=True)
 class Job:
-    """All that a worker process needs; plain data."""
+    """All that a worker process needs; plain data.
+
+    Args:
+        settings: Of the search.
+        task: The proxy task.
+        storage: Database URL, or the path of a SQLite file.
+        study: Name of the study.
+        target: How many finished trials are wanted.
+        work_dir: Of the search.
+        worker: Number of the worker.
+        threads: Of torch.
+        parent: Process id of the launcher; the worker ends when that is gone.
+    """
 
     settings: SearchSettings
     task: ProxyTask
@@ -67,7 +75,6 @@ class Job:
     worker: int
     threads: int
     parent: int
-    gpu: str | None = None
 
 
 def settings_fingerprint(settings: SearchSettings, proxy: ProxySettings) -> dict[str, Any]:
@@ -103,85 +110,49 @@ def cost_of(task: ProxyTask, cell: Cell) -> CellCost:
     )
 
 
-class Objective:
+def _score(job: Job, study: Study, trial: Trial) -> tuple[float, ...] | None:
     """Train and score the cell of a trial, unless somebody else does or has.
 
-    Args:
-        job: The worker's job.
-        study: The study.
+    Returns:
+        The values of the objectives; None for a trial that is not to be trained: it is surplus, or
+        another one trains the same cell.
     """
+    cell = job.settings.space.from_params(trial.params)
 
-    def __init__(self, job: Job, study: Study) -> None:
-        self.job = job
-        self.study = study
-        self.repeats = 0
-        self.errors: list[Exception] = []
-        self.number = -1
-
-    def __call__(self, trial: Trial) -> tuple[float, ...]:
-        """The values of the objectives.
-
-        Raises:
-            SkipTrial: Surplus, another trial has the same cell, or the training failed; an error
-                is noted with the trial and in ``errors``.
-        """
-        self.number = trial.number
-        try:
-            values = self._score(trial)
-        except (SkipTrial, UpdateFinishedTrialError):
-            raise
-        except Exception as error:
-            trial.set_user_attr('error', f'{type(error).__name__}: {error}'[:1000])
-            self.errors.append(error)
-            raise SkipTrial from error
-        self.errors.clear()
-        return values
-
-    def _score(self, trial: Trial) -> tuple[float, ...]:
-        space = self.job.settings.space
-        choices = {
-            name: trial.suggest_categorical(name, values)
-            for name, values in space.choices().items()
-        }
-        cell = space.from_params(choices)
-        trial.set_user_attr('worker', f'{socket.gethostname()}:{os.getpid()}')
-        trial.set_user_attr('cell', cell.to_string())
-        trial.set_user_attr('hash', cell.hash)
-        if not admitted(self.study, trial.number, self.job.target):
-            trial.set_user_attr('skipped', 'surplus')
-            raise SkipTrial
-        other = earlier_trial(self.study, trial.number, cell.hash)
-        if other is not None:
-            self.repeats += 1
-            trial.set_user_attr('repeat_of', other.number)
-            if other.values is None:
-                trial.set_user_attr('skipped', f'trial {other.number} has this cell')
-                raise SkipTrial
-            for name in ('miou', 'parameters', 'multiply_adds', 'latency'):
-                trial.set_user_attr(name, attributes(other)[name])
-            return tuple(other.values)
-        self.repeats = 0
-        # Optuna keeps learning curves for a single objective alone.
-        report = trial.report if len(self.job.settings.objectives) == 1 else None
-        result = train_cell(
-            self.job.task,
-            cell,
-            Path(self.job.work_dir) / 'proxy' / f'trial_{trial.number:05d}',
-            lambda iteration, miou: report(miou, iteration) if report else None,
-        )
-        cost = cost_of(self.job.task, cell)
-        found = {
-            'miou': result.miou,
-            'parameters': cost.parameters,
-            'multiply_adds': cost.multiply_adds,
-            'latency': measure_latency(self.job.task, cell),
-        }
-        for name, value in found.items():
+    def note(**attributes: Any) -> None:
+        for name, value in attributes.items():
             trial.set_user_attr(name, value)
-        trial.set_user_attr('seconds', round(result.seconds, 3))
-        trial.set_user_attr('iters', result.curve[-1][0])
-        trial.set_user_attr('curve', [list(point) for point in result.curve])
-        return tuple(found[name] for name in self.job.settings.objectives)
+
+    note(worker=f'{socket.gethostname()}:{os.getpid()}', cell=cell.to_string(), hash=cell.hash)
+    if not admitted(study, trial.number, job.target):
+        note(skipped='surplus')
+        return None
+    other = earlier_trial(study, trial.number, cell.hash)
+    if other is not None:
+        note(repeat_of=other.number)
+        if other.values is None:
+            note(skipped=f'trial {other.number} has this cell')
+            return None
+        note(**{name: other.user_attrs[name] for name in OBJECTIVES})
+        return tuple(other.values)
+    # Optuna keeps learning curves for a single objective alone.
+    report = trial.report if len(job.settings.objectives) == 1 else None
+    result = train_cell(
+        job.task,
+        cell,
+        Path(job.work_dir) / 'proxy' / f'trial_{trial.number:05d}',
+        lambda iteration, miou: report(miou, iteration) if report else None,
+    )
+    cost = cost_of(job.task, cell)
+    found = {
+        'miou': result.miou,
+        'parameters': cost.parameters,
+        'multiply_adds': cost.multiply_adds,
+        'latency': measure_latency(job.task, cell),
+    }
+    note(**found, seconds=round(result.seconds, 3), iters=result.curve[-1][0])
+    note(curve=[list(point) for point in result.curve])
+    return tuple(found[name] for name in job.settings.objectives)
 
 
 def _make_sampler(job: Job) -> optuna.samplers.BaseSampler:
@@ -193,7 +164,7 @@ def _make_sampler(job: Job) -> optuna.samplers.BaseSampler:
         return all(getattr(cost, name) <= bound for name, bound in counted.items())
 
     def violations(trial: FrozenTrial) -> Sequence[float]:
-        return [attributes(trial)[name] - bound for name, bound in bounds.items()]
+        return [trial.user_attrs[name] - bound for name, bound in bounds.items()]
 
     return build_sampler(
         job.settings.sampler,
@@ -210,62 +181,73 @@ def run_worker(job: Job) -> None:
     A failing cell is noted with its error and the next one is tried; after `MAX_ERRORS` in a
     row the last error is raised.
     """
-    if job.gpu is not None:
-        os.environ['CUDA_VISIBLE_DEVICES'] = job.gpu
     torch.set_num_threads(job.threads)
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
     # MMSegmentation warns on every build of a model and a loop, here hundreds of times.
     warnings.simplefilter('ignore')
     init_default_scope('mmseg')
+    settings = job.settings
     storage = open_storage(
         job.storage,
-        job.settings.heartbeat,
-        job.settings.grace,
         first_patience=PATIENCE,
         announce=False,  # the launcher says it
     )
     study = open_study(
-        storage, job.study, job.settings.directions, search_fingerprint(job.settings, job.task)
+        storage, job.study, settings.directions, search_fingerprint(settings, job.task)
     )
     study.sampler = _make_sampler(job)
-    objective = Objective(job, study)
+    watch = Watch(study, storage, settings.grace)
+    repeats, errors = 0, 0
     while len(finished_trials(study)) < job.target:
         # The launcher is gone: whoever killed it wants an end.
         if os.getppid() != job.parent:
             return
-        fail_stale(study)
+        watch.look()
         trials = study.get_trials(deepcopy=False)
         # Among the running ones may be dead ones not yet noticed.
         if sum(is_finished(t) or t.state == TrialState.RUNNING for t in trials) >= job.target:
             time.sleep(POLL)
             continue
-        if objective.repeats >= MAX_REPEATS:
+        if repeats >= MAX_REPEATS:
             seen = {t.user_attrs['hash'] for t in finished_trials(study)}
-            rng = random.Random(f'{job.settings.seed}:{job.worker}:{len(study.trials)}')
-            cell = sample_unseen(job.settings.space, seen, rng)
+            rng = random.Random(f'{settings.seed}:{job.worker}:{len(trials)}')
+            cell = sample_unseen(settings.space, seen, rng)
             if cell is not None:
                 # With its hash, so that no other worker begins the cell while it is queued.
-                study.enqueue_trial(
-                    job.settings.space.to_params(cell), user_attrs={'hash': cell.hash}
-                )
-            objective.repeats = 0
-        objective.number = -1
+                study.enqueue_trial(settings.space.to_params(cell), user_attrs={'hash': cell.hash})
+            repeats = 0
+        trial = study.ask(distributions(settings.space))
+        failed = values = None
         try:
-            study.optimize(objective, n_trials=1, catch=(SkipTrial,))
-        except (ValueError, UpdateFinishedTrialError):
+            with signs_of_life(trial, settings.heartbeat):
+                try:
+                    values = _score(job, study, trial)
+                except UpdateFinishedTrialError:
+                    raise
+                except Exception as error:
+                    failed = error
+                    trial.set_user_attr('error', f'{type(error).__name__}: {error}'[:1000])
+            study.tell(trial, values, None if values else TrialState.FAIL, skip_if_finished=True)
+        except UpdateFinishedTrialError:
             # This process stood still for longer than the grace period and its trial was given to
-            # another worker: the result here is one too many. Anything else is an error.
-            number = objective.number
-            if number < 0 or not study.get_trials(deepcopy=False)[number].state.is_finished():
-                raise
-        if len(objective.errors) >= MAX_ERRORS:
-            raise objective.errors[-1]
+            # another worker: the result here is one too many.
+            continue
+        if failed is not None:
+            errors += 1
+            if errors >= MAX_ERRORS:
+                raise failed
+        elif values:
+            errors = 0
+        repeated = 'repeat_of' in trial.user_attrs
+        repeats = repeats + 1 if repeated else 0 if values else repeats
 
 
-def worker_process(job: Job) -> None:
-    """Run a worker as a process of its own: an error is one line, the trials have the rest."""
-    # Ctrl-C is the launcher's, which ends its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def main() -> None:
+    """Run a worker as a process of its own, its job on standard input.
+
+    An error is one line; the trials have the rest.
+    """
+    job = pickle.load(sys.stdin.buffer)
     try:
         run_worker(job)
     except Exception as error:

@@ -36,7 +36,7 @@ default_hooks = dict(
 log_processor = dict(by_epoch=False)
 dpc_search = dict(
     space=dict(branches=2, rates=(1, 2), grids=(1,)),
-    sampler=dict(type='paper', startup=2),
+    sampler=dict(type='local_search', startup=2),
     retrain='./tiny.py',
     proxy=dict(
         max_iters=6, val_interval=3, batch_size=4, filters=4, label_stride=2, train_images=10))

@@ -39,19 +39,18 @@ HEARTBEAT, GRACE = 1, 6
 OUTAGE = 20
 
 
-def stub_worker(job):
+def stub_worker():
     """What a worker process runs here: the real worker, with another training."""
-    log = Path(job.work_dir).parent / 'trained.log'
 
     def train(task, cell, work_dir, report):
         time.sleep(0.5)
-        with open(log, 'a') as file:
+        with open(Path(work_dir).parents[2] / 'trained.log', 'a') as file:
             file.write(f'{cell.hash}\n')
         return ProxyResult(miou=1.0, curve=((1, 1.0),), seconds=0.5)
 
     worker.train_cell = train
     worker.measure_latency = lambda task, cell: 1.0
-    worker.worker_process(job)
+    worker.main()
 
 
 def run_once(folder, storage, trials):
@@ -60,13 +59,21 @@ def run_once(folder, storage, trials):
     cache.mkdir(exist_ok=True)
     (cache / 'meta.json').write_text(
         json.dumps(
-            dict(key='k', length=1, channels=8, feature_size=[4, 4], metainfo={}, fingerprint={})
+            dict(
+                key='k',
+                length=1,
+                channels=8,
+                feature_size=[4, 4],
+                metainfo={},
+                fingerprint={},
+                files={},
+            )
         )
     )
     head = dict(type='DPCHead', in_channels=8, channels=8)
     task = ProxyTask(dict(decode_head=head), {}, ProxySettings(), str(cache), str(cache))
     search.prepare_task = lambda cfg: task
-    search.worker_process = stub_worker
+    search.WORKER = [sys.executable, __file__, 'worker']
     config = Config(dict(dpc_search=dict(heartbeat=HEARTBEAT, grace=GRACE)))
     search.run_search(config, storage, 's', 3, trials, folder / 'work')
 
@@ -141,7 +148,7 @@ def workers_of(process):
         return [
             int(child)
             for child in children
-            if b'spawn_main' in Path(f'/proc/{child}/cmdline').read_bytes()
+            if b'stress.py' in Path(f'/proc/{child}/cmdline').read_bytes()
         ]
     except OSError:
         return []
@@ -155,7 +162,7 @@ def storm(folder, storage, away, kills, outages, seed):
     trials, starts, launcher_kills, before = 20, 0, 0, 0
     seen, process = {}, None
     output = open(folder / 'output.log', 'a')  # noqa: SIM115
-    reader = open_storage(storage, HEARTBEAT, GRACE, announce=False)
+    reader = open_storage(storage, announce=False)
 
     def finished():
         try:
@@ -227,7 +234,7 @@ def storm(folder, storage, away, kills, outages, seed):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('database', choices=['sqlite', 'postgresql', 'once'])
+    parser.add_argument('database', choices=['sqlite', 'postgresql', 'once', 'worker'])
     parser.add_argument('--kills', type=int, default=20)
     parser.add_argument('--outages', type=int, default=10)
     parser.add_argument('--seed', type=int, default=0)
@@ -235,6 +242,9 @@ def main():
     parser.add_argument('--storage')
     parser.add_argument('--trials', type=int)
     args = parser.parse_args()
+    if args.database == 'worker':
+        stub_worker()
+        return
     if args.database == 'once':
         run_once(args.folder, args.storage, args.trials)
         return

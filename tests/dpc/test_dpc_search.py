@@ -24,7 +24,7 @@ from mmseg_sparsemask.dpc.search import run_search
 from mmseg_sparsemask.dpc.settings import SearchSettings
 from mmseg_sparsemask.dpc.space import SearchSpace
 from mmseg_sparsemask.dpc.storage import open_storage
-from mmseg_sparsemask.dpc.study import check_fingerprint, finished_trials, open_study
+from mmseg_sparsemask.dpc.study import finished_trials, open_study
 from mmseg_sparsemask.dpc.worker import Job, cost_of, run_worker, search_fingerprint
 from mmseg_sparsemask.utils.work_dir import lock_work_dir
 
@@ -78,7 +78,7 @@ def make_job(tiny, tmp_path):
 
 
 def study_of(job):
-    storage = open_storage(job.storage, 1, 3)
+    storage = open_storage(job.storage)
     return open_study(
         storage, job.study, job.settings.directions, search_fingerprint(job.settings, job.task)
     )
@@ -303,7 +303,7 @@ def test_studies_that_do_not_compare(make_job, fake):
     other = make_job(3, space=SearchSpace(branches=2))
     with pytest.raises(ValueError, match='was started with space='):
         study_of(other)
-    storage = open_storage(job.storage, 1, 3)
+    storage = open_storage(job.storage)
     changed = {**search_fingerprint(job.settings, job.task), 'caches': {'train': 'x', 'val': 'y'}}
     with pytest.raises(ValueError, match='caches=.*backbone checkpoint'):
         open_study(storage, job.study, job.settings.directions, changed)
@@ -328,28 +328,6 @@ def test_two_searches_in_one_work_directory(tiny, tmp_path):
     assert all(path.name.startswith('.') for path in (tmp_path / 'work').iterdir())
 
 
-def test_names_of_earlier_studies_and_configs_are_read(tiny, tmp_path):
-    tiny.dpc_search.objectives = ['miou', 'params']
-    tiny.dpc_search.constraints = dict(macs=10**9)
-    settings = SearchSettings.from_config(tiny)
-    assert settings.objectives == ('miou', 'parameters')
-    assert settings.constraints == {'multiply_adds': 10**9}
-    study = optuna.create_study(directions=settings.directions)
-    study.set_user_attr('objectives', ['miou', 'params'])
-    check_fingerprint(study, {'objectives': list(settings.objectives)})
-    cell = Cell.from_string('-1:conv1x1 -1:conv1x1')
-    trial = study.ask()
-    for name, value in dict(
-        cell=cell.to_string(), hash=cell.hash, miou=50.0, params=7, macs=9, latency=1.0
-    ).items():
-        trial.set_user_attr(name, value)
-    study.tell(trial, [50.0, 7])
-    write_report(study, settings, tmp_path / 'out')
-    with open(tmp_path / 'out/results.csv') as file:
-        (row,) = csv.DictReader(file)
-    assert (row['parameters'], row['multiply_adds']) == ('7', '9')
-
-
 @pytest.mark.parametrize(
     'changes, message',
     [
@@ -370,7 +348,7 @@ def test_bad_starts_leave_nothing(tiny, tmp_path, changes, message):
     assert not (tmp_path / 'cache').exists() and not (tmp_path / 'study.db').exists()
 
 
-def test_heartbeat_settings(tmp_path):
+def test_heartbeat_settings(tiny):
+    tiny.dpc_search.grace = 10
     with pytest.raises(ValueError, match='grace must be larger'):
-        open_storage(str(tmp_path / 'x.db'), 10, 10)
-    assert not Path(tmp_path / 'x.db').exists()
+        SearchSettings.from_config(tiny)

@@ -48,7 +48,7 @@ class Search:
             start_new_session=True,
         )
         self.study = optuna.create_study(
-            storage=open_storage(storage, 1, GRACE), study_name='s', direction='maximize'
+            storage=open_storage(storage), study_name='s', direction='maximize'
         )
 
     def workers(self, seconds=200):
@@ -188,18 +188,10 @@ def test_an_interrupt_that_python_forgets_is_heard(monkeypatch):
     settings = SimpleNamespace(heartbeat=1000)
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt), search_module._interrupts() as heard:
-        search_module._watch(None, SimpleNamespace(target=5, settings=settings), StubCrew(), heard)
+        job = SimpleNamespace(target=5, settings=settings)
+        search_module._tend(None, None, job, StubCrew(), heard)
     assert len(looks) == 3
     assert signal.getsignal(signal.SIGINT) is before
-
-
-def test_an_interrupt_while_a_worker_starts_comes_after():
-    with pytest.raises(KeyboardInterrupt), search_module._interrupts():
-        with search_module._uninterrupted_children():
-            os.kill(os.getpid(), signal.SIGINT)
-            started = True
-        raise AssertionError('the interrupt was lost')
-    assert started
 
 
 @pytest.mark.slow

@@ -103,7 +103,7 @@ def check_killing(config, url, folder):
         'dpc_search.grace=8',
     ]
     work_dir = folder / 'work'
-    storage = open_storage(url, 1, 3)
+    storage = open_storage(url)
     study = optuna.create_study(storage=storage, study_name='s', direction='maximize')
 
     search = launch(config, url, 3, work_dir, *options)
