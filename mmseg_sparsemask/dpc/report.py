@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import shlex
 from collections.abc import Mapping, Sequence
@@ -22,9 +20,10 @@ from mmseg_sparsemask.dpc.draw import draw_cell
 from mmseg_sparsemask.dpc.settings import SearchSettings
 from mmseg_sparsemask.dpc.study import finished_trials
 from mmseg_sparsemask.report import CellRecord, Step, StudyRecord, study_page, write_page
-from mmseg_sparsemask.utils.derived_config import write_derived_config
+from mmseg_sparsemask.utils.derived_config import beside, write_derived_config
 from mmseg_sparsemask.utils.figures import new_figure, save_figure
-from mmseg_sparsemask.utils.files import write_atomically, write_json
+from mmseg_sparsemask.utils.files import csv_text, write_atomically, write_json
+from mmseg_sparsemask.utils.words import counted
 
 COLUMNS = (
     *('miou', 'parameters', 'multiply_adds', 'latency'),
@@ -46,15 +45,6 @@ RESULTS = (
 )
 
 
-def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows of equal keys as CSV."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(path, text.getvalue())
-
-
 def write_best(cell: str, notes: Mapping[str, Any], base: str | None, work_dir: Path) -> Cell:
     """Write ``cell.json``, ``cell.svg`` and, given ``base``, ``retrain.py`` of a found cell.
 
@@ -71,13 +61,13 @@ def write_best(cell: str, notes: Mapping[str, Any], base: str | None, work_dir: 
     best.save(work_dir / 'cell.json')
     save_figure(draw_cell(best.canonical()), work_dir / 'cell.svg')
     if base:
+        path = work_dir / 'retrain.py'
         rows = ''.join(f'    {row!r},\n' for row in best.to_published())
-        write_derived_config(
-            work_dir / 'retrain.py',
-            base,
-            f'cell = [\n{rows}]\nmodel = dict(decode_head=dict(cell=cell))\n',
-            f'The cell {best.hash}, found by a search.',
+        lines = (
+            f'work_dir = {beside(path, "retrain")!r}\n'
+            f'cell = [\n{rows}]\nmodel = dict(decode_head=dict(cell=cell))\n'
         )
+        write_derived_config(path, base, lines, f'The cell {best.hash}, found by a search.')
     return best
 
 
@@ -181,17 +171,16 @@ def write_report(study: Study, settings: SearchSettings, work_dir: Path) -> dict
     if not trials:
         raise ValueError(f'the study {study.study_name!r} has no finished trial yet')
     work_dir.mkdir(parents=True, exist_ok=True)
-    write_csv(
-        work_dir / 'results.csv',
+    rows = [
         [
-            {
-                'number': t.number,
-                **{name: t.user_attrs.get(name) for name in COLUMNS},
-                'feasible': feasible(t, settings.constraints),
-            }
-            for t in trials
-        ],
-    )
+            t.number,
+            *(t.user_attrs.get(name) for name in COLUMNS),
+            feasible(t, settings.constraints),
+        ]
+        for t in trials
+    ]
+    table = csv_text(['number', *COLUMNS, 'feasible'], rows)
+    write_atomically(work_dir / 'results.csv', table)
     (work_dir / 'cells').mkdir(exist_ok=True)
     save_figure(plot_history(trials), work_dir / 'history.svg')
     costs = [name for name in settings.objectives if name != 'miou']
@@ -221,7 +210,7 @@ def write_report(study: Study, settings: SearchSettings, work_dir: Path) -> dict
     third = len(scores) // 3 or len(scores)
     first, last = sum(scores[:third]) / third, sum(scores[-third:]) / third
     print_log(
-        f'{len(trials)} cells: best proxy mIoU {best.user_attrs["miou"]:.2f} (trial '
+        f'{counted(len(trials), "cell")}: best proxy mIoU {best.user_attrs["miou"]:.2f} (trial '
         f'{best.number}), mean of the first third {first:.2f}, of the last {last:.2f}; '
         f'results in {work_dir}',
         'current',

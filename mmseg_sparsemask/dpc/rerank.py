@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,10 +16,11 @@ from scipy.stats import spearmanr
 
 from mmseg_sparsemask.dpc.cache import fingerprint_key
 from mmseg_sparsemask.dpc.cell import Cell
-from mmseg_sparsemask.dpc.report import ranking, write_best, write_csv
+from mmseg_sparsemask.dpc.report import ranking, write_best
 from mmseg_sparsemask.dpc.settings import SearchSettings
 from mmseg_sparsemask.dpc.storage import open_storage
-from mmseg_sparsemask.utils.files import write_json
+from mmseg_sparsemask.utils.files import csv_text, read_json, write_atomically, write_json
+from mmseg_sparsemask.utils.words import counted
 from mmseg_sparsemask.utils.work_dir import lock_work_dir
 
 RESULT = 'result.json'
@@ -29,12 +28,10 @@ RESULT = 'result.json'
 UNSCORED = ('work_dir', 'default_hooks', 'visualizer', 'vis_backends', 'log_level', 'resume')
 
 
-def rank_correlation(proxy: Sequence[float], real: Sequence[float]) -> float:
-    """Spearman's rank correlation; NaN for fewer than two values, or where all are equal."""
-    if len(proxy) != len(real):
-        raise ValueError(f'expected as many scores, got {len(proxy)} and {len(real)}')
+def rank_correlation(proxy: Sequence[float], real: Sequence[float]) -> float | None:
+    """Spearman's rank correlation; None for fewer than two values, or where all are equal."""
     if len(proxy) < 2 or len(set(proxy)) == 1 or len(set(real)) == 1:
-        return math.nan
+        return None
     return float(spearmanr(proxy, real).statistic)
 
 
@@ -56,7 +53,7 @@ def train_for_real(cell: Cell, config: Config, work_dir: Path) -> float:
     work_dir = work_dir / f'{cell.hash}-{fingerprint_key(plan)[:8]}'
     done = work_dir / RESULT
     if done.exists():
-        return float(json.loads(done.read_text())['miou'])
+        return float(read_json(done)['miou'])
     run = copy.deepcopy(config)
     run.model.decode_head.cell = cell.to_published()
     run.work_dir = str(work_dir)
@@ -113,7 +110,7 @@ def run_rerank(
     if not ranked:
         raise ValueError(f'the study {study_name!r} has no finished trial that keeps the bounds')
     if len(ranked) < top:
-        print_log(f'the study has {len(ranked)} finished cells: training all of them', 'current')
+        print_log(f'training all of the study: {counted(len(ranked), "finished cell")}', 'current')
     work_dir = Path(work_dir)
     config = Config.fromfile(settings.retrain)
     if options:
@@ -146,21 +143,23 @@ def _train_all(
     rows.sort(key=lambda row: -row['real_miou'])
     for place, row in enumerate(rows, 1):
         row['real_rank'] = place
-    write_csv(work_dir / 'rerank.csv', rows)
+    table = csv_text(list(rows[0]), (row.values() for row in rows))
+    write_atomically(work_dir / 'rerank.csv', table)
     notes = {
         'source': f'study {study_name}, re-ranked',
         **{name: rows[0][name] for name in ('proxy_miou', 'real_miou', 'parameters')},
     }
     best = write_best(rows[0]['cell'], notes, base, work_dir)
-    write_json(
-        work_dir / 'rerank.json',
-        dict(spearman=None if math.isnan(spearman) else spearman, rows=rows),
-    )
+    write_json(work_dir / 'rerank.json', dict(spearman=spearman, rows=rows))
     for row in rows:
         print_log(
             f'{row["real_rank"]:3d}  real {row["real_miou"]:.2f}  proxy {row["proxy_miou"]:.2f} '
             f'(rank {row["proxy_rank"]})  {row["cell"]}',
             'current',
         )
-    print_log(f"Spearman's rank correlation of {len(rows)} cells: {spearman:.3f}", 'current')
+    if spearman is None:
+        said = 'no rank correlation: it needs two cells, and scores that differ'
+    else:
+        said = f"Spearman's rank correlation of {len(rows)} cells: {spearman:.3f}"
+    print_log(said, 'current')
     return dict(spearman=spearman, rows=rows, best=best)

@@ -36,6 +36,7 @@ from mmseg_sparsemask.dpc.worker import (
     search_fingerprint,
     settings_fingerprint,
 )
+from mmseg_sparsemask.utils.words import counted
 from mmseg_sparsemask.utils.work_dir import lock_work_dir
 
 #: How many workers in a row may die without a new result before no more are started.
@@ -204,7 +205,7 @@ def run_search(
         )
     target = min(trials, settings.space.count_distinct)
     if target < trials:
-        print_log(f'the space has {target} distinct cells: searching all of them', 'current')
+        print_log(f'searching all of the space: {counted(target, "distinct cell")}', 'current')
     work_dir = Path(work_dir)
     with ExitStack() as stack:
         writes = _hold(stack, work_dir, study_name)
@@ -217,8 +218,8 @@ def run_search(
         watch = Watch(study, opened, settings.grace)
         before = len(finished_trials(study))
         print_log(
-            f'study {study_name!r} in {shown_url(storage_url(storage))}: {before} of {target} '
-            f'trials finished, {settings.space.count:.3g} cells in the space',
+            f'study {study_name!r} in {shown_url(storage_url(storage))}: {before} of '
+            f'{counted(target, "trial")} finished, {settings.space.count:.3g} cells in the space',
             'current',
         )
         job = Job(
@@ -243,15 +244,15 @@ def run_search(
         errors = [t.user_attrs['error'] for t in study.get_trials() if 'error' in t.user_attrs]
         why = f' The last error was: {errors[-1]}' if errors else ''
         raise RuntimeError(
-            f'all workers ended with {len(found)} of {target} trials finished.{why} What is '
-            'finished is kept: the same command goes on'
+            f'all workers ended with {len(found)} of {counted(target, "trial")} finished.{why} '
+            'What is finished is kept: the same command goes on'
         )
     if result:
         cost = '\n'.join(cost_of(task, result['best']).lines())
         print_log(f'the best cell on features of {task.feature_size}:\n{cost}', 'current')
     print_log(
-        f'{len(found) - before} trials in {time.monotonic() - start:.0f} s since this start, '
-        f'{len(found)} in all',
+        f'{counted(len(found) - before, "trial")} in {time.monotonic() - start:.0f} s since this '
+        f'start, {len(found)} in all',
         'current',
     )
     return result

@@ -57,4 +57,6 @@ def study_page(record: StudyRecord) -> str:
         raise ValueError('cells: expected at least one finished cell, got none')
     data = {'score_name': record.score_name, 'cells': [asdict(cell) for cell in record.cells]}
     ranked = sorted(record.cells, key=lambda c: (not c.feasible, -c.score, c.parameters, c.number))
-    return render('study.html.jinja', data, record=record, ranked=ranked)
+    best, *others = ranked
+    ties = [c.number for c in others if (c.feasible, c.score) == (best.feasible, best.score)]
+    return render('study.html.jinja', data, record=record, ranked=ranked, ties=sorted(ties))
