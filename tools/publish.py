@@ -58,7 +58,7 @@ def shown(path):
 
 def measure(cfg, checkpoint):
     """Scores on the test data set."""
-    from mmengine.runner import Runner
+    from mmseg_sparsemask.utils.runner import build_runner
 
     with tempfile.TemporaryDirectory() as work_dir:
         cfg.work_dir, cfg.load_from, cfg.launcher = work_dir, checkpoint, 'none'
@@ -69,7 +69,7 @@ def measure(cfg, checkpoint):
         for key in ('val_dataloader', 'val_cfg', 'val_evaluator'):
             cfg[key] = None
         cfg.custom_hooks = []
-        return Runner.from_cfg(cfg).test()
+        return build_runner(cfg).test()
 
 
 def read_scores(path):

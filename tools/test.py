@@ -76,9 +76,9 @@ def prepare(args):
 def main():
     args = parse_args()
     from mmseg_sparsemask.launch.processes import end_rank, process_group
-    from mmseg_sparsemask.launch.runner import build_runner
     from mmseg_sparsemask.utils.checkpoints import load_checkpoint, load_strictly
     from mmseg_sparsemask.utils.errors import one_line_errors
+    from mmseg_sparsemask.utils.runner import build_runner
 
     with one_line_errors():
         cfg = prepare(args)

@@ -105,7 +105,7 @@ def main():
 def run(args, stack):
     from mmseg_sparsemask.launch.downloads import explained_downloads
     from mmseg_sparsemask.launch.processes import is_first_process, process_group
-    from mmseg_sparsemask.launch.runner import build_runner
+    from mmseg_sparsemask.utils.runner import build_runner
     from mmseg_sparsemask.utils.work_dir import lock_work_dir
 
     cfg = prepare(args)

@@ -47,6 +47,7 @@ def _pointwise(
     # ConvModule itself gives `inplace` to classes that do not know it.
     if act_cfg:
         conv.activate, conv.with_activation = build_activation(act_cfg, inplace=True), True
+        conv.act_cfg = act_cfg  # which `init_weights` looks at
     return conv
 
 

@@ -38,6 +38,7 @@ from mmseg_sparsemask.dpc.cell import Cell
 from mmseg_sparsemask.dpc.settings import ProxySettings
 from mmseg_sparsemask.utils.checkpoints import load_checkpoint
 from mmseg_sparsemask.utils.files import replacing
+from mmseg_sparsemask.utils.runner import build_runner
 from mmseg_sparsemask.utils.timing import repeated
 
 
@@ -267,7 +268,7 @@ def _pretrained(cfg: Config, settings: ProxySettings) -> str | None:
             run[key] = value
         for key in ('test_dataloader', 'test_cfg', 'test_evaluator'):
             run.pop(key, None)
-        runner = Runner.from_cfg(run)
+        runner = build_runner(run)
         runner.train()
         with replacing(target) as temporary:
             torch.save({'state_dict': runner.model.state_dict()}, temporary)

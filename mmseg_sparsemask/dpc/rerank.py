@@ -10,7 +10,6 @@ from typing import Any
 import optuna
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.runner import Runner
 from optuna.trial import FrozenTrial
 from scipy.stats import spearmanr
 
@@ -20,6 +19,7 @@ from mmseg_sparsemask.dpc.report import ranking, write_best
 from mmseg_sparsemask.dpc.settings import SearchSettings
 from mmseg_sparsemask.dpc.storage import open_storage
 from mmseg_sparsemask.utils.files import csv_text, read_json, write_atomically, write_json
+from mmseg_sparsemask.utils.runner import build_runner
 from mmseg_sparsemask.utils.words import counted
 from mmseg_sparsemask.utils.work_dir import lock_work_dir
 
@@ -59,7 +59,7 @@ def train_for_real(cell: Cell, config: Config, work_dir: Path) -> float:
     run.work_dir = str(work_dir)
     run.experiment_name = f'dpc_rerank_{cell.hash}'
     run.resume = True
-    runner = Runner.from_cfg(run)
+    runner = build_runner(run)
     runner.train()
     miou = float(runner.val()['mIoU'])
     write_json(done, dict(miou=miou, cell=cell.to_dict()))

@@ -132,6 +132,7 @@ def test_any_activation_in_a_cell(act):
     cls = MODELS.get(act)
     acts = [module for module in head.modules() if type(module) is cls]
     assert len(acts) > 5
+    head.init_weights()
     head.eval()
     feature = torch.randn(2, 6, 9, 9)
     logits = head([feature])

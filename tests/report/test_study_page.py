@@ -50,6 +50,14 @@ def test_the_table_ranks_what_keeps_the_bounds_first():
     assert 'a &lt;study&gt;' in page
 
 
+def test_ties_are_named():
+    tie = CellRecord(7, 44.5, 4000, 80, [(-1, 'conv1x1')])
+    page = study_page(StudyRecord('cells', [tie, *CELLS]))
+    assert 'has 44.50 proxy mIoU (trial 1)' in page and 'As good: trial 7;' in page
+    assert 'As good' not in study_page(StudyRecord('cells', CELLS))
+    assert '<p>1 cell; ' in study_page(StudyRecord('cells', CELLS[:1]))
+
+
 def test_a_study_without_cells_is_an_error():
     with pytest.raises(ValueError, match='at least one finished cell'):
         study_page(StudyRecord('cells', []))

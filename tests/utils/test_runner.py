@@ -9,7 +9,7 @@ from mmseg.registry import RUNNERS
 from reference import tiny
 
 import mmseg_sparsemask  # noqa: F401
-from mmseg_sparsemask.launch.runner import build_runner
+from mmseg_sparsemask.utils.runner import build_runner
 
 HEADS = ('System environment:', 'crop_size', 'before_train_iter:', 'paramwise_options --')
 
