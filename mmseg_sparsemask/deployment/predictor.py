@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,11 @@ from mmseg_sparsemask.deployment.accuracy import TestSet, labels_of
 from mmseg_sparsemask.deployment.metadata import Metadata, class_colours
 from mmseg_sparsemask.deployment.onnx_predictor import FilePredictor, OnnxPredictor, Predictor
 from mmseg_sparsemask.utils.checkpoints import load_checkpoint, load_strictly
+
+_READ_LABELS = (
+    *('LoadAnnotations', 'LoadBSDSBoundaries', 'LoadDepthAnnotation', 'LoadInstanceBoundaries'),
+    'LoadSaliencyMask',
+)
 
 
 def load_model(
@@ -183,8 +188,13 @@ def _preprocessed(model: EncoderDecoder, sample: dict[str, Any]) -> Tensor:
 
 def _image_pipeline(cfg: Config) -> list[dict[str, Any]]:
     """The test pipeline without what reads labels."""
-    pipeline = _test_pipeline(cfg)
-    return [copy.deepcopy(t) for t in pipeline if not t['type'].startswith('LoadAnnotations')]
+    return [copy.deepcopy(t) for t in _test_pipeline(cfg) if class_name(t) not in _READ_LABELS]
+
+
+def class_name(settings: Mapping[str, Any]) -> str:
+    """The name of a settings' class, be that given by name, by name with a scope, or itself."""
+    kind = settings['type']
+    return kind.__name__ if isinstance(kind, type) else kind.rpartition('.')[2]
 
 
 def _test_pipeline(cfg: Config) -> list[dict[str, Any]]:

@@ -198,7 +198,10 @@ def description(model: EncoderDecoder) -> dict[str, Any]:
         'library': f'mmseg-sparsemask {__version__}',
         'model': network,
         'test_pipeline': _published(_image_pipeline(model.cfg), TRANSFORMS),
-        'dataset_meta': {'classes': list(classes), 'palette': [list(colour) for colour in palette]},
+        'dataset_meta': {
+            'classes': [_one_line(text)[:200] for text in classes],
+            'palette': [list(colour) for colour in palette],
+        },
     }
     check({**content, 'weights': '', 'checksum': ''}, 'this network cannot be published')
     return content

@@ -1,5 +1,6 @@
 """A folder to hand on: what is written, read back, and refused."""
 
+import ast
 import copy
 import hashlib
 import http.server
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from mmseg_sparsemask.connectivity import load, save
 from mmseg_sparsemask.deployment import OnnxPredictor, ToolboxPredictor, load_published
 from mmseg_sparsemask.deployment.publish import Scores, publish
 from mmseg_sparsemask.deployment.published import checksum, decode, encode
+from mmseg_sparsemask.report.page import Step, render
 from mmseg_sparsemask.utils.extras import requirement
 
 pytest.importorskip('safetensors')
@@ -107,6 +110,61 @@ def test_card_without_scores_says_so(model, tmp_path):
     assert 'model-index' not in yaml.safe_load(text.split('---')[1])
     assert '# x: \\[y\\] # z\n' in text
     assert not (tmp_path / 'net/scores.json').exists()
+
+
+def test_nothing_in_a_card_is_markup_but_its_own(model, tmp_path):
+    markdown = pytest.importorskip('markdown_it').MarkdownIt('commonmark', {'html': True})
+    words = [
+        *('<script>alert(1)</script>', '![x](http://e.example/p.png)', '[y](javascript:f())'),
+        *(
+            'a | b `c` ~~d~~ <b>',
+            '&lt;i&gt; $x$ http://e.example __e__',
+            'f\n\n# g\n---\nlicense: mit',
+        ),
+    ]
+    evil = copy.copy(model)
+    evil.dataset_meta = dict(classes=words, palette=[[0, 0, 0]] * 6)
+    name, licence, out = words[0] + words[1] + words[5], 'mit\n---\n# z', tmp_path / "n'); evil('"
+    command = "python tools/test.py 'a | b' `c`\n```\n<script>"
+    publish(
+        evil, out, name, Scores({w: 1.0 for w in words[:5]}, words[3], command), licence=licence
+    )
+    _, metadata, text = (out / 'README.md').read_text().split('---\n', 2)
+    metadata = yaml.safe_load(metadata)
+    assert metadata['license'] == 'mit --- # z' and len(metadata) == 5
+    tokens = markdown.enable(['table', 'strikethrough']).parse(text)
+    blocks = {token.info: token.content for token in tokens if token.type == 'fence'}
+    assert blocks['bash'] == "python tools/test.py 'a | b' `c` ``` <script>\n"
+    (call,) = [node for node in ast.walk(ast.parse(blocks['python'])) if is_call(node)]
+    assert call.args[0].value == out.name
+    inline = [child for token in tokens for child in token.children or []]
+    assert {t.type for t in [*tokens, *inline]} & {'html_block', 'html_inline', 's_open'} == set()
+    assert [t.attrs['src'] for t in inline if t.type == 'image'] == ['connectivity.svg']
+    links = {t.attrs['href'] for t in inline if t.type == 'link_open'}
+    assert links == {'https://arxiv.org/abs/1904.07642'} | {
+        path.name for path in out.iterdir() if path.name != 'README.md'
+    }
+    shown = ''.join(t.content for t in inline)
+    assert all(' '.join(word.split()) in shown for word in words)
+    assert sum(t.type == 'heading_open' for t in tokens) == 5
+
+
+def is_call(node):
+    return isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'load_published'
+
+
+def test_no_folder_of_this_machine_is_named(model, tmp_path):
+    search, folders = tmp_path / 'search', f'{tmp_path}/work dir/x'
+    search.mkdir()
+    save(model.decode_head.connectivity, search / 'connectivity.json')
+    record = SimpleNamespace(name='x', commands=[Step(f"python '{folders}/retrain.py'", 'train')])
+    (search / 'report.html').write_text(render('base.html.jinja', {}, record=record))
+    assert folders in (search / 'report.html').read_text()
+    publish(model, tmp_path / 'net', 'net', SCORES, search)
+    for path in (tmp_path / 'net').iterdir():
+        content = path.read_bytes()
+        assert str(tmp_path).encode() not in content and str(ROOT).encode() not in content
+    assert '</main>' in (tmp_path / 'net/report.html').read_text()
 
 
 def test_onnx(model, tmp_path, image):
