@@ -8,7 +8,8 @@ def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         'connectivity',
-        help='a connectivity.json, or a preset: fdn, unet, sparse_acn, sparsemask_mbv2_voc, or one '
+        help='a connectivity.json, or a preset: fdn, unet, flat, segformer, fpn, sparse_acn, '
+        'sparsemask_mbv2_voc, or one '
         'of --imports',
     )
     parser.add_argument(
