@@ -11,7 +11,8 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from mmseg_sparsemask.connectivity import Feature
-from mmseg_sparsemask.models.backbones.feature_taps import FeatureTaps, describe, probe_shapes
+from mmseg_sparsemask.models.backbones.feature_taps import FeatureTaps
+from mmseg_sparsemask.models.backbones.probing import describe, image_channels, probe_shapes
 
 #: Strides are measured on an image whose sides are multiples of this: a size that a strided layer
 #: has to round says less about its stride.
@@ -59,24 +60,20 @@ def describe_backbone(
         encoder.append(MODELS.build(copy.deepcopy(model['neck'])))
     even = (-(-image_size[0] // _EVEN) * _EVEN, -(-image_size[1] // _EVEN) * _EVEN)
     taps = backbone.features if isinstance(backbone, FeatureTaps) and len(encoder) == 1 else ()
-    features = describe(_shapes(encoder, even), even, taps)
-    sizes = tuple((shape[2], shape[3]) for shape in _shapes(encoder, image_size))
+    channels = image_channels(backbone)
+    features = describe(_shapes(encoder, even, channels), even, taps)
+    sizes = tuple((shape[2], shape[3]) for shape in _shapes(encoder, image_size, channels))
     return Description(image_size, features, sizes)
 
 
-def _shapes(encoder: nn.Sequential, image_size: tuple[int, int]) -> list[tuple[int, ...]]:
-    name = type(encoder[0]).__name__
-    try:
-        shapes = probe_shapes(encoder, image_size)
-    except RuntimeError as error:
-        raise ValueError(
-            f'{name} cannot take an image of {image_size[0]}x{image_size[1]} pixels ({error}); '
-            'try another --shape'
-        ) from error
+def _shapes(
+    encoder: nn.Sequential, image_size: tuple[int, int], channels: int
+) -> list[tuple[int, ...]]:
+    shapes = probe_shapes(encoder, image_size, channels)
     if any(len(shape) != 4 for shape in shapes):
         raise ValueError(
-            f'{name} gives shapes {shapes}; expected maps (N, C, h, w): set its out_indices, or '
-            'tap modules with FeatureTaps'
+            f'{type(encoder[0]).__name__} gives shapes {shapes}; expected maps (N, C, h, w): set '
+            'its out_indices, or tap modules with FeatureTaps'
         )
     return shapes
 

@@ -12,8 +12,12 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_sparsemask.connectivity import Feature
-from mmseg_sparsemask.connectivity.graph import encoder_name
+from mmseg_sparsemask.models.backbones.probing import (
+    describe,
+    image_channels,
+    overwritten_outputs,
+    probe_shapes,
+)
 
 
 @MODELS.register_module()
@@ -22,16 +26,19 @@ class FeatureTaps(BaseModule):
 
     Any registered backbone will do: its modules are tapped as they run, finest feature first, and
     what it returns itself is ignored. To get a feature before its activation, name the module
-    before it: ``'conv1.bn'`` instead of ``'conv1'``.
+    before it: ``'conv1.bn'`` instead of ``'conv1'``. A module that takes the place of a named one,
+    such as SyncBN that of BN, is tapped in its stead.
 
     Args:
         backbone: Config of the backbone.
         features: Names of modules inside it, as ``named_modules()`` has them.
         image_size: (height, width) in pixels of the image it is run on once, on the meta device,
             to find channels and strides.
+        in_channels: Channels of the images; by default what the backbone's first layer needs.
 
     Attributes:
         feature_info: What the features are: name, channels, stride, module.
+        image_channels: Channels of the images.
 
     Raises:
         ValueError: A name is unknown (the message lists close ones), repeated, or its module gives
@@ -43,18 +50,23 @@ class FeatureTaps(BaseModule):
         backbone: dict[str, Any],
         features: Sequence[str],
         image_size: tuple[int, int] = (256, 256),
+        in_channels: int | None = None,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(init_cfg)
         self.backbone = MODELS.build(copy.deepcopy(backbone))
         self.features = _check_names(self.backbone, features)
-        self._taps: dict[str, Tensor] = {}
-        modules = dict(self.backbone.named_modules())
-        overwritten = _overwritten_taps(self.backbone, self.features, tuple(image_size))
-        for name in self.features:
-            modules[name].register_forward_hook(_Tap(self._taps, name, name in overwritten))
-        shapes = probe_shapes(self, tuple(image_size))
-        self.feature_info = describe(shapes, tuple(image_size), self.features)
+        size = (image_size[0], image_size[1])
+        self.image_channels = in_channels or image_channels(self.backbone, size)
+        self._taps = [_Tap(name) for name in self.features]
+        #: Features that may lack a gradient, and how many parameters learned when that was seen.
+        self._frozen: tuple[list[str], int] = ([], 0)
+        shapes = probe_shapes(self, size, self.image_channels)
+        self.feature_info = describe(shapes, size, self.features)
+        overwritten = overwritten_outputs(self.backbone, self.features, size, self.image_channels)
+        for tap in self._taps:
+            tap.overwritten = tap.name in overwritten
+        self._watch()
 
     @property
     def channels(self) -> list[int]:
@@ -67,29 +79,80 @@ class FeatureTaps(BaseModule):
         return [feature.stride for feature in self.feature_info]
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Features of images (N, 3, H, W); item i is (N, C_i, H/s_i, W/s_i)."""
-        self._taps.clear()
-        self.backbone(x)
+        """Features of images (N, C, H, W); item i is (N, C_i, H/s_i, W/s_i).
+
+        Raises:
+            ValueError: A module did not run, or, in training, what it gave is cut from the
+                parameters that it depends on and that learn.
+        """
+        features = self._run(x)
+        if self.training and torch.is_grad_enabled():
+            cut = [name for name, f in zip(self.features, features) if not f.requires_grad]
+            learning = sum(p.requires_grad for p in self.backbone.parameters())
+            if cut and learning and self._frozen != (cut, learning):
+                self._check_frozen(cut, x)
+                self._frozen = cut, learning
+        return features
+
+    def _run(self, x: Tensor) -> tuple[Tensor, ...]:
+        self._watch()
         try:
-            return tuple(self._taps[name] for name in self.features)
-        except KeyError as error:
-            raise ValueError(
-                f'module {error} of {type(self.backbone).__name__} did not run; tap another one'
-            ) from None
+            for tap in self._taps:
+                tap.active = True
+            self.backbone(x)
+            return tuple(tap.taken(self.backbone) for tap in self._taps)
         finally:
-            self._taps.clear()
+            for tap in self._taps:
+                tap.active, tap.output = False, None
+
+    @torch.compiler.assume_constant_result
+    def _watch(self) -> None:
+        """Tap the modules that have the names now."""
+        for tap in self._taps:
+            module = self.backbone.get_submodule(tap.name)
+            if tap not in module._forward_hooks.values():
+                module.register_forward_hook(tap)
+
+    @torch.compiler.disable
+    @torch.no_grad()
+    def _check_frozen(self, names: Sequence[str], images: Tensor) -> None:
+        """Refuse features without gradient that change with the parameters that learn."""
+        probe = copy.deepcopy(self).eval()
+        before = dict(zip(self.features, (f.nan_to_num() for f in probe._run(images[:1]))))
+        for parameter in probe.parameters():
+            if parameter.requires_grad:
+                other = torch.linspace(0.5, 1, parameter.numel()).to(parameter)
+                parameter.add_(other.view_as(parameter))
+        after = dict(zip(self.features, (f.nan_to_num() for f in probe._run(images[:1]))))
+        cut = [
+            name
+            for name in names
+            if (after[name] - before[name]).abs().max() > 1e-3 * before[name].abs().max()
+        ]
+        if cut:
+            raise ValueError(
+                f'features: {", ".join(cut)} of {type(self.backbone).__name__} got no gradient, '
+                'though parameters before them learn: something between computes without gradients '
+                '(with_cp=True, torch.no_grad(), detach()); set with_cp=False or tap the whole '
+                'block, or freeze these parameters'
+            )
 
 
 class _Tap:
     """Forward hook that keeps a module's output. A class, so that models can be copied.
 
-    An output that is `overwritten`, by a later module that works in place, is kept as a copy.
+    Attributes:
+        name: The module's name.
+        overwritten: A later module overwrites the output, so that a copy has to be kept.
+        active: Outside of a pass nothing is kept: recomputed blocks run in the backward pass again.
+        output: What was kept.
     """
 
-    def __init__(self, taps: dict[str, Tensor], name: str, overwritten: bool) -> None:
-        self.taps = taps
+    def __init__(self, name: str) -> None:
         self.name = name
-        self.overwritten = overwritten
+        self.overwritten = False
+        self.active = False
+        self.output: Tensor | None = None
 
     def __call__(self, module: nn.Module, inputs: Any, output: Any) -> None:
         if not isinstance(output, Tensor) or output.dim() != 4:
@@ -98,69 +161,16 @@ class _Tap:
                 f'features: module {self.name!r} gives {kind}, expected a map (N, C, h, w); '
                 'tap another module'
             )
-        self.taps[self.name] = output.clone() if self.overwritten else output
+        if self.active:
+            self.output = output.clone() if self.overwritten else output
 
-
-def probe_shapes(backbone: nn.Module, image_size: tuple[int, int]) -> list[tuple[int, ...]]:
-    """Shapes of a backbone's outputs for one image of that size, without computing anything.
-
-    Runs a copy on the meta device or, if the backbone cannot run there, on the backbone's device.
-    """
-    outputs = _run_on_meta(copy.deepcopy(backbone), image_size)
-    if outputs is None:
-        outputs = _run(copy.deepcopy(backbone), image_size, next(backbone.parameters()).device)
-    return [tuple(output.shape) for output in outputs]
-
-
-def describe(
-    shapes: Sequence[Sequence[int]], image_size: tuple[int, int], modules: Sequence[str] = ()
-) -> tuple[Feature, ...]:
-    """Names, channels and strides of features from their shapes (N, C, h, w)."""
-    return tuple(
-        Feature(
-            encoder_name(level),
-            shape[1],
-            max(1, round(image_size[0] / shape[2])),
-            modules[level - 1] if modules else '',
-        )
-        for level, shape in enumerate(shapes, 1)
-    )
-
-
-def _run_on_meta(probe: nn.Module, image_size: tuple[int, int]) -> Any:
-    """What a backbone gives for one image once it is moved there; None if it cannot run there."""
-    try:
-        return _run(probe.to('meta'), image_size, 'meta')
-    except NotImplementedError:
-        return None
-
-
-def _run(probe: nn.Module, image_size: tuple[int, int], device: torch.device | str) -> Any:
-    probe.eval()  # Not chained: that of MobileNetV2 returns nothing.
-    with torch.no_grad():
-        return probe(torch.zeros(1, 3, *image_size, device=device))
-
-
-def _overwritten_taps(
-    backbone: nn.Module, features: Sequence[str], image_size: tuple[int, int]
-) -> frozenset[str]:
-    """Features whose values a later module replaces in place, such as an activation."""
-    probe = copy.deepcopy(backbone)
-    outputs: dict[str, tuple[Any, int]] = {}
-    modules = dict(probe.named_modules())
-    for name in features:
-        modules[name].register_forward_hook(
-            lambda module, inputs, output, name=name: outputs.update(
-                {name: (output, getattr(output, '_version', 0))}
+    def taken(self, backbone: nn.Module) -> Tensor:
+        """What was kept in this pass."""
+        if self.output is None:
+            raise ValueError(
+                f'module {self.name!r} of {type(backbone).__name__} did not run; tap another one'
             )
-        )
-    if _run_on_meta(probe, image_size) is None:
-        return frozenset(features)  # It cannot be told: the safe answer.
-    return frozenset(
-        name
-        for name, (output, version) in outputs.items()
-        if getattr(output, '_version', 0) != version
-    )
+        return self.output
 
 
 def _check_names(backbone: nn.Module, features: Sequence[str]) -> tuple[str, ...]:
@@ -168,18 +178,30 @@ def _check_names(backbone: nn.Module, features: Sequence[str]) -> tuple[str, ...
         raise ValueError(f'features: expected a list of module names, got {features!r}')
     known = [name for name, _ in backbone.named_modules() if name]
     for name in features:
-        if name in known:
-            continue
-        depth = name.count('.')
-        stem = re.split(r'[.\d]', name)[0]
-        near = [k for k in known if k.startswith(stem) and k.count('.') <= depth]
-        near = near or [k for k in known if '.' not in k]
-        raise ValueError(
-            f'features: {type(backbone).__name__} has no module {name!r}; there are '
-            f'{", ".join(near[:20])}'
-        )
+        if name not in known:
+            raise ValueError(
+                f'features: {type(backbone).__name__} has no module {name!r}; there are '
+                f'{", ".join(_near(name, known)[:20])}'
+            )
     if not features or len(set(features)) != len(features):
         raise ValueError(
             f'features: expected distinct module names, at least one, got {list(features)}'
         )
     return tuple(features)
+
+
+def _near(name: str, known: Sequence[str]) -> Sequence[str]:
+    """Names that may have been meant: the same inside or outside of a wrapper, or alike."""
+    inner = [k for k in known if k.endswith(f'.{name}') or name.endswith(f'.{k}')]
+    if name and inner:
+        return inner
+    stem = re.split(r'[.\d]', name)[0]
+    for prefix in ('', *(f'{k}.' for k in known)):
+        near = [
+            k
+            for k in known
+            if stem and k.startswith(prefix + stem) and k.count('.') <= (prefix + name).count('.')
+        ]
+        if near:
+            return near
+    return [k for k in known if '.' not in k]
