@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mmseg_sparsemask.compare.methods import Method
 from mmseg_sparsemask.compare.rows import one_line
+from mmseg_sparsemask.models.backbones.probing import image_channels
 from mmseg_sparsemask.utils.timing import in_turns, processor, seconds_of
 
 
@@ -38,8 +39,10 @@ def measure(
         warmup: Turns before them.
         tick: Called after each turn, for a progress bar.
     """
-    image = torch.rand(1, 3, *image_size, generator=torch.Generator().manual_seed(0)).to(device)
     running = [method for method in methods if method.model is not None]
+    channels = max((image_channels(method.model.backbone) for method in running), default=3)
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand(1, channels, *image_size, generator=generator).to(device)
     times: dict[int, list[float]] = {id(method): [] for method in running}
     for method in running:
         method.model.to(device)

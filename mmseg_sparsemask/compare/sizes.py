@@ -15,6 +15,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmseg_sparsemask.compare.rows import Row, one_line
+from mmseg_sparsemask.models.backbones.probing import image_channels
 from mmseg_sparsemask.models.decode_heads import FDNHead
 from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
 
@@ -73,7 +74,8 @@ def multiply_adds(model: nn.Module, image_size: tuple[int, int]) -> tuple[int, i
     probe = copy.deepcopy(model).to('meta')
     probe.eval()
     with torch.no_grad():
-        image = torch.zeros(1, 3, *image_size, device='meta')
+        channels = image_channels(probe.backbone)
+        image = torch.zeros(1, channels, *image_size, device='meta')
         encoder, features = _count_products(probe.extract_feat, image)
         head = model.decode_head
         if isinstance(head, FusionHead):

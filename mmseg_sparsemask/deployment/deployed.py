@@ -32,6 +32,7 @@ from mmseg_sparsemask.deployment.strips import (
     multiplied,
     stage_in_strips,
 )
+from mmseg_sparsemask.models.backbones.probing import image_channels
 from mmseg_sparsemask.models.decode_heads.activations import in_place
 from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
 from mmseg_sparsemask.models.decode_heads.upsampling import as_map, as_rows, strips_pay
@@ -296,7 +297,8 @@ def deployed_segmentor(
     decoder = deployed_decoder(head) if isinstance(head, FusionHead) else head
     segmentor = DeployedSegmentor(features, decoder, model.align_corners).eval()
     some = next(segmentor.parameters())
-    fold_norms(segmentor, torch.zeros(1, 3, *image_size, dtype=some.dtype, device=some.device))
+    channels = image_channels(model.backbone)
+    fold_norms(segmentor, torch.zeros(1, channels, *image_size).to(some))
     return segmentor.requires_grad_(False)
 
 

@@ -257,6 +257,7 @@ def test_a_row_that_fails_says_why(tmp_path, text, message):
 
 class Sleeper(nn.Module):
     align_corners = False
+    backbone = nn.Identity()
 
     def __init__(self, name, calls, fail=False):
         super().__init__()
