@@ -17,12 +17,14 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS, MODELS
 from reference import tiny
+from reference.small_search import record_of
 
 import mmseg_sparsemask  # noqa: F401
 from mmseg_sparsemask.connectivity import Connectivity, from_npy, load, preset, prune, save
 from mmseg_sparsemask.connectivity.io import resolve
-from mmseg_sparsemask.search.pruning import find_supernet, prune_supernet, write_graph
-from mmseg_sparsemask.search.saved_search import load_search
+from mmseg_sparsemask.search.finish import finish
+from mmseg_sparsemask.search.saved_search import read_search
+from mmseg_sparsemask.search.supernet import find_supernet
 
 STRIDES, CHANNELS = [2, 4, 8], [4, 5, 6]
 GOOD = {
@@ -266,7 +268,7 @@ CASES = {
     ),
     # Pruning.
     'threshold of 0': (
-        lambda folder: prune_supernet(head(), 0.0, False),
+        lambda folder: record_of(head(), threshold=0.0),
         ['threshold', r'expected a number in \(0, 1\)', 'got 0'],
     ),
     'threshold of 1': (
@@ -278,7 +280,7 @@ CASES = {
         ['threshold', r'expected a number in \(0, 1\)', 'got 1.5'],
     ),
     'weights that are not numbers': (
-        lambda folder: prune_supernet(weights_of(head(), float('nan')), 1e-3, False),
+        lambda folder: record_of(weights_of(head(), float('nan'))),
         ['expected finite numbers', 'nan', r'in raw\.D1', 'lower learning rate'],
     ),
     'weights that are not numbers, in a search': (
@@ -286,16 +288,16 @@ CASES = {
         ['expected finite numbers', 'nan', r'in raw\.D1', 'lower learning rate'],
     ),
     'everything pruned': (
-        lambda folder: prune_supernet(weights_of(head(), 0.0), 1e-3, False),
+        lambda folder: record_of(weights_of(head(), 0.0)).prune(),
         ['everything is pruned', 'threshold 0.001', 'lower the threshold, or search again'],
     ),
     # Checkpoints, folders, data.
     'checkpoint without a supernet': (
-        lambda folder: load_search(not_a_search(folder)),
+        lambda folder: read_search(not_a_search(folder)),
         [r'given\.pth', 'holds no supernet', 'expected a checkpoint of a search'],
     ),
     'no checkpoint': (
-        lambda folder: load_search(no_checkpoint(folder)),
+        lambda folder: read_search(no_checkpoint(folder)),
         [r'given\.pth', 'expected tensors and plain data', 'or a damaged file'],
     ),
     'prune.py on a checkpoint without a supernet': (
@@ -317,8 +319,8 @@ CASES = {
         ['error: cannot write to the folder', 'given/w', 'choose another .*--work-dir'],
     ),
     'unwritable out-dir': (
-        lambda folder: write_graph(head(), preset('unet', STRIDES), unwritable(folder)),
-        [r'given/w/connectivity\.json', 'cannot be written', 'expected an existing folder'],
+        lambda folder: finish(record_of(head()), preset('unet', STRIDES), unwritable(folder)),
+        [r'given/w/pruned\.pth', 'cannot be written', 'expected an existing folder'],
     ),
     'missing data root': (
         train_with_missing_data,
@@ -361,7 +363,7 @@ def test_bad_input(case, tmp_path):
 def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     """What is there stays whole when the next write fails half way, at any of the files."""
     supernet = head()
-    write_graph(supernet, preset('unet', STRIDES), tmp_path)
+    finish(record_of(supernet), preset('unet', STRIDES), tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
     def fail(*arguments):
@@ -369,5 +371,5 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, 'replace', fail)
     with pytest.raises(OSError, match='No space left'):
-        write_graph(weights_of(supernet, 0.4), preset('fdn', STRIDES), tmp_path)
+        finish(record_of(weights_of(supernet, 0.4)), preset('fdn', STRIDES), tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -47,6 +47,7 @@ def prepare(args):
         check_data_roots,
         check_extras,
         check_features,
+        check_unused_end,
         warn_without_pruning,
     )
     from mmseg_sparsemask.launch.config import draw_by_iteration, load_config
@@ -63,6 +64,7 @@ def prepare(args):
     if is_first_process():
         check_classes(cfg, 'train_dataloader')
         check_features(cfg)
+        check_unused_end(cfg)
         warn_without_pruning(cfg)
     return cfg
 

@@ -17,6 +17,7 @@ from mmseg_sparsemask.utils.files import read_json, write_json
 
 FORMAT = 'sparsemask.latency'
 VERSION = 2
+_REMEDY = 'expected a file that tools/latency_table.py wrote'
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,8 @@ class LatencyTable:
                     'make one for this config with tools/latency_table.py'
                 )
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write as JSON, whole or not at all."""
+    def to_dict(self) -> dict[str, Any]:
+        """The content of the table's file."""
         data: dict[str, Any] = {'format': FORMAT, 'version': VERSION, **self._settings()}
         data['milliseconds'] = {
             'fixed': self.costs.fixed,
@@ -76,7 +77,11 @@ class LatencyTable:
                 for users, v in self.costs.shared.items()
             ],
         }
-        write_json(path, {**data, 'meta': dict(self.meta)})
+        return {**data, 'meta': dict(self.meta)}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write as JSON, whole or not at all."""
+        write_json(path, self.to_dict())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> LatencyTable:
@@ -85,16 +90,28 @@ class LatencyTable:
         Raises:
             ValueError: The file cannot be read, or is something else.
         """
-        remedy = 'expected a file that tools/latency_table.py wrote'
         try:
             data = read_json(path)
         except (OSError, ValueError) as error:
-            raise ValueError(f'{path}: cannot be read ({error}); {remedy}') from None
+            raise ValueError(f'{path}: cannot be read ({error}); {_REMEDY}') from None
+        return cls.from_dict(data, str(path))
+
+    @classmethod
+    def from_dict(cls, data: Any, where: str = 'latency table') -> LatencyTable:
+        """Read what `to_dict` gives.
+
+        Args:
+            data: Of any kind.
+            where: Put at the start of error messages.
+
+        Raises:
+            ValueError: It is something else.
+        """
         if not isinstance(data, dict) or (data.get('format'), data.get('version')) != (
             FORMAT,
             VERSION,
         ):
-            raise ValueError(f'{path}: no latency table of version {VERSION}; {remedy}')
+            raise ValueError(f'{where}: no latency table of version {VERSION}; {_REMEDY}')
         try:
             times = data['milliseconds']
             costs = PartCosts(
@@ -116,7 +133,7 @@ class LatencyTable:
                 data.get('meta', {}),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ValueError(f'{path}: incomplete ({error!r}); {remedy}') from None
+            raise ValueError(f'{where}: incomplete ({error!r}); {_REMEDY}') from None
 
     def _settings(self) -> dict[str, Any]:
         """What the times were measured for, as the file has it."""

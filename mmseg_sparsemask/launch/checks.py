@@ -6,12 +6,15 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
-from mmseg.registry import DATASETS
+from mmseg.registry import DATASETS, MODELS
 
 from mmseg_sparsemask.models.describe import describe_backbone, head_mismatch
+from mmseg_sparsemask.search.derived import leaves_end_unused
 from mmseg_sparsemask.utils.extras import require_extra
 from mmseg_sparsemask.utils.registered import types_in
 
@@ -159,6 +162,37 @@ def check_features(cfg: Config) -> None:
     mismatch = head_mismatch(head, features)
     if mismatch:
         raise ValueError(f'model.decode_head.{mismatch}; tools/describe_backbone.py shows them')
+
+
+def check_unused_end(cfg: Config) -> None:
+    """Make sure that several processes do not wait for gradients which never come.
+
+    Layers behind the last feature that a head takes get none, and the second iteration would end
+    with a message that says so in other words.
+
+    Args:
+        cfg: The whole config.
+
+    Raises:
+        ValueError: The decoder leaves the end of the encoder unused, and nobody is told.
+    """
+    key = 'model_wrapper_cfg' if cfg.get('model_wrapper_cfg') else ''
+    told = (cfg.get(key) or cfg).get('find_unused_parameters')
+    others = dict(_heads(cfg.model))
+    head = others.pop('model.decode_head', {})
+    if cfg.launcher == 'none' or told or head.get('type') not in ('SparseMaskHead', 'FDNHead'):
+        return
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    with torch.device('meta'):
+        connectivity = MODELS.build(head).connectivity
+    taken = [other.get('in_index') for other in others.values()]
+    elsewhere = any(head['in_index'][-1] in np.atleast_1d(index) for index in taken)
+    if leaves_end_unused(connectivity) and not elsewhere:
+        raise ValueError(
+            'model.decode_head takes nothing from the end of the encoder, whose gradients several '
+            'processes would wait for; set --cfg-options '
+            f'{key + "." if key else ""}find_unused_parameters=True'
+        )
 
 
 def _heads(model: dict) -> Iterator[tuple[str, dict]]:

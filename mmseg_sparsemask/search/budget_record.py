@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from mmseg_sparsemask.connectivity import Connectivity
-from mmseg_sparsemask.connectivity.budget import fit_budgets
+from mmseg_sparsemask.connectivity.budget import Budget, fit_budgets
 from mmseg_sparsemask.connectivity.draw import draw_cost_history
 from mmseg_sparsemask.deployment.latency import time_again
 from mmseg_sparsemask.models.decode_heads import FDNHead
 from mmseg_sparsemask.models.losses.build import budget_losses
-from mmseg_sparsemask.search.pruning import WeightHistory
-from mmseg_sparsemask.utils.figures import save_figure
+from mmseg_sparsemask.search.record import Search
 
 
 def check_budgets(head: FDNHead, threshold: float) -> None:
@@ -55,52 +55,28 @@ def log_budgets(runner: Any, head: FDNHead, threshold: float) -> None:
         )
 
 
-def write_budget_figures(
-    head: FDNHead, out_dir: str | os.PathLike[str], threshold: float, history: WeightHistory
-) -> list[Path]:
-    """Draw the cost of the decoder over the search: ``budget.svg``.
-
-    Args:
-        head: The supernet.
-        out_dir: An existing folder.
-        threshold: On the connection weights.
-        history: The weights over the search.
-
-    Returns:
-        The files written: none without a budget; ``budget_KIND.svg`` each if there are several.
-    """
-    budgets = head.budgets
-    connections = list(head.connection_weights())
-    paths = []
-    for budget in budgets if history.steps else ():
-        costs = [
-            budget.costs.total(fit_budgets(dict(zip(connections, record)), [], threshold))
-            for record in history.weights
-        ]
-        name = 'budget.svg' if len(budgets) == 1 else f'budget_{budget.kind}.svg'
-        label = 'milliseconds' if budget.kind == 'latency' else budget.kind.replace('_', '-')
-        paths.append(Path(out_dir) / name)
-        save_figure(draw_cost_history(history.steps, costs, budget.limit, label), paths[-1])
-    return paths
+def budget_files(head: FDNHead) -> dict[str, Budget]:
+    """The figure of each budget: ``budget.svg``, or ``budget_KIND.svg`` if there are several."""
+    one = len(head.budgets) == 1
+    return {'budget.svg' if one else f'budget_{b.kind}.svg': b for b in head.budgets}
 
 
-def budget_table(head: FDNHead, connectivity: Connectivity) -> str:
-    """What a found decoder costs of each budget; a latency is measured beside its prediction.
+def draw_budget(search: Search, budget: Budget) -> Figure:
+    """Cost of the decoder that pruning would have given, over the search."""
+    connections, threshold = list(search.head.connection_weights()), search.settings.threshold
+    costs = [
+        budget.costs.total(fit_budgets(dict(zip(connections, record)), [], threshold))
+        for record in search.history.weights
+    ]
+    label = 'milliseconds' if budget.kind == 'latency' else budget.kind.replace('_', '-')
+    return draw_cost_history(search.history.steps, costs, budget.limit, label)
 
-    Args:
-        head: The supernet.
-        connectivity: What is left of it.
 
-    Returns:
-        A line for each budget, each with its line break.
-    """
-    lines = ''
+def budget_lines(head: FDNHead, connectivity: Connectivity) -> Iterator[str]:
+    """What a found decoder costs of each budget; a latency is measured beside its prediction."""
     for loss in budget_losses(head.loss_connectivity):
         budget = loss.budget
         cost = budget.costs.total(connectivity)
         line = f'budget: {budget.write(cost)} of {budget.write(budget.limit)}'
         line += f' ({cost / budget.limit:.1%})'
-        if loss.table is not None:
-            line += f', {time_again(loss.table, connectivity)}'
-        lines += f'{line}\n'
-    return lines
+        yield line if loss.table is None else f'{line}, {time_again(loss.table, connectivity)}'

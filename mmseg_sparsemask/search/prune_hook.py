@@ -2,44 +2,30 @@
 
 from __future__ import annotations
 
-import os.path as osp
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop
 from mmseg.registry import HOOKS
-from torch import nn
 
+from mmseg_sparsemask.connectivity import Connection
 from mmseg_sparsemask.connectivity.draw import draw_weights
-from mmseg_sparsemask.models.inheritance import pruned_head
+from mmseg_sparsemask.models.decode_heads import FDNHead
 from mmseg_sparsemask.models.run_state import take_up_run
-from mmseg_sparsemask.search.budget_record import (
-    budget_table,
-    check_budgets,
-    log_budgets,
-    write_budget_figures,
-)
-from mmseg_sparsemask.search.inherited_files import largest_difference, write_pruned
-from mmseg_sparsemask.search.pruning import (
-    HISTORY_KEY,
-    RESULTS,
+from mmseg_sparsemask.search.budget_record import check_budgets, log_budgets
+from mmseg_sparsemask.search.derived import check_configs
+from mmseg_sparsemask.search.finish import RESULTS, finish
+from mmseg_sparsemask.search.record import SCORES_KEY, PruneSettings, Search, WeightHistory
+from mmseg_sparsemask.search.saved_search import SEARCH_KEY, describe_search
+from mmseg_sparsemask.search.supernet import (
     PruneStatus,
-    WeightHistory,
     find_supernet,
-    inheritance_table,
-    next_steps,
     prune_status,
-    prune_supernet,
     searched_model,
-    summary_table,
-    write_configs,
-    write_graph,
 )
-from mmseg_sparsemask.search.saved_search import HOOK_SETTINGS, SEARCH_KEY, describe_search
-from mmseg_sparsemask.search.search_report import SCORES_KEY, main_score, write_search_report
-from mmseg_sparsemask.search.validation import evaluating, validate
+from mmseg_sparsemask.search.validation import compare, main_score
 from mmseg_sparsemask.utils.figures import figure_to_array
 from mmseg_sparsemask.utils.files import check_work_dir
 from mmseg_sparsemask.utils.work_dir import keep_earlier
@@ -103,8 +89,7 @@ class PruneHook(Hook):
         stop_after: int | None = None,
         separation: float = 20.0,
     ) -> None:
-        if not 0 < threshold < 1:
-            raise ValueError(f'threshold: expected a number in (0, 1), got {threshold}')
+        self.settings = PruneSettings(threshold, merge, retrain_config, finetune_config)
         if interval < 1:
             raise ValueError(f'interval: expected at least 1 iteration, got {interval}')
         if image_interval < 0:
@@ -115,16 +100,11 @@ class PruneHook(Hook):
             raise ValueError(f'separation: expected a factor of at least 1, got {separation}')
         if stop_after is not None and stop_after < 1:
             raise ValueError(f'stop_after: expected None or at least 1 check, got {stop_after}')
-        self.threshold = threshold
-        self.merge = merge
-        self.retrain_config = retrain_config
-        self.finetune_config = finetune_config
         self.validate = validate
         self.interval = interval
         self.image_interval = image_interval
         self.stop_after = stop_after
         self.separation = separation
-        self._history = WeightHistory()
         self._validated: tuple[int, dict[str, float]] | None = None
         self._last_live = -1
         self._steady_checks = 0
@@ -133,29 +113,21 @@ class PruneHook(Hook):
         """Check what the end will need, and take up the history of a resumed run."""
         take_up_run(runner)
         head = find_supernet(searched_model(runner))
-        check_budgets(head, self.threshold)
+        check_budgets(head, self.settings.threshold)
         check_work_dir(runner.work_dir)
-        for name in ('retrain_config', 'finetune_config'):
-            config = getattr(self, name)
-            if config is not None and not osp.isfile(config):
-                raise ValueError(
-                    f'{name}: {config} does not exist; name a config file, in a config as '
-                    "'{{ fileDirname }}/NAME.py'"
-                )
+        check_configs(head, self.settings, runner.work_dir)
         if runner.iter == 0 and is_main_process():
             kept = keep_earlier(runner.work_dir, RESULTS)
             if kept is not None:
                 runner.logger.info(f'the results of an earlier search were moved to {kept}')
-        saved = runner.message_hub.runtime_info.get(HISTORY_KEY, {'steps': [], 'weights': []})
-        self._history = WeightHistory(list(saved['steps']), list(saved['weights']))
-        if not self._history.steps:
-            self._record(runner)
+        history = WeightHistory.of(runner.message_hub.runtime_info)
+        if not history.steps:
+            self._record(runner, 0)
         self._last_live, self._steady_checks = -1, 0
         connections = list(head.connection_weights())
-        for step, record in zip(self._history.steps, self._history.weights):
+        for step, record in zip(history.steps, history.weights):
             if step and step % self.interval == 0:
-                weights = dict(zip(connections, record))
-                self._count_check(prune_status(head, self.threshold, self.merge, weights))
+                self._count_check(self._status(head, dict(zip(connections, record))))
                 if self._converged():
                     # The search had stopped before: nothing is trained any further.
                     _end_at(runner.train_loop, runner.epoch, runner.iter)
@@ -168,16 +140,13 @@ class PruneHook(Hook):
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Describe the search as plain data, for tools/prune.py."""
         head = find_supernet(searched_model(runner))
-        settings = {name: getattr(self, name) for name in HOOK_SETTINGS}
         try:
-            description = describe_search(head, runner.cfg.model.decode_head, settings)
+            checkpoint['meta'][SEARCH_KEY] = describe_search(head, self.settings)
         except TypeError as error:
             runner.logger.warning(
                 f'PruneHook: the config of the head holds more than plain values ({error}); '
                 'tools/prune.py will need it with --config'
             )
-        else:
-            checkpoint['meta'][SEARCH_KEY] = description
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -187,9 +156,9 @@ class PruneHook(Hook):
         if step % self.interval == 0:
             self._record(runner, step)
             head = find_supernet(searched_model(runner))
-            status = prune_status(head, self.threshold, self.merge)
+            status = self._status(head)
             self._log(runner, status)
-            log_budgets(runner, head, self.threshold)
+            log_budgets(runner, head, self.settings.threshold)
             self._stop_if_converged(runner, status)
         if self.image_interval and step % self.image_interval == 0 and is_main_process():
             weights = find_supernet(searched_model(runner)).connection_weights()
@@ -199,70 +168,33 @@ class PruneHook(Hook):
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Remember what the supernet was worth, so that the end need not validate it again."""
         self._validated = (runner.iter, dict(metrics or {}))
-        score = main_score(metrics or {})
-        if score is not None:
+        for score in main_score(metrics or {}):
             seen = runner.message_hub.runtime_info.get(SCORES_KEY, [])
             seen = [*(one for one in seen if one[0] != runner.iter), (runner.iter, *score)]
             runner.message_hub.update_info(SCORES_KEY, seen)
 
     def after_train(self, runner: Any) -> None:
         """Prune, compare and write."""
-        model = searched_model(runner)
-        head = find_supernet(model)
-        self._record(runner, runner.iter)
-        meta = {'experiment': runner.experiment_name, 'iteration': runner.iter}
-        connectivity = prune_supernet(head, self.threshold, self.merge, meta)
-        with evaluating(model):
-            pruned = pruned_head(head, connectivity)
-            difference = largest_difference(head, pruned)
-            scores = self._scores(runner, model, pruned) if self.validate else ()
-        if not is_main_process():
-            return
-        work_dir = runner.work_dir
-        files = write_graph(head, connectivity, work_dir, self._history)
-        files += write_budget_figures(head, work_dir, self.threshold, self._history)
-        files += write_configs(connectivity, work_dir, self.retrain_config, self.finetune_config)
-        files.append(Path(work_dir) / 'pruned.pth')
-        dataset_meta = getattr(runner.train_dataloader.dataset, 'metainfo', None)
-        meta = {**meta, 'dataset_meta': dataset_meta, 'largest_difference': difference}
-        write_pruned(files[-1], model.state_dict(), head, connectivity, meta)
-        files += write_search_report(
-            head,
-            connectivity,
-            work_dir,
-            self._history,
-            self.threshold,
-            self.merge,
-            files,
-            runner.experiment_name,
-            runner.message_hub.runtime_info.get(SCORES_KEY, []),
-        )
-        runner.logger.info(
-            f'pruned\n{summary_table(head, connectivity)}\n'
-            f'{inheritance_table(head, connectivity, difference, scores)}\n'
-            f'{budget_table(head, connectivity)}'
-            f'{next_steps(work_dir, files)}'
-        )
-
-    def _scores(self, runner: Any, model: nn.Module, pruned: nn.Module) -> list[dict[str, float]]:
-        """Validation scores of the supernet and of the pruned network; none without validation."""
-        if runner.val_loop is None:
-            return []
-        if self._validated is not None and self._validated[0] == runner.iter:
-            before = self._validated[1]
-        else:
-            before = validate(runner, model, 'validating the supernet')
-        supernet, model.decode_head = model.decode_head, pruned
+        search = Search.of_run(runner, self.settings)
+        connectivity = search.prune()
         try:
-            after = validate(runner, model, 'validating the pruned network')
+            if self.validate and runner.val_loop is not None:
+                compare(runner, search, connectivity, self._validated)
         finally:
-            model.decode_head = supernet
-        return [{name: before[name] for name in after if name in before}, after]
+            # What was found is written whatever becomes of the validation.
+            if is_main_process():
+                text = finish(search, connectivity, runner.work_dir)
+                runner.logger.info(f'pruned\n{text}')
 
-    def _record(self, runner: Any, step: int = 0) -> None:
-        self._history.add(step, find_supernet(searched_model(runner)).connection_weights())
-        saved = {'steps': self._history.steps, 'weights': self._history.weights}
-        runner.message_hub.update_info(HISTORY_KEY, saved)
+    def _record(self, runner: Any, step: int) -> None:
+        history = WeightHistory.of(runner.message_hub.runtime_info)
+        history.add(step, find_supernet(searched_model(runner)).connection_weights())
+        history.save(runner.message_hub)
+
+    def _status(
+        self, head: FDNHead, weights: Mapping[Connection, float] | None = None
+    ) -> PruneStatus:
+        return prune_status(head, self.settings.threshold, self.settings.merge, weights)
 
     def _log(self, runner: Any, status: PruneStatus) -> None:
         hub = runner.message_hub
@@ -272,8 +204,7 @@ class PruneHook(Hook):
             hub.update_scalar('train/smallest_kept', status.smallest_kept)
         hub.update_scalar('train/decoder_parameters', status.parameters)
         runner.logger.info(
-            f'if pruned now: {status.live} of {status.total} connections, largest dropped weight '
-            f'{status.largest_dropped:.2g}, smallest kept {status.smallest_kept:.2g}, '
+            f'if pruned now: {status.live} of {status.total} connections, {status.gap()}, '
             f'{status.parameters:,} decoder parameters'
         )
 

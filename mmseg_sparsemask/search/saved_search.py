@@ -2,77 +2,61 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, fields
 from typing import Any
 
 from mmengine.config import Config
 from mmseg.registry import MODELS
-from torch import Tensor
 
 from mmseg_sparsemask.connectivity import to_dict
+from mmseg_sparsemask.models.allowed import LEFT_OUT, check_head
 from mmseg_sparsemask.models.decode_heads import FDNHead
-from mmseg_sparsemask.search.pruning import HISTORY_KEY, WeightHistory, find_supernet
-from mmseg_sparsemask.search.search_report import SCORES_KEY
+from mmseg_sparsemask.models.losses.build import budget_losses
+from mmseg_sparsemask.search.record import SCORES_KEY, PruneSettings, Search, WeightHistory
+from mmseg_sparsemask.search.schedule import type_name
+from mmseg_sparsemask.search.supernet import find_supernet
 from mmseg_sparsemask.utils.checkpoints import load_checkpoint
-from mmseg_sparsemask.utils.registered import registered_class, types_in
 
 #: Where a checkpoint's ``meta`` has the description of its search.
 SEARCH_KEY = 'sparsemask_search'
 
-#: Settings of the PruneHook that tools/prune.py takes up.
-HOOK_SETTINGS = ('threshold', 'merge', 'retrain_config', 'finetune_config')
-
-#: Of a head's config, what training alone needs.
-_TRAINING = ('type', 'loss_decode', 'loss_connectivity', 'init_cfg', 'sampler')
-
-
-@dataclass
-class SavedSearch:
-    """A supernet's decoder as a checkpoint has it.
-
-    Attributes:
-        head: The supernet, without its encoder, in evaluation mode.
-        state: State of the whole network, with the supernet under ``decode_head.``.
-        meta: Of the checkpoint: ``dataset_meta``, ``iter`` and so on.
-        history: Weights up to the checkpoint; empty if PruneHook did not run.
-        hook: Settings of the PruneHook of that search; empty if there was none.
-        scores: (iteration, name, value) of the validations up to the checkpoint.
-    """
-
-    head: FDNHead
-    state: dict[str, Tensor]
-    meta: dict[str, Any]
-    history: WeightHistory
-    hook: dict[str, Any]
-    scores: list[tuple[int, str, float]]
+#: Attributes of a supernet that its description holds.
+_HEAD = (
+    'in_channels in_index channels num_classes out_channels threshold norm_cfg act_cfg '
+    'align_corners act_encoder'
+).split()
 
 
-def describe_search(
-    head: FDNHead, config: Mapping[str, Any], hook: Mapping[str, Any]
-) -> dict[str, Any]:
-    """What `load_search` needs, in plain Python types.
+def describe_search(head: FDNHead, settings: PruneSettings) -> dict[str, Any]:
+    """What `read_search` needs, in plain Python types.
 
     Args:
         head: The supernet.
-        config: What it was built from.
-        hook: Settings of the PruneHook.
+        settings: How it will be pruned.
 
     Raises:
-        TypeError: The config holds more than plain values.
+        TypeError: The rule for the connection weights was given more than plain values.
     """
-    kept = {key: value for key, value in config.items() if key not in _TRAINING}
-    kept['connectivity'] = {key: to_dict(head.connectivity)[key] for key in ('strides', 'stages')}
-    return json.loads(json.dumps({'head': kept, 'hook': {k: hook[k] for k in HOOK_SETTINGS}}))
+    graph = to_dict(head.connectivity)
+    data = {
+        **{name: getattr(head, name) for name in _HEAD if hasattr(head, name)},
+        'strides': graph['strides'],
+        'connectivity': {key: graph[key] for key in ('strides', 'stages')},
+        'connections': {**head.connections_cfg, 'type': type_name(head.connections_cfg)},
+    }
+    budgets = [loss.budget_as_data() for loss in budget_losses(head.loss_connectivity)]
+    described = {'head': data, 'budgets': budgets, 'hook': asdict(settings)}
+    return dict(json.loads(json.dumps(described)))
 
 
-def load_search(
+def read_search(
     path: str | os.PathLike[str], config: str | None = None, trust: bool = False
-) -> SavedSearch:
-    """Read the supernet of a checkpoint. Needs neither data nor the encoder.
+) -> Search:
+    """Read the search of a checkpoint. Needs neither data nor the encoder.
 
     Nothing in the checkpoint is run, unlike the config.
 
@@ -86,55 +70,81 @@ def load_search(
         ValueError: Not a checkpoint, no supernet in it, or neither description nor config.
     """
     checkpoint = load_checkpoint(path, trust)
-    state = checkpoint.get('state_dict', {})
-    prefix = 'decode_head.'
-    if not any(key.startswith(f'{prefix}connections.') for key in state):
+    state, meta = (_mapping(checkpoint.get(key)) for key in ('state_dict', 'meta'))
+    found = [re.match(r'((?:.*\.)?)connections\.', key) for key in state]
+    prefixes = [match[1] for match in found if match and f'{match[1]}conv_seg.weight' in state]
+    if not prefixes:
         raise ValueError(
-            f'{path}: holds no supernet (no {prefix}connections.* among its {len(state)} '
+            f'{path}: holds no supernet (no decode_head.connections.* among its {len(state)} '
             'parameters); expected a checkpoint of a search, that is of a model with an FDNHead'
         )
-    meta = checkpoint.get('meta', {})
     if config is not None:
-        cfg = Config.fromfile(config)
-        head = find_supernet(MODELS.build(cfg.model.decode_head))
-        hooks = [hook for hook in cfg.get('custom_hooks', []) if hook.get('type') == 'PruneHook']
-        settings = dict(hooks[0]) if hooks else {}
-    elif SEARCH_KEY in meta:
-        head, settings = _from_description(path, meta[SEARCH_KEY])
-    else:
+        head, settings = _from_config(config)
+    elif SEARCH_KEY not in meta:
         raise ValueError(
             f'{path}: does not describe its search; give the config of the search with --config '
             '(the work directory holds a copy)'
         )
+    else:
+        try:
+            head, settings = _from_description(meta[SEARCH_KEY])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f'{path}: its description of the search cannot be used ({error}); give the config '
+                'of the search with --config'
+            ) from None
+    _load(head, state, prefixes[0], path)
+    info = _mapping(_mapping(checkpoint.get('message_hub')).get('runtime_info'))
+    name = os.path.basename(path)
+    try:
+        return Search(
+            head=head.eval(),
+            state=state,
+            prefix=prefixes[0],
+            title=name,
+            meta={'checkpoint': name, 'iteration': int(meta.get('iter', 0))},
+            dataset_meta=meta.get('dataset_meta'),
+            history=WeightHistory.of(info),
+            scores=[(int(step), str(key), float(v)) for step, key, v in info.get(SCORES_KEY, ())],
+            settings=settings,
+        )
+    except (AttributeError, TypeError) as error:
+        raise ValueError(f'{path}: its record of the search is damaged ({error})') from None
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    """A part of a checkpoint that may be missing."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def _settings(hook: Mapping[str, Any]) -> PruneSettings:
+    return PruneSettings(**{f.name: hook[f.name] for f in fields(PruneSettings) if f.name in hook})
+
+
+def _from_config(config: str) -> tuple[FDNHead, PruneSettings]:
+    cfg = Config.fromfile(config)
+    hooks = [hook for hook in cfg.get('custom_hooks') or () if type_name(hook) == 'PruneHook']
+    head = find_supernet(MODELS.build(cfg.model.decode_head))
+    return head, _settings(hooks[0] if hooks else {})
+
+
+def _from_description(data: Mapping[str, Any]) -> tuple[FDNHead, PruneSettings]:
+    head = {key: value for key, value in data['head'].items() if key not in LEFT_OUT}
+    check_head({**head, 'type': 'FDNHead'}, 'head')
+    budgets = [dict(budget) for budget in data.get('budgets', ())]
+    if any(isinstance(budget.get('table', {}), str) for budget in budgets):
+        raise ValueError('budgets: expected the content of a latency table, got a path')
+    losses = [{'type': 'BudgetLoss', 'budget': budget} for budget in budgets]
+    return FDNHead(**head, loss_connectivity=losses or None), _settings(data['hook'])
+
+
+def _load(head: FDNHead, state: Mapping[str, Any], prefix: str, path: Any) -> None:
     own = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
     try:
-        head.load_state_dict(own)
+        found = head.load_state_dict(own, strict=False)
     except RuntimeError as error:
         raise ValueError(f'{path}: does not fit the config: {error}') from None
-    info = checkpoint.get('message_hub', {}).get('runtime_info', {})
-    history = info.get(HISTORY_KEY, {})
-    return SavedSearch(
-        head.eval(),
-        state,
-        meta,
-        WeightHistory(list(history.get('steps', [])), list(history.get('weights', []))),
-        settings,
-        list(info.get(SCORES_KEY, [])),
-    )
-
-
-def _from_description(path: str | os.PathLike[str], data: Any) -> tuple[FDNHead, dict[str, Any]]:
-    try:
-        settings = copy.deepcopy(data['head'])
-        for name in types_in(settings):
-            # MMSegmentation would import what it does not know by this name.
-            if registered_class(name, MODELS) is None:
-                raise ValueError(f'{name!r} is not the name of a registered module')
-        if set(_TRAINING) & set(settings):
-            raise ValueError(f'expected no {sorted(set(_TRAINING) & set(settings))}')
-        return FDNHead(**settings), {k: data['hook'][k] for k in HOOK_SETTINGS}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f'{path}: its description of the search cannot be used ({error}); give the config of '
-            'the search with --config'
-        ) from None
+    # What the losses have counted does not matter any more.
+    wrong = [key for keys in found for key in keys if not key.startswith('loss_connectivity.')]
+    if wrong:
+        raise ValueError(f'{path}: does not fit the config: {", ".join(wrong)} in one of them only')

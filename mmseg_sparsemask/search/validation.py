@@ -13,6 +13,11 @@ from mmengine.runner.amp import autocast
 from torch import nn
 from tqdm import tqdm
 
+from mmseg_sparsemask.connectivity import Connectivity
+from mmseg_sparsemask.models.inheritance import pruned_head
+from mmseg_sparsemask.search.record import Search
+from mmseg_sparsemask.search.supernet import searched_model, supernet_name
+
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
@@ -24,6 +29,38 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
+
+
+def compare(
+    runner: Runner,
+    search: Search,
+    connectivity: Connectivity,
+    validated: tuple[int, dict[str, float]] | None = None,
+) -> None:
+    """Validate a search's supernet and its pruned network, and note the scores in its record.
+
+    Args:
+        runner: It has trained the search, and has a validation loop. In a job of several processes
+            all have to call this.
+        search: The record.
+        connectivity: What is left of the supernet.
+        validated: (iteration, scores) of the supernet's last validation: it is not validated again
+            if that was just now.
+    """
+    model = searched_model(runner)
+    parent, _, name = supernet_name(model).rpartition('.')
+    with evaluating(model):
+        if validated is not None and validated[0] == runner.iter:
+            before = numbers_of(validated[1])
+        else:
+            before = validate(runner, model, 'validating the supernet')
+            search.scores += [(runner.iter, *score) for score in main_score(before)]
+        setattr(model.get_submodule(parent), name, pruned_head(search.head, connectivity))
+        try:
+            after = validate(runner, model, 'validating the pruned network')
+        finally:
+            setattr(model.get_submodule(parent), name, search.head)
+    search.compared = before, after
 
 
 @torch.no_grad()
@@ -45,6 +82,12 @@ def validate(runner: Runner, model: nn.Module, title: str) -> dict[str, float]:
             samples = model.val_step(data)
         loop.evaluator.process(data_samples=samples, data_batch=data)
     return numbers_of(loop.evaluator.evaluate(len(loop.dataloader.dataset)))
+
+
+def main_score(metrics: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """The number that a page shows of a validation, by name: mIoU, or the first; or none."""
+    found = {k: v for k, v in numbers_of(metrics).items() if not k.endswith('time')}
+    return [(name, found[name]) for name in ('mIoU', *found) if name in found][:1]
 
 
 def numbers_of(metrics: Mapping[str, Any]) -> dict[str, float]:

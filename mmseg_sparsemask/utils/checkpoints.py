@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 #: The file in which MMSegmentation names the checkpoint that it wrote last.
 LAST_CHECKPOINT = 'last_checkpoint'
 
+_AUXILIARY = re.compile(r'(module\.)?auxiliary_head\.')
+
 
 def load_checkpoint(path: str | os.PathLike[str], trust: bool = False) -> dict[str, Any]:
     """Read a checkpoint onto the CPU.
@@ -78,6 +80,8 @@ def load_checkpoint(path: str | os.PathLike[str], trust: bool = False) -> dict[s
 def load_strictly(model: nn.Module, content: Mapping[str, Any], name: str) -> None:
     """Give a network the weights of a checkpoint that has to be its own.
 
+    Auxiliary heads predict nothing: they stay as they are, whether the checkpoint has any or not.
+
     Args:
         model: The network, or a wrapper for tests with augmentation.
         content: From `load_checkpoint`.
@@ -88,9 +92,11 @@ def load_strictly(model: nn.Module, content: Mapping[str, Any], name: str) -> No
     """
     from mmengine.runner.checkpoint import _load_checkpoint_to_model
 
-    network = getattr(model, 'module', model)
+    network, weights = getattr(model, 'module', model), content.get('state_dict', content)
+    known = {key: value for key, value in weights.items() if not _AUXILIARY.match(key)}
+    known |= {key: v for key, v in network.state_dict().items() if _AUXILIARY.match(key)}
     try:
-        _load_checkpoint_to_model(network, dict(content), strict=True)
+        _load_checkpoint_to_model(network, {'state_dict': known}, strict=True)
     except RuntimeError as error:
         raise ValueError(
             f'the checkpoint {name} does not fit the model of the config: {error}'

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import keyword
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from mmseg_sparsemask.utils.files import write_atomically
+
+#: How a pure-Python config begins, up to what it inherits.
+_PURE_PYTHON = """import os
+
+from mmengine.config import read_base
+
+with read_base():
+    from {base} import *
+
+"""
+
+
+class Beside(str):
+    """Name of a file or folder that lies in the folder of the config, wherever that is moved."""
 
 
 def write_derived_config(
@@ -15,6 +31,7 @@ def write_derived_config(
     base: str | os.PathLike[str],
     settings: str | Mapping[str, Any],
     comment: str,
+    pure_python: bool = False,
 ) -> None:
     """Write a config file that inherits another one; whole or not at all.
 
@@ -24,46 +41,75 @@ def write_derived_config(
     Args:
         path: The config to write.
         base: The config that it inherits.
-        settings: What the config sets; or the lines themselves, Python with values written by
-            `repr`.
+        settings: What the config sets; or the lines themselves.
         comment: First line of the file, without the ``#``.
+        pure_python: Write a config that imports its base, as those must that inherit a pure-Python
+            config. Its base is always named relative to it.
 
     Raises:
-        ValueError: The folder does not exist or cannot be written to.
+        ValueError: The folder does not exist or cannot be written to; or the way to the base has
+            parts that Python cannot import.
     """
     folder = os.path.dirname(os.path.abspath(path))
     name, out = os.path.realpath(base), os.path.realpath(folder)
-    here = os.path.realpath(os.curdir) + os.sep
-    # Through a linked folder a relative name would lead elsewhere.
-    if name.startswith(here) and out.startswith(here) and out == folder:
-        name = os.path.relpath(name, out)
+    if pure_python:
+        head = _PURE_PYTHON.format(base=_module(os.path.relpath(name, out)))
+    else:
+        here = os.path.realpath(os.curdir) + os.sep
+        # Through a linked folder a relative name would lead elsewhere.
+        if name.startswith(here) and out.startswith(here) and out == folder:
+            name = os.path.relpath(name, out)
+        head = f'_base_ = [{_literal(name)}]\n'
     if not isinstance(settings, str):
-        settings = ''.join(f'{key} = {_as_python(value)}\n' for key, value in settings.items())
-    write_atomically(path, f'# {comment}\n_base_ = [{name!r}]\n{settings}')
+        lines = [_setting(key, value, folder, pure_python) for key, value in settings.items()]
+        settings = ''.join(lines)
+    write_atomically(path, f'# {comment}\n{head}{settings}')
 
 
-def _as_python(value: Any, indent: str = '') -> str:
+def _module(relative: str) -> str:
+    """How a config imports another one, by the way from its folder to that."""
+    *folders, file = Path(relative).parts
+    above = folders.count(os.pardir)
+    names = [*folders[above:], file.removesuffix('.py')]
+    wrong = [name for name in names if not name.isidentifier() or keyword.iskeyword(name)]
+    if wrong:
+        raise ValueError(
+            f'a pure-Python config is inherited by an import, and {wrong[0]!r} on the way to it is '
+            'no name that Python can import; rename it, or choose another work directory'
+        )
+    return '.' * (above + 1) + '.'.join(names)
+
+
+def _setting(key: str, value: Any, folder: str, pure_python: bool) -> str:
+    """The lines that set one thing."""
+    text = _as_python(value, folder, pure_python)
+    if pure_python and isinstance(value, Mapping):
+        return f'{key}.merge({text})\n'
+    return f'{key} = {text}\n'
+
+
+def _as_python(value: Any, folder: str, pure_python: bool, indent: str = '') -> str:
     """A value as configs have it: nested dicts over several lines, all else by `repr`."""
+    if isinstance(value, Beside):
+        if pure_python:
+            return f'os.path.join(os.path.dirname(os.path.abspath(__file__)), {str(value)!r})'
+        # MMEngine puts the folder's name there as it is, so one that would end a string, or be
+        # replaced itself, is written out.
+        if re.fullmatch(r'[^\'"\\{}\n\r]*', folder):
+            return repr(f'{{{{ fileDirname }}}}/{value}')
+        return _literal(os.path.join(folder, value))
     if not isinstance(value, Mapping):
-        return repr(value)
+        return _literal(value)
     inner = f'{indent}    '
     if not all(isinstance(key, str) and key.isidentifier() for key in value):
         raise ValueError(f'settings: expected keys that can be keywords, got {list(value)}')
-    lines = [f'{inner}{key}={_as_python(item, inner)},\n' for key, item in value.items()]
+    lines = [
+        f'{inner}{key}={_as_python(item, folder, pure_python, inner)},\n'
+        for key, item in value.items()
+    ]
     return f'dict(\n{"".join(lines)}{indent})' if lines else 'dict()'
 
 
-def beside(path: str | os.PathLike[str], name: str) -> str:
-    """How a config names a file or folder in its own folder.
-
-    With ``{{ fileDirname }}``, so that the folder can move; MMEngine puts the folder's name in the
-    place of that as it is, so a name that would end a string is written out instead.
-
-    Args:
-        path: The config.
-        name: What lies beside it.
-    """
-    folder = os.path.dirname(os.path.abspath(path))
-    if re.fullmatch(r'[^\'"\\{}\n\r]*', folder):
-        return f'{{{{ fileDirname }}}}/{name}'
-    return os.path.join(folder, name)
+def _literal(value: Any) -> str:
+    """A plain value in Python; nothing in it is replaced by MMEngine when the config is read."""
+    return repr(value).replace('{{', r'{\x7b')

@@ -10,7 +10,7 @@ from reference import tiny
 from torch import nn
 
 from mmseg_sparsemask.launch import amp
-from mmseg_sparsemask.search.pruning import find_supernet
+from mmseg_sparsemask.search.supernet import find_supernet
 
 
 def search(tmp_path, monkeypatch, device, iterations):

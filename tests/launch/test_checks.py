@@ -8,6 +8,7 @@ from mmseg_sparsemask.launch.checks import (
     check_classes,
     check_data_roots,
     check_features,
+    check_unused_end,
     warn_without_pruning,
 )
 
@@ -128,3 +129,32 @@ def test_search_without_pruning_is_said(monkeypatch):
     cfg.custom_hooks = []
     warn_without_pruning(cfg)
     assert 'nothing will be pruned' in said[0]
+
+
+@pytest.mark.parametrize(
+    ('stages', 'more', 'key'),
+    [
+        (dict(D3=['E3', 'E4'], D1=['E1', 'D3']), {}, 'find_unused_parameters'),
+        (
+            dict(D1=['E1']),
+            dict(model_wrapper_cfg=dict(type='X')),
+            'model_wrapper_cfg.find',
+        ),
+        (dict(D1=['E1', 'G']), {}, None),
+        (dict(D1=['E1', 'E9']), {}, None),
+        (dict(D1=['E1']), dict(launcher='none'), None),
+        (dict(D1=['E1']), dict(find_unused_parameters=True), None),
+        (dict(D1=['E1']), {'model.auxiliary_head': dict(in_index=8)}, None),
+    ],
+)
+def test_several_processes_and_an_encoder_whose_end_nobody_takes(stages, more, key):
+    cfg = Config.fromfile(ROOT / 'configs/sparsemask/sparsemask_mbv2_shapes.py')
+    cfg.launcher = 'pytorch'
+    cfg.merge_from_dict(more)
+    strides = [2, 2, 4, 8, 16, 16, 32, 32, 32]
+    cfg.model.decode_head.connectivity = dict(strides=strides, stages=stages)
+    if key is None:
+        check_unused_end(cfg)
+    else:
+        with pytest.raises(ValueError, match=f'the end of the encoder.*--cfg-options {key}'):
+            check_unused_end(cfg)

@@ -4,12 +4,14 @@ import torch
 from mmengine.runner import Runner
 from reference import tiny
 
-from mmseg_sparsemask.search.pruning import find_supernet
+from mmseg_sparsemask.search.record import PruneSettings, Search, WeightHistory
+from mmseg_sparsemask.search.supernet import find_supernet
 
 STAGES = {'D5': ['E5', 'G'], 'D1': ['E1', 'E3', 'D5']}
 FIGURES = {'connectivity.json', 'connectivity.svg', 'connection_weights.svg'}
 CONFIGS = {'retrain.py', 'finetune.py'}
-RESULTS = {*FIGURES, *CONFIGS, 'pruned.pth', 'report.html'}
+WITHOUT_CONFIGS = {*FIGURES, 'pruned.pth', 'report.html'}
+RESULTS = {*WITHOUT_CONFIGS, *CONFIGS}
 
 #: Weights stay where a test puts them, but for the small steps of the optimiser.
 STILL = {
@@ -39,6 +41,14 @@ def make_runner(folder, iterations=7, stages=STAGES, dropped=0.0, **options):
     runner = Runner.from_cfg(tiny.load(config, folder / 'w', **STILL, **options))
     put_weights(runner, stages, dropped)
     return runner
+
+
+def record_of(head, iteration=0, **settings):
+    """The record of a search that ended with this head, without anything around it."""
+    meta = {'iteration': iteration}
+    state = {f'decode_head.{name}': value for name, value in head.state_dict().items()}
+    parts = (head, state, 'decode_head.', 'a test', meta, None, WeightHistory(), [])
+    return Search(*parts, PruneSettings(**settings))
 
 
 def log_of(work_dir):

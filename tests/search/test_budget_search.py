@@ -9,7 +9,7 @@ from reference import tiny
 
 from mmseg_sparsemask.connectivity import DecoderShape, load
 from mmseg_sparsemask.connectivity.latency import LatencyTable
-from mmseg_sparsemask.search.pruning import find_supernet
+from mmseg_sparsemask.search.supernet import find_supernet
 
 LOSS = 'model.decode_head.loss_connectivity'
 NO_VALIDATION = {'val_cfg': None, 'val_dataloader': None, 'val_evaluator': None}

@@ -9,8 +9,8 @@ from torch import nn
 import mmseg_sparsemask  # noqa: F401
 from mmseg_sparsemask.connectivity import prune
 from mmseg_sparsemask.models.inheritance import pruned_head
-from mmseg_sparsemask.search.inherited_files import largest_difference
 from mmseg_sparsemask.search.permuted import permuted_supernet
+from mmseg_sparsemask.search.pruned_file import largest_difference
 
 
 @pytest.fixture

@@ -16,11 +16,8 @@ from reference.small_search import (
 )
 
 from mmseg_sparsemask.connectivity import load
-from mmseg_sparsemask.search.pruning import (
-    find_supernet,
-    prune_supernet,
-)
-from mmseg_sparsemask.search.saved_search import load_search
+from mmseg_sparsemask.search.saved_search import read_search
+from mmseg_sparsemask.search.supernet import find_supernet
 
 
 def test_averaged_weights_are_what_is_pruned(tmp_path):
@@ -34,8 +31,8 @@ def test_averaged_weights_are_what_is_pruned(tmp_path):
     runner.train()
     head = find_supernet(runner.model)
     found = load(folder / 'w/connectivity.json')
-    search = load_search(folder / 'w/iter_6.pth')
-    assert prune_supernet(search.head, 1e-3, False) == found
+    search = read_search(folder / 'w/iter_6.pth')
+    assert search.prune() == found
     saved = torch.load(folder / 'w/pruned.pth', weights_only=True)['state_dict']
     averaged = search.state['decode_head.conv_seg.weight']
     assert torch.equal(saved['decode_head.conv_seg.weight'], averaged)
@@ -57,7 +54,7 @@ def test_the_average_is_taken_before_it_is_read(tmp_path, first):
     assert [name for name in names if name in order] == order
     runner.train()
     for step in (3, 6):
-        search = load_search(tmp_path / f'w/iter_{step}.pth')
+        search = read_search(tmp_path / f'w/iter_{step}.pth')
         place = search.history.steps.index(step)
         assert search.history.weights[place] == list(search.head.connection_weights().values())
     assert search.history.weights[1] != search.history.weights[2]
@@ -72,7 +69,7 @@ def test_stops_when_converged(tmp_path):
     assert files_of(tmp_path / 'w') == RESULTS - CONFIGS
     # What was found can be pruned again from a checkpoint of the same iteration.
     assert (tmp_path / 'w/last_checkpoint').read_text().endswith('iter_9.pth')
-    assert load_search(tmp_path / 'w/iter_9.pth').meta['iter'] == 9
+    assert read_search(tmp_path / 'w/iter_9.pth').meta['iteration'] == 9
 
 
 def test_a_resumed_search_stops_where_it_would_have(tmp_path):
@@ -114,7 +111,7 @@ def test_stops_after_the_epoch(tmp_path):
     assert (runner.epoch, runner.iter) == (2, 12)
     text = log_of(tmp_path / 'w')
     assert text.count('checks; stopping after this epoch') == 1
-    assert load_search(tmp_path / 'w/epoch_2.pth').meta['iter'] == 12
+    assert read_search(tmp_path / 'w/epoch_2.pth').meta['iteration'] == 12
     assert files_of(tmp_path / 'w') == RESULTS
 
 
@@ -144,4 +141,4 @@ def test_everything_pruned_leaves_no_file(tmp_path):
     assert files_of(tmp_path / 'w') == set()
     assert 'if pruned now: 0 of 30 connections' in log_of(tmp_path / 'w')
     # The search itself is not lost.
-    assert load_search(tmp_path / 'w/iter_4.pth').meta['iter'] == 4
+    assert read_search(tmp_path / 'w/iter_4.pth').meta['iteration'] == 4

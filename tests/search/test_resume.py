@@ -12,7 +12,7 @@ from reference import kill_and_resume, tiny
 
 import mmseg_sparsemask  # noqa: F401
 from mmseg_sparsemask.connectivity import load
-from mmseg_sparsemask.search.pruning import HISTORY_KEY
+from mmseg_sparsemask.search.record import HISTORY_KEY
 from mmseg_sparsemask.utils.toolbox import allow_checkpoint_types
 
 #: Kills its own process, as `kill -9` does, once the iteration named in the environment is done.

@@ -8,9 +8,15 @@ import pytest
 import torch
 
 import mmseg_sparsemask  # noqa: F401
-from mmseg_sparsemask.utils.checkpoints import checkpoint_to_resume, load_checkpoint
+from mmseg_sparsemask.utils.checkpoints import (
+    checkpoint_to_resume,
+    load_checkpoint,
+    load_strictly,
+)
 
 WHOLE = dict(meta=dict(iter=4), state_dict=dict(w=torch.ones(2)), message_hub={}, optimizer={})
+
+SHAPES = dict(weight=(1, 1), bias=(1,))
 
 
 class Hostile:
@@ -51,6 +57,20 @@ def test_a_damaged_file_is_named(tmp_path, content):
     (tmp_path / 'a.pth').write_bytes(content)
     with pytest.raises(ValueError, match=r'a\.pth'):
         load_checkpoint(tmp_path / 'a.pth')
+
+
+@pytest.mark.parametrize('prefix', ['', 'module.'])
+@pytest.mark.parametrize('saved', [['decode_head'], ['decode_head', 'auxiliary_head'], []])
+@pytest.mark.parametrize('built', [['decode_head'], ['decode_head', 'auxiliary_head']])
+def test_auxiliary_heads_need_not_fit(built, saved, prefix):
+    network = torch.nn.ModuleDict({name: torch.nn.Linear(1, 1) for name in built})
+    state = {f'{prefix}{n}.{k}': torch.full(s, 7.0) for n in saved for k, s in SHAPES.items()}
+    if saved:
+        load_strictly(network, dict(state_dict=state), 'a.pth')
+        assert network['decode_head'].bias == 7
+    else:
+        with pytest.raises(ValueError, match=r'(?s)a\.pth does not fit .*decode_head\.weight'):
+            load_strictly(network, dict(state_dict=state), 'a.pth')
 
 
 def test_other_content_and_places(tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 from mmengine.config import Config
 
-from mmseg_sparsemask.utils.derived_config import beside, write_derived_config
+from mmseg_sparsemask.utils.derived_config import Beside, write_derived_config
 
 NAMES = ['plain', 'two words', "it's", 'a"b', 'back\\slash', "'+open('run', 'w').name+'", '{{ x }}']
 
@@ -15,7 +15,7 @@ def test_any_folder(tmp_path, monkeypatch, name):
     folder = tmp_path / name
     folder.mkdir()
     path = folder / 'derived.py'
-    settings = f'work_dir = {beside(path, "retrain")!r}\n'
+    settings = {'work_dir': Beside('retrain')}
     write_derived_config(path, tmp_path / 'base.py', settings, 'Made here.')
     cfg = Config.fromfile(path)
     assert cfg.a == 1 and cfg.work_dir == str(folder / 'retrain')
@@ -29,7 +29,7 @@ def test_moves_with_its_project(tmp_path, monkeypatch):
     monkeypatch.chdir(project)
     (project / 'base.py').write_text('a = 1\n')
     path = project / 'work' / 'derived.py'
-    write_derived_config(path, 'base.py', f'w = {beside(path, "x")!r}\n', 'Made here.')
+    write_derived_config(path, 'base.py', {'w': Beside('x')}, 'Made here.')
     monkeypatch.chdir(tmp_path)
     project.rename(tmp_path / 'moved')
     cfg = Config.fromfile(tmp_path / 'moved' / 'work' / 'derived.py')

@@ -78,9 +78,9 @@ class FDNHead(FusionHead):
                 for source in self.connectivity.sources()
             }
         )
-        self.connections = MODELS.build(
-            {'type': 'RelaxedConnections', **(connections or {}), 'connectivity': self.connectivity}
-        )
+        #: What the rule for the connection weights was built from.
+        self.connections_cfg = {'type': 'RelaxedConnections', **(connections or {})}
+        self.connections = MODELS.build({**self.connections_cfg, 'connectivity': self.connectivity})
         self.loss_connectivity = build_connectivity_losses(
             loss_connectivity, self.connectivity, self.shape
         )

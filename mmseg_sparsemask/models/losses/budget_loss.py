@@ -56,8 +56,8 @@ class BudgetLoss(nn.Module):
 
     Args:
         budget: ``dict(parameters=...)``, ``dict(multiply_adds=..., image_size=(height, width))``,
-            or ``dict(latency=milliseconds, table=path)`` with a file of tools/latency_table.py;
-            there ``image_size`` and ``device``, if given, must be the table's.
+            or ``dict(latency=milliseconds, table=path)`` with a file of tools/latency_table.py, or
+            the content of one; there ``image_size`` and ``device``, if given, must be the table's.
         ramp: Iterations (first, last) between which the target comes down to the budget.
         controller: Arguments of `NuPI`.
         threshold: Connections of smaller weight count as pruned: the threshold of `PruneHook`.
@@ -77,7 +77,7 @@ class BudgetLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.kind, self.limit, self.options = _read_budget(budget)
-        self.table = LatencyTable.load(self.options['table']) if self.kind == 'latency' else None
+        self.table = _read_table(self.options['table']) if self.kind == 'latency' else None
         if not 0 < threshold < 1:
             raise ValueError(f'threshold: expected a number in (0, 1), got {threshold}')
         self.ramp = check_ramp(ramp)
@@ -197,6 +197,11 @@ class BudgetLoss(nn.Module):
             self.kept.copy_(torch.tensor([c in kept for c in self._order]))
         return kept
 
+    def budget_as_data(self) -> dict[str, Any]:
+        """The budget in plain values, with the content of its table in the place of a path."""
+        table = {} if self.table is None else {'table': self.table.to_dict()}
+        return {self.kind: self.limit, **self.options, **table}
+
     def extra_repr(self) -> str:
         """Arguments, for printing."""
         return f'{self.kind}={self.limit}, ramp={self.ramp}, {self.controller}'
@@ -207,6 +212,11 @@ def _direction(is_kept: bool, weight: float) -> int:
     if not is_kept:
         return 1
     return -1 if weight < NEARLY_GONE else 0
+
+
+def _read_table(table: Any) -> LatencyTable:
+    """A latency table by its path, or from the content of its file."""
+    return LatencyTable.from_dict(table) if isinstance(table, Mapping) else LatencyTable.load(table)
 
 
 def _read_budget(budget: Mapping[str, Any]) -> tuple[str, float, dict[str, Any]]:
@@ -231,10 +241,11 @@ def _read_budget(budget: Mapping[str, Any]) -> tuple[str, float, dict[str, Any]]
             'budget: multiply-adds depend on the size of the image; expected also '
             'image_size=(height, width), in pixels'
         )
-    if kind == 'latency' and not Path(options.get('table', '')).is_file():
+    table = options.get('table', '')
+    if kind == 'latency' and not isinstance(table, Mapping) and not Path(table).is_file():
         raise ValueError(
-            f'budget: expected table=path of a file that tools/latency_table.py wrote, '
-            f'got {options.get("table")!r}'
+            'budget: expected table=path of a file that tools/latency_table.py wrote, '
+            f'got {table!r}'
         )
     if 'image_size' in options:
         options['image_size'] = check_image_size(options['image_size'])

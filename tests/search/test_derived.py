@@ -1,5 +1,7 @@
 """pruned.pth and finetune.py."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -8,18 +10,18 @@ from mmseg.apis import init_model
 from mmseg.registry import MODELS
 from reference import tiny
 from reference.heads import make_head
+from reference.small_search import record_of
 
 from mmseg_sparsemask.connectivity import Connectivity, prune
 from mmseg_sparsemask.models.inheritance import pruned_head
-from mmseg_sparsemask.search import inherited_files
-from mmseg_sparsemask.search.inherited_files import (
-    largest_difference,
-    shortened,
-    write_finetune,
-    write_pruned,
-)
+from mmseg_sparsemask.search.derived import FINETUNE_ITERATIONS, write_finetune
+from mmseg_sparsemask.search.pruned_file import largest_difference, write_pruned
+from mmseg_sparsemask.search.record import PruneSettings
 
 FOUND = Connectivity((2, 4, 8, 16, 32), {'D5': ['E5', 'G'], 'D1': ['E1', 'E3', 'D5']})
+
+#: What finetune.py needs to know of the supernet.
+HEAD = SimpleNamespace(act_encoder=True)
 
 
 @pytest.fixture
@@ -42,14 +44,17 @@ def search(tmp_path):
 
 def test_pruned_network_is_the_supernet(search, tmp_path):
     _, model = search
-    meta = {'dataset_meta': {'classes': ['a', 'b'], 'palette': [[0, 0, 0], [1, 1, 1]]}}
-    write_pruned(tmp_path / 'pruned.pth', model.state_dict(), model.decode_head, FOUND, meta)
+    record = record_of(model.decode_head)
+    record.state = model.state_dict()
+    record.dataset_meta = {'classes': ['a', 'b'], 'palette': [[0, 0, 0], [1, 1, 1]]}
+    write_pruned(tmp_path / 'pruned.pth', record, pruned_head(model.decode_head, FOUND), 0.0)
     assert sorted(p.name for p in tmp_path.glob('*.pth')) == ['pruned.pth']
-    write_finetune(tmp_path / 'finetune.py', FOUND, str(tmp_path / 'sparse.py'))
+    settings = PruneSettings(retrain_config=str(tmp_path / 'sparse.py'))
+    write_finetune(tmp_path / 'finetune.py', model.decode_head, FOUND, settings)
     pruned = init_model(tmp_path / 'finetune.py', str(tmp_path / 'pruned.pth'), device='cpu')
-    assert pruned.dataset_meta == meta['dataset_meta']
+    assert pruned.dataset_meta == record.dataset_meta
     saved = torch.load(tmp_path / 'pruned.pth', weights_only=True)
-    assert set(saved['state_dict']) == set(pruned.state_dict())
+    assert set(pruned.state_dict()) - set(saved['state_dict']) == {'decode_head.is_balanced'}
     images = torch.randn(2, 3, 64, 96)
     with torch.no_grad():
         expected = model.decode_head(model.extract_feat(images))
@@ -73,49 +78,6 @@ def test_difference_where_a_live_connection_is_dropped():
     assert largest_difference(head, pruned_head(head, connectivity)) > 1e-3
 
 
-SCHEDULE = dict(
-    train_cfg=dict(type='IterBasedTrainLoop', max_iters=400, val_interval=400),
-    optim_wrapper=dict(optimizer=dict(type='AdamW', lr=0.004)),
-    param_scheduler=[
-        dict(type='LinearLR', start_factor=0.1, begin=0, end=30, by_epoch=False),
-        dict(type='MultiStepLR', milestones=[100, 301], gamma=0.1, by_epoch=False),
-    ],
-)
-
-
-def test_shortened():
-    assert shortened(Config(SCHEDULE), 0.5, 0.25) == dict(
-        train_cfg=dict(max_iters=200, val_interval=200),
-        optim_wrapper=dict(optimizer=dict(lr=0.001)),
-        param_scheduler=[
-            dict(type='LinearLR', start_factor=0.1, begin=0, end=15, by_epoch=False),
-            dict(type='MultiStepLR', milestones=[50, 150], gamma=0.1, by_epoch=False),
-        ],
-    )
-
-
-def test_shortened_by_epochs():
-    cfg = Config(
-        dict(
-            train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=3, val_interval=1),
-            optim_wrapper=dict(optimizer=dict(lr=1.0)),
-            param_scheduler=dict(type='CosineAnnealingLR', T_max=3, by_epoch=True),
-        )
-    )
-    assert shortened(cfg, 0.1, 1.0) == dict(
-        train_cfg=dict(max_epochs=1, val_interval=1),
-        optim_wrapper=dict(optimizer=dict(lr=1.0)),
-        param_scheduler=[dict(type='CosineAnnealingLR', T_max=1, by_epoch=True)],
-    )
-
-
-@pytest.mark.parametrize('missing', ['train_cfg', 'optim_wrapper'])
-def test_a_config_without_a_schedule(missing):
-    cfg = Config({key: value for key, value in SCHEDULE.items() if key != missing})
-    with pytest.raises(ValueError, match=r'name a config for fine-tuning in PruneHook'):
-        shortened(cfg, 0.5, 0.5)
-
-
 def test_finetune_config(tmp_path):
     tiny.write_configs(tmp_path)
     base = tmp_path / 'sparse.py'
@@ -124,11 +86,11 @@ def test_finetune_config(tmp_path):
         file.write(f"\nmodel['backbone']['backbone']['init_cfg'] = {imagenet!r}\n")
     folder = tmp_path / "it's a folder"
     folder.mkdir()
-    write_finetune(folder / 'finetune.py', FOUND, str(base))
+    write_finetune(folder / 'finetune.py', HEAD, FOUND, PruneSettings(retrain_config=str(base)))
     text = (folder / 'finetune.py').read_text()
     first = text.splitlines()[0]
     assert first.startswith('# The pruned decoder, to train further from pruned.pth')
-    assert f'at {inherited_files.FINETUNE_ITERATIONS:g} of its iterations' in first
+    assert f'at {FINETUNE_ITERATIONS:g} of its iterations' in first
     cfg = Config.fromfile(folder / 'finetune.py')
     assert cfg.load_from == str(folder / 'pruned.pth') and cfg.work_dir == str(folder / 'finetune')
     assert cfg.model.backbone.backbone.init_cfg is None
@@ -143,7 +105,8 @@ def test_a_schedule_of_its_own(tmp_path):
     tiny.write_configs(tmp_path)
     own = tmp_path / 'own.py'
     own.write_text("_base_ = ['sparse.py']\ntrain_cfg = dict(max_iters=77)\n")
-    write_finetune(tmp_path / 'finetune.py', FOUND, str(tmp_path / 'sparse.py'), str(own))
+    settings = PruneSettings(retrain_config=str(tmp_path / 'sparse.py'), finetune_config=str(own))
+    write_finetune(tmp_path / 'finetune.py', HEAD, FOUND, settings)
     cfg = Config.fromfile(tmp_path / 'finetune.py')
     assert cfg.train_cfg.max_iters == 77
     assert 'with the schedule of own.py.' in (tmp_path / 'finetune.py').read_text()

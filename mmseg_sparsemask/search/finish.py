@@ -1,0 +1,100 @@
+"""The end of a search: everything that it leaves, and what the log says of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from mmengine.logging import print_log
+
+from mmseg_sparsemask.connectivity import Connectivity, save
+from mmseg_sparsemask.connectivity.draw import draw_graph
+from mmseg_sparsemask.models.inheritance import pruned_head
+from mmseg_sparsemask.report import search_page, write_page
+from mmseg_sparsemask.search.budget_record import budget_files, budget_lines, draw_budget
+from mmseg_sparsemask.search.derived import write_finetune, write_retrain
+from mmseg_sparsemask.search.pruned_file import largest_difference, write_pruned
+from mmseg_sparsemask.search.record import Search
+from mmseg_sparsemask.search.tables import (
+    comparison_table,
+    draw_connection_weights,
+    nothing_pruned,
+    search_record,
+    steps_after,
+    summary_table,
+)
+from mmseg_sparsemask.search.validation import evaluating
+from mmseg_sparsemask.utils.figures import save_figure
+
+#: Files that a search may leave, the dearest first.
+RESULTS = (
+    'pruned.pth',
+    'connectivity.json',
+    'retrain.py',
+    'finetune.py',
+    'connectivity.svg',
+    'connection_weights.svg',
+    'budget.svg',
+    'report.html',
+)
+
+
+def finish(search: Search, connectivity: Connectivity, out_dir: str | os.PathLike[str]) -> str:
+    """Write everything that a search leaves.
+
+    Args:
+        search: The record of the search.
+        connectivity: What is left of its supernet: `Search.prune`.
+        out_dir: An existing folder.
+
+    Returns:
+        What people are told: tables, what was written, and the commands that come next.
+
+    Raises:
+        ValueError: A file cannot be written.
+    """
+    head, settings, folder = search.head, search.settings, Path(out_dir)
+    with evaluating(head):
+        pruned = pruned_head(head, connectivity)
+        difference = largest_difference(head, pruned)
+    written: list[str] = []
+    notes: list[str] = []
+
+    def write(name: str, writer: Callable[[Path], object]) -> None:
+        writer(folder / name)
+        written.append(name)
+
+    def write_config(name: str, writer: Callable[[Path], object]) -> None:
+        try:
+            write(name, writer)
+        except Exception as error:  # a config is a program, and may have changed since the start
+            notes.append(f'{name} was not written, {error}; tools/prune.py can write it later')
+
+    write('pruned.pth', lambda path: write_pruned(path, search, pruned, difference))
+    write('connectivity.json', lambda path: save(connectivity, path))
+    if settings.retrain_config:
+        write_config('retrain.py', lambda path: write_retrain(path, connectivity, settings))
+    if settings.retrain_config or settings.finetune_config:
+        write_config('finetune.py', lambda path: write_finetune(path, head, connectivity, settings))
+    write('connectivity.svg', lambda path: save_figure(draw_graph(connectivity), path))
+    figure = draw_connection_weights(search, connectivity)
+    write('connection_weights.svg', lambda path: save_figure(figure, path))
+    for name, budget in budget_files(head).items():
+        write(name, lambda path, budget=budget: save_figure(draw_budget(search, budget), path))
+    steps = steps_after(folder, written)
+    page = search_page(search_record(search, connectivity, steps))
+    write('report.html', lambda path: write_page(page, path))
+    if advice := nothing_pruned(search, connectivity):
+        print_log(advice, logger='current', level=logging.WARNING)
+    lines = [
+        summary_table(head, connectivity),
+        search.status().gap(),
+        comparison_table(search, connectivity, difference),
+        *budget_lines(head, connectivity),
+        f'written to {out_dir}: {", ".join(written)}',
+        *notes,
+        *(f'{step.purpose}: {step.command}' for step in steps),
+    ]
+    return '\n'.join(lines)

@@ -1,0 +1,154 @@
+"""A search as one record: what pruning it and writing its results need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from mmengine.logging import MessageHub
+from mmengine.runner import Runner
+from torch import Tensor
+
+from mmseg_sparsemask.connectivity import Connection, Connectivity
+from mmseg_sparsemask.connectivity.budget import prune_to_budgets
+from mmseg_sparsemask.connectivity.prune import DEFAULT_THRESHOLD
+from mmseg_sparsemask.models.decode_heads import FDNHead
+from mmseg_sparsemask.search.supernet import (
+    PruneStatus,
+    prune_status,
+    searched_model,
+    supernet_name,
+)
+
+#: Where the weights over the search and the scores of its validations are kept in the message hub,
+#: and so in checkpoints.
+HISTORY_KEY, SCORES_KEY = 'connection_weight_history', 'validation_scores'
+
+
+@dataclass(frozen=True)
+class PruneSettings:
+    """Settings of a `PruneHook` that say how a search ends.
+
+    Args:
+        threshold: Sigma: connections of smaller weight are dropped. In (0, 1).
+        merge: Also merge stages with equal inputs and drop subsumed ones.
+        retrain_config: Config that retrain.py inherits; None writes no retrain.py.
+        finetune_config: Config that finetune.py inherits with its schedule as it is; None takes the
+            retrain config and a part of its schedule.
+
+    Raises:
+        ValueError: The threshold is not in (0, 1).
+    """
+
+    threshold: float = DEFAULT_THRESHOLD
+    merge: bool = False
+    retrain_config: str | None = None
+    finetune_config: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold < 1:
+            raise ValueError(f'threshold: expected a number in (0, 1), got {self.threshold}')
+
+
+@dataclass
+class WeightHistory:
+    """Connection weights over a search.
+
+    Attributes:
+        steps: Training iterations, ascending.
+        weights: For each, the weight in [0, 1] of every connection, in the order of
+            `FDNHead.connection_weights`.
+    """
+
+    steps: list[int] = field(default_factory=list)
+    weights: list[list[float]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, info: Mapping[str, Any]) -> WeightHistory:
+        """The history in a message hub's ``runtime_info``; empty if there is none."""
+        saved = info.get(HISTORY_KEY) or {}
+        return cls(list(saved.get('steps', ())), [list(row) for row in saved.get('weights', ())])
+
+    def add(self, step: int, weights: Mapping[Connection, float]) -> None:
+        """Append a record; one of the same step is replaced."""
+        if self.steps and self.steps[-1] == step:
+            self.steps.pop()
+            self.weights.pop()
+        self.steps.append(step)
+        self.weights.append(list(weights.values()))
+
+    def save(self, hub: MessageHub) -> None:
+        """Keep it in a message hub, and so in checkpoints."""
+        hub.update_info(HISTORY_KEY, asdict(self))
+
+
+@dataclass
+class Search:
+    """A search, from a run or from a checkpoint.
+
+    Attributes:
+        head: The supernet.
+        state: State of the segmentor, as its checkpoints have it.
+        prefix: Where the supernet is in it: ``decode_head.``.
+        title: Its name, for people.
+        meta: Plain values on where it comes from, for connectivity.json; with its ``iteration``.
+        dataset_meta: Classes and colours, if they are known.
+        history: Weights over the search, the present ones last.
+        scores: (iteration, name, value) of its validations.
+        settings: How it is pruned.
+        compared: Validation scores of the supernet and of the pruned network, if there are any.
+    """
+
+    head: FDNHead
+    state: Mapping[str, Tensor]
+    prefix: str
+    title: str
+    meta: dict[str, Any]
+    dataset_meta: Mapping[str, Any] | None
+    history: WeightHistory
+    scores: list[tuple[int, str, float]]
+    settings: PruneSettings
+    compared: tuple[Mapping[str, float], Mapping[str, float]] | None = None
+
+    def __post_init__(self) -> None:
+        self.history.add(self.meta['iteration'], self.head.connection_weights())
+
+    @classmethod
+    def of_run(cls, runner: Runner, settings: PruneSettings) -> Search:
+        """The search that a runner has trained; with an `EMAHook`, its averaged weights."""
+        model, info = searched_model(runner), runner.message_hub.runtime_info
+        name = supernet_name(model)
+        # What stands around the segmentor is not part of it.
+        outer = name[: max(name.find('decode_head'), 0)]
+        found = model.state_dict().items()
+        return cls(
+            head=model.get_submodule(name),
+            state={key[len(outer) :]: value for key, value in found if key.startswith(outer)},
+            prefix=f'{name[len(outer) :]}.' if name else '',
+            title=runner.experiment_name,
+            meta={'experiment': runner.experiment_name, 'iteration': runner.iter},
+            dataset_meta=getattr(runner.train_dataloader.dataset, 'metainfo', None),
+            history=WeightHistory.of(info),
+            scores=list(info.get(SCORES_KEY, ())),
+            settings=settings,
+        )
+
+    def status(self) -> PruneStatus:
+        """What its threshold leaves, budgets aside."""
+        return prune_status(self.head, self.settings.threshold, self.settings.merge)
+
+    def prune(self) -> Connectivity:
+        """What is left of the supernet, within its budgets; says in its `meta` how it came about.
+
+        Raises:
+            ValueError: Nothing reaches ``D1``, or the weights are not numbers.
+        """
+        threshold, merge = self.settings.threshold, self.settings.merge
+        meta = {'source': 'SparseMask search', 'threshold': threshold, 'merge': merge, **self.meta}
+        weights, strides = self.head.connection_weights(), self.head.connectivity.strides
+        return prune_to_budgets(weights, strides, self.head.budgets, threshold, merge, meta)
+
+    def with_head(self, head: FDNHead, title: str) -> Search:
+        """The record of another supernet in the place of this one, which has no past."""
+        return replace(self, head=head, title=title, history=WeightHistory(), scores=[])

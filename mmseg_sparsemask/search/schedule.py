@@ -1,0 +1,100 @@
+"""A config's schedule at a part of its length and of its learning rate."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mmengine.config import Config
+
+#: Of each kind of schedule, what it counts in iterations or epochs besides begin and end.
+_TIMES = {
+    'Constant': (),
+    'CosineAnnealing': ('T_max',),
+    'CosineRestart': ('periods',),
+    'Exponential': (),
+    'Linear': (),
+    'MultiStep': ('milestones',),
+    'OneCycle': ('total_steps',),
+    'Poly': (),
+    'QuadraticWarmup': (),
+    'ReduceOnPlateau': ('patience', 'cooldown'),
+    'Step': ('step_size',),
+}
+_RATES = ('eta_min', 'eta_max', 'min_value')
+
+
+def shortened(cfg: Config, iterations: float, rate: float) -> dict[str, Any]:
+    """Settings that make a config's schedule shorter and gentler, to merge into it.
+
+    Args:
+        cfg: The config; iterations or epochs are in its ``train_cfg``.
+        iterations: Factor for their number and for every time in ``param_scheduler``.
+        rate: Factor for the learning rate, and for those in ``param_scheduler``.
+
+    Raises:
+        ValueError: The config says neither iterations nor epochs, or no learning rate; or has a
+            schedule of another kind than MMEngine's.
+    """
+    train = cfg.get('train_cfg') or {}
+    unit = next((key for key in ('max_iters', 'max_epochs') if key in train), None)
+    optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer') or {}
+    if unit is None or 'lr' not in optimizer:
+        raise ValueError(
+            'expected train_cfg with max_iters or max_epochs and an optimizer with lr, got '
+            f'train_cfg = {dict(train)} and the optimizer {dict(optimizer)}; name a config for '
+            'fine-tuning in PruneHook(finetune_config=...)'
+        )
+
+    def time(value: float) -> int:
+        return max(1, round(value * iterations)) if value else 0
+
+    total = time(train[unit])
+    counts = {unit: total}
+    counts |= {key: min(train[key], total) for key in ('val_interval',) if train.get(key)}
+    counts |= {key: min(time(train[key]), total) for key in ('val_begin',) if train.get(key)}
+    settings: dict[str, Any] = {
+        'train_cfg': counts,
+        'optim_wrapper': {'optimizer': {'lr': optimizer['lr'] * rate}},
+    }
+    if train.get('dynamic_intervals'):
+        counts['dynamic_intervals'] = [(time(a), b) for a, b in train['dynamic_intervals']]
+    schedules = cfg.get('param_scheduler') or []
+    if schedules:
+        schedules = schedules if isinstance(schedules, list) else [schedules]
+        settings['param_scheduler'] = [_shorter(one, time, iterations, rate) for one in schedules]
+    return settings
+
+
+def _shorter(
+    schedule: Mapping[str, Any], time: Callable[[float], int], iterations: float, rate: float
+) -> dict[str, Any]:
+    """A schedule with its times and learning rates scaled."""
+    name = type_name(schedule)
+    kind = re.fullmatch(r'(\w+\.)*(\w+?)(LR|Momentum|ParamScheduler)', name)
+    if kind is None or kind[2] not in _TIMES:
+        raise ValueError(
+            f'param_scheduler: expected schedules of MMEngine ({", ".join(_TIMES)}), got {name}, '
+            'which cannot be shortened; name a config for fine-tuning in '
+            'PruneHook(finetune_config=...)'
+        )
+    times, shorter = ('begin', 'end', *_TIMES[kind[2]]), dict(schedule, type=name)
+    for key, value in schedule.items():
+        if key in times and value:
+            many = isinstance(value, (list, tuple))
+            shorter[key] = [time(one) for one in value] if many else time(value)
+        elif key in _RATES and value and 'lr' in (kind[3].lower(), schedule.get('param_name')):
+            many = isinstance(value, (list, tuple))
+            shorter[key] = [one * rate for one in value] if many else value * rate
+    if kind[2] == 'Exponential':
+        shorter['gamma'] = schedule['gamma'] ** (1 / iterations)
+    if shorter.get('end') and shorter['end'] <= shorter.get('begin', 0):
+        shorter['end'] = shorter.get('begin', 0) + 1
+    return shorter
+
+
+def type_name(settings: Mapping[str, Any]) -> str:
+    """The ``type`` of a part of a config by name; pure-Python configs have classes there."""
+    kind = settings.get('type')
+    return str(getattr(kind, '__name__', kind))
