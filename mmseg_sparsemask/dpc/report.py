@@ -20,7 +20,7 @@ from mmseg_sparsemask.dpc.draw import draw_cell
 from mmseg_sparsemask.dpc.settings import SearchSettings
 from mmseg_sparsemask.dpc.study import finished_trials
 from mmseg_sparsemask.report import CellRecord, Step, StudyRecord, study_page, write_page
-from mmseg_sparsemask.utils.derived_config import beside, write_derived_config
+from mmseg_sparsemask.utils.derived_config import Beside, write_derived_config
 from mmseg_sparsemask.utils.figures import new_figure, save_figure
 from mmseg_sparsemask.utils.files import csv_text, write_atomically, write_json
 from mmseg_sparsemask.utils.words import counted
@@ -61,13 +61,10 @@ def write_best(cell: str, notes: Mapping[str, Any], base: str | None, work_dir: 
     best.save(work_dir / 'cell.json')
     save_figure(draw_cell(best.canonical()), work_dir / 'cell.svg')
     if base:
-        path = work_dir / 'retrain.py'
-        rows = ''.join(f'    {row!r},\n' for row in best.to_published())
-        lines = (
-            f'work_dir = {beside(path, "retrain")!r}\n'
-            f'cell = [\n{rows}]\nmodel = dict(decode_head=dict(cell=cell))\n'
-        )
-        write_derived_config(path, base, lines, f'The cell {best.hash}, found by a search.')
+        head = {'decode_head': {'cell': best.to_published()}}
+        settings = {'work_dir': Beside('retrain'), 'model': head}
+        comment = f'The cell {best.hash}, found by a search.'
+        write_derived_config(work_dir / 'retrain.py', base, settings, comment)
     return best
 
 

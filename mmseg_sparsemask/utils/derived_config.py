@@ -29,7 +29,7 @@ class Beside(str):
 def write_derived_config(
     path: str | os.PathLike[str],
     base: str | os.PathLike[str],
-    settings: str | Mapping[str, Any],
+    settings: Mapping[str, Any],
     comment: str,
     pure_python: bool = False,
 ) -> None:
@@ -41,7 +41,7 @@ def write_derived_config(
     Args:
         path: The config to write.
         base: The config that it inherits.
-        settings: What the config sets; or the lines themselves.
+        settings: What the config sets.
         comment: First line of the file, without the ``#``.
         pure_python: Write a config that imports its base, as those must that inherit a pure-Python
             config. Its base is always named relative to it.
@@ -60,10 +60,8 @@ def write_derived_config(
         if name.startswith(here) and out.startswith(here) and out == folder:
             name = os.path.relpath(name, out)
         head = f'_base_ = [{_literal(name)}]\n'
-    if not isinstance(settings, str):
-        lines = [_setting(key, value, folder, pure_python) for key, value in settings.items()]
-        settings = ''.join(lines)
-    write_atomically(path, f'# {comment}\n{head}{settings}')
+    lines = [_setting(key, value, folder, pure_python) for key, value in settings.items()]
+    write_atomically(path, f'# {comment}\n{head}{"".join(lines)}')
 
 
 def _module(relative: str) -> str:
@@ -89,7 +87,7 @@ def _setting(key: str, value: Any, folder: str, pure_python: bool) -> str:
 
 
 def _as_python(value: Any, folder: str, pure_python: bool, indent: str = '') -> str:
-    """A value as configs have it: nested dicts over several lines, all else by `repr`."""
+    """A value as configs have it: dicts and lists of dicts over several lines, else its `repr`."""
     if isinstance(value, Beside):
         if pure_python:
             return f'os.path.join(os.path.dirname(os.path.abspath(__file__)), {str(value)!r})'
@@ -98,9 +96,12 @@ def _as_python(value: Any, folder: str, pure_python: bool, indent: str = '') -> 
         if re.fullmatch(r'[^\'"\\{}\n\r]*', folder):
             return repr(f'{{{{ fileDirname }}}}/{value}')
         return _literal(os.path.join(folder, value))
+    inner = f'{indent}    '
+    if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+        rows = ''.join(f'{inner}{_literal(item)},\n' for item in value)
+        return f'[\n{rows}{indent}]'
     if not isinstance(value, Mapping):
         return _literal(value)
-    inner = f'{indent}    '
     if not all(isinstance(key, str) and key.isidentifier() for key in value):
         raise ValueError(f'settings: expected keys that can be keywords, got {list(value)}')
     lines = [
