@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 from mmseg.registry import MODELS
+from reference.configs import load_as_it_is
 
 import mmseg_sparsemask  # noqa: F401
 from mmseg_sparsemask.connectivity import PRESETS
@@ -48,6 +49,18 @@ def test_every_page_is_in_the_index_and_on_the_site():
     for page in (ROOT / 'docs').glob('*.md'):
         assert f"'{page.name}'" in site, f'{page.name}: add it to the nav of mkdocs.yml'
         assert page.name == 'README.md' or f'({page.name})' in index, f'{page.name}: docs/README.md'
+
+
+def test_lambdas_of_the_questions_are_those_of_the_configs():
+    text = (ROOT / 'docs/faq.md').read_text()
+    row = r'\| ([\d.]+)(?:, with `connections_lr=([\d.]+)`)? \| `(.+)\.py` \|'
+    rows = re.findall(row, text)
+    assert len(rows) == 4
+    for weight, rate, name in rows:
+        cfg = load_as_it_is(f'sparsemask/{name}')
+        assert cfg.model.decode_head.loss_connectivity.loss_weight == float(weight), name
+        found = cfg.optim_wrapper.get('paramwise_cfg', {}).get('connections_lr')
+        assert found == (float(rate) if rate else None), name
 
 
 def block_after(page, mark):
