@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -162,7 +162,19 @@ def check_checksum(content: bytes, source: str) -> None:
 def class_colours(
     meta: Mapping[str, Any], count: int
 ) -> tuple[tuple[str, ...], tuple[tuple[int, int, int], ...]]:
-    """Names and colours of `count` labels, from a data set's meta information where it has them."""
-    classes: Sequence[str] = meta.get('classes') or [f'class {label}' for label in range(count)]
-    palette = meta.get('palette') or voc_palette(len(classes))
-    return tuple(classes), tuple((int(r), int(g), int(b)) for r, g, b in palette)
+    """Names and colours of `count` labels, from a data set's meta information where it has them.
+
+    Raises:
+        ValueError: The names are no list of strings, or the colours none of three numbers each.
+    """
+    try:
+        classes = meta.get('classes') or [f'class {label}' for label in range(count)]
+        palette = meta.get('palette') or voc_palette(len(classes))
+        if isinstance(classes, str) or not all(isinstance(name, str) for name in classes):
+            raise TypeError
+        return tuple(classes), tuple((int(r), int(g), int(b)) for r, g, b in palette)
+    except (AttributeError, OverflowError, RuntimeError, TypeError, ValueError):
+        raise ValueError(
+            'dataset_meta: expected a list of names as classes and three numbers for each colour '
+            f'of the palette, got {meta!r:.80}'
+        ) from None

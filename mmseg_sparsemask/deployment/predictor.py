@@ -61,7 +61,8 @@ def load_model(
     model = MODELS.build(cfg.model)
     load_strictly(model, content, checkpoint)
     model.cfg = cfg
-    model.dataset_meta = content.get('meta', {}).get('dataset_meta') or _dataset_meta(cfg)
+    meta = content.get('meta', {}).get('dataset_meta')
+    model.dataset_meta = _dataset_meta(cfg) if meta is None else meta
     return model.eval()
 
 

@@ -31,30 +31,48 @@ def load_checkpoint(path: str | os.PathLike[str], trust: bool = False) -> dict[s
         path: A file, or an ``http(s)://`` address; trusted, whatever MMSegmentation reads.
         trust: Read it as MMSegmentation does, pickled objects included.
 
+    Returns:
+        Its content. ``meta``, ``state_dict`` and ``message_hub`` are dicts, or not there.
+
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: The file is damaged, is no checkpoint, or holds more than data.
     """
-    import torch
-
     name = os.fspath(path)
     if trust:
         from mmengine.runner.checkpoint import _load_checkpoint
 
-        return dict(_load_checkpoint(name, map_location='cpu'))
+        content = _load_checkpoint(name, map_location='cpu')
+    else:
+        content = _load_data(name)
+    if not isinstance(content, dict):
+        raise ValueError(f'{name}: expected a checkpoint, got a {type(content).__name__}')
+    content = dict(content)
+    for key in ('meta', 'state_dict', 'message_hub'):
+        if content.get(key) is None:
+            content.pop(key, None)
+        elif not isinstance(content[key], dict) or not all(
+            isinstance(k, str) for k in content[key]
+        ):
+            raise ValueError(f'{name}: {key}: expected a dict of names, got {content[key]!r:.80}')
+    return content
+
+
+def _load_data(name: str) -> Any:
+    import torch
+
     # Once MMSegmentation has loaded a checkpoint, it takes back the types it allowed for that.
     allow_checkpoint_types()
     options: dict[str, Any] = {'map_location': 'cpu', 'weights_only': True}
     try:
         if name.startswith(('http://', 'https://')):
-            content = torch.hub.load_state_dict_from_url(name, progress=False, **options)
-        elif '://' in name:
+            return torch.hub.load_state_dict_from_url(name, progress=False, **options)
+        if '://' in name:
             raise ValueError(
                 f'{name}: expected a file or an http(s) address; if you trust what it leads to, '
                 'say so with --trust-checkpoint'
             )
-        else:
-            content = torch.load(name, **options)
+        return torch.load(name, **options)
     except FileNotFoundError:
         raise FileNotFoundError(f'{name}: does not exist; expected a checkpoint (*.pth)') from None
     except pickle.UnpicklingError as error:
@@ -72,9 +90,6 @@ def load_checkpoint(path: str | os.PathLike[str], trust: bool = False) -> dict[s
         raise ValueError(
             f'{name}: cannot be read as a checkpoint; it is damaged or of another kind ({error})'
         ) from None
-    if not isinstance(content, dict):
-        raise ValueError(f'{name}: expected a checkpoint, got a {type(content).__name__}')
-    return content
 
 
 def load_strictly(model: nn.Module, content: Mapping[str, Any], name: str) -> None:

@@ -239,3 +239,19 @@ def test_files_that_are_none(tmp_path):
         (tmp_path / name).write_text('no network')
         with pytest.raises(ValueError, match=f'cannot load .*{name}'):
             load_predictor(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    'meta',
+    [
+        *(3, 'abcdef', ['a'] * 6, torch.ones(2)),
+        *({'classes': value} for value in (3, 'abcdef', [1, 2], [None], torch.ones(3))),
+        *({'palette': value} for value in (3, 'x', [1], [[1, 2]], [['a'] * 3], torch.ones(0))),
+    ],
+)
+def test_names_and_colours_of_another_kind_are_one_error(trained, tmp_path, meta):
+    content = torch.load(trained[1])
+    content['meta']['dataset_meta'] = meta
+    torch.save(content, tmp_path / 'x.pth')
+    with pytest.raises(ValueError, match='dataset_meta: expected a list of names'):
+        ToolboxPredictor(trained[0], str(tmp_path / 'x.pth'))

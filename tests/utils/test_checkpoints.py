@@ -82,6 +82,17 @@ def test_other_content_and_places(tmp_path):
         load_checkpoint('open-mmlab://resnet50')
 
 
+@pytest.mark.parametrize('trust', [False, True])
+@pytest.mark.parametrize('key', ['meta', 'state_dict', 'message_hub'])
+def test_parts_are_dicts_or_not_there(tmp_path, key, trust):
+    path = save(tmp_path, 'a.pth', {**WHOLE, key: None})
+    assert set(WHOLE) - set(load_checkpoint(path, trust)) == {key}
+    for value in (3, 'x', [1], torch.ones(2), {4: 'x'}):
+        save(tmp_path, 'a.pth', {**WHOLE, key: value})
+        with pytest.raises(ValueError, match=rf'a\.pth: {key}: expected a dict of names'):
+            load_checkpoint(path, trust)
+
+
 def test_a_run_that_wrote_nothing_starts(tmp_path):
     assert checkpoint_to_resume(tmp_path) == (None, [])
 
