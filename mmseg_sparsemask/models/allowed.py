@@ -31,7 +31,7 @@ BACKBONES = tuple(
 NECKS = ('DPCNeck', 'FPN', 'Feature2Pyramid', 'MultiLevelNeck')
 HEADS = tuple(
     'ASPPHead DPCHead DSSHead DepthwiseSeparableASPPHead FCNHead FDNHead FPNHead HEDHead '
-    'LRASPPHead PSPHead SegformerHead SparseMaskHead UPerHead'.split()
+    'GlobalLRASPPHead LRASPPHead PSPHead SegformerHead SparseMaskHead UPerHead'.split()
 )
 NORMS = tuple('BN BN2d GN IN IN2d LN LN2d SyncBN'.split())
 ACTIVATIONS = tuple(
