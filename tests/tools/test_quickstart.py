@@ -1,16 +1,13 @@
 """The one-command run of the main job, made tiny, and the parts of its output."""
 
 import json
-import os
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
 import cv2
 import pytest
-
-ROOT = Path(__file__).parents[2]
+from reference.tiny import ROOT, call
 
 #: Four iterations on 64x64 pixels in each step.
 TINY = [
@@ -27,19 +24,13 @@ TINY = [
 ]
 
 
-def call(*arguments, cwd):
-    return subprocess.run(
-        [sys.executable, ROOT / 'tools/quickstart.py', *map(str, arguments)],
-        cwd=cwd,
-        env=dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES=''),
-        capture_output=True,
-        text=True,
-    )
+def quickstart(*arguments, cwd):
+    return call(sys.executable, ROOT / 'tools/quickstart.py', *arguments, cwd=cwd, check=False)
 
 
 @pytest.mark.slow
 def test_runs_the_main_job_and_the_baseline(tmp_path):
-    done = call('--cfg-options', *TINY, cwd=tmp_path)
+    done = quickstart('--cfg-options', *TINY, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     out = done.stdout
     work_dir = tmp_path / 'work_dirs/quickstart'
@@ -87,7 +78,7 @@ def test_runs_the_main_job_and_the_baseline(tmp_path):
     picture = cv2.imread(str(work_dir / 'sample_000001.png'))
     assert picture.shape == (4 * 64, 4 * (3 * 64 + 2 * 4), 3)
     # The same command again trains nothing.
-    again = call('--cfg-options', *TINY, cwd=tmp_path)
+    again = quickstart('--cfg-options', *TINY, cwd=tmp_path)
     assert again.returncode == 0 and '$ python' not in again.stdout
     assert {line for line in out.splitlines() if line.startswith('| ')} == {
         line for line in again.stdout.splitlines() if line.startswith('| ')
@@ -100,7 +91,7 @@ def test_a_failing_step_ends_it_with_the_reason(tmp_path):
     config.write_text(
         f"_base_ = [{str(base)!r}]\nmodel = dict(decode_head=dict(channels='many'))\n"
     )
-    done = call('--config', config, cwd=tmp_path)
+    done = quickstart('--config', config, cwd=tmp_path)
     assert done.returncode != 0
     assert 'TypeError' in done.stderr and 'search search, seed 0 failed' in done.stderr
     # The baseline, which had begun beside it, is ended.

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from reference.tiny import ROOT, call
 
-ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / 'configs/sparsemask/fcn_mbv2_shapes.py'
 
 #: Makes the baseline small enough for a test: 4 iterations on 32x32 pixels.
@@ -36,29 +36,6 @@ SMALL = [
     'default_hooks.checkpoint.interval=2',
     'randomness.seed=0',
 ]
-
-
-def call(*command, cwd, check=True):
-    env = dict(
-        os.environ,
-        PYTHONPATH=str(ROOT),
-        PYTHON=sys.executable,
-        PORT=str(free_port()),
-        OMP_NUM_THREADS='1',
-        CUDA_VISIBLE_DEVICES='',
-    )
-    done = subprocess.run(
-        [str(part) for part in command], cwd=cwd, env=env, capture_output=True, text=True
-    )
-    if check:
-        assert done.returncode == 0, done.stdout + done.stderr
-    return done
-
-
-def free_port():
-    with socket.socket() as bound:
-        bound.bind(('127.0.0.1', 0))
-        return bound.getsockname()[1]
 
 
 def train(*arguments, cwd, check=True):
