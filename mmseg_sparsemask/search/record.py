@@ -67,8 +67,9 @@ class WeightHistory:
     @classmethod
     def of(cls, info: Mapping[str, Any]) -> WeightHistory:
         """The history in a message hub's ``runtime_info``; empty if there is none."""
-        saved = info.get(HISTORY_KEY) or {}
-        return cls(list(saved.get('steps', ())), [list(row) for row in saved.get('weights', ())])
+        saved = info.get(HISTORY_KEY) or {'steps': (), 'weights': ()}
+        rows = [[float(weight) for weight in row] for row in saved['weights']]
+        return cls([int(step) for step in saved['steps']], rows)
 
     def add(self, step: int, weights: Mapping[Connection, float]) -> None:
         """Append a record; one of the same step is replaced."""
@@ -112,7 +113,11 @@ class Search:
     compared: tuple[Mapping[str, float], Mapping[str, float]] | None = None
 
     def __post_init__(self) -> None:
-        self.history.add(self.meta['iteration'], self.head.connection_weights())
+        weights = self.head.connection_weights()
+        self.history.add(self.meta['iteration'], weights)
+        sizes = {len(row) for row in self.history.weights}
+        if sizes != {len(weights)} or len(self.history.steps) != len(self.history.weights):
+            raise ValueError(f'history: expected {len(weights)} weights a step, got {sizes}')
 
     @classmethod
     def of_run(cls, runner: Runner, settings: PruneSettings) -> Search:

@@ -108,8 +108,8 @@ def read_search(
             scores=[(int(step), str(key), float(v)) for step, key, v in info.get(SCORES_KEY, ())],
             settings=settings,
         )
-    except (AttributeError, TypeError) as error:
-        raise ValueError(f'{path}: its record of the search is damaged ({error})') from None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f'{path}: its record of the search cannot be used ({error})') from None
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from mmseg_sparsemask.utils.files import write_atomically
 
 #: How a pure-Python config begins, up to what it inherits.
-_PURE_PYTHON = """import os
+_PURE_PYTHON = """from os.path import abspath, dirname, join
 
 from mmengine.config import read_base
 
@@ -90,7 +90,7 @@ def _as_python(value: Any, folder: str, pure_python: bool, indent: str = '') -> 
     """A value as configs have it: dicts and lists of dicts over several lines, else its `repr`."""
     if isinstance(value, Beside):
         if pure_python:
-            return f'os.path.join(os.path.dirname(os.path.abspath(__file__)), {str(value)!r})'
+            return f'join(dirname(abspath(__file__)), {str(value)!r})'
         # MMEngine puts the folder's name there as it is, so one that would end a string, or be
         # replaced itself, is written out.
         if re.fullmatch(r'[^\'"\\{}\n\r]*', folder):

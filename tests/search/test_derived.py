@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.optim import PolyLR
 from mmengine.registry import init_default_scope
 from mmseg.apis import init_model
 from mmseg.registry import MODELS
@@ -14,7 +15,12 @@ from reference.small_search import record_of
 
 from mmseg_sparsemask.connectivity import Connectivity, prune
 from mmseg_sparsemask.models.inheritance import pruned_head
-from mmseg_sparsemask.search.derived import FINETUNE_ITERATIONS, write_finetune
+from mmseg_sparsemask.search.derived import (
+    FINETUNE_ITERATIONS,
+    check_configs,
+    write_finetune,
+    write_retrain,
+)
 from mmseg_sparsemask.search.pruned_file import largest_difference, write_pruned
 from mmseg_sparsemask.search.record import PruneSettings
 
@@ -110,3 +116,116 @@ def test_a_schedule_of_its_own(tmp_path):
     cfg = Config.fromfile(tmp_path / 'finetune.py')
     assert cfg.train_cfg.max_iters == 77
     assert 'with the schedule of own.py.' in (tmp_path / 'finetune.py').read_text()
+
+
+def retrain(tmp_path, text):
+    (tmp_path / 'retrain_base.py').write_text(text)
+    return PruneSettings(retrain_config=str(tmp_path / 'retrain_base.py'))
+
+
+PURE = """
+from mmengine.config import read_base
+from mmengine.optim import LinearLR, PolyLR
+with read_base():
+    from mmseg_sparsemask.configs.runtime import *
+    from mmseg_sparsemask.configs.sparsemask_mobilenetv2 import *
+    from mmseg_sparsemask.configs.drawn_shapes import *
+    from mmseg_sparsemask.configs.adamw_400 import *
+model['decode_head'].update(
+    in_channels=[8, 8, 16, 32, 64], in_index=[0, 1, 2, 3, 4], strides=[2, 4, 8, 16, 32],
+    channels=8, num_classes=8)
+param_scheduler = [dict(type=LinearLR, start_factor=0.1, end=30, by_epoch=False),
+                   dict(type=PolyLR, begin=30, end=400, by_epoch=False)]
+"""
+OWN = "_base_ = ['sparse.py']\nmodel = dict(decode_head=dict({}))\n"
+
+
+@pytest.mark.parametrize(
+    ('folder', 'text'),
+    [
+        ('w', "_base_ = ['sparse.py']\n"),
+        ('{{ fileDirname }}', "_base_ = ['sparse.py']\n"),
+        ("it's {{ $HOME:x }}", "_base_ = ['sparse.py']\n"),
+        ('w', PURE),
+        ('a-b', PURE),
+        ('w', OWN.format("_delete_=True, type='SparseMaskHead', in_channels=[8, 8, 16, 32, 64], "
+                         'in_index=[0, 1, 2, 3, 4], strides=[2, 4, 8, 16, 32], channels=8, '
+                         'num_classes=8')),
+    ],
+    ids=['text', 'variable in the path', 'quote in the path', 'pure', 'pure, from a-b', 'no graph'],
+)  # fmt: skip
+def test_what_is_checked_can_be_written_and_read(search, tmp_path, folder, text):
+    """Also where the head of the retrain config says nothing of a connectivity."""
+    _, model = search
+    settings, folder = retrain(tmp_path, text), tmp_path / folder
+    folder.mkdir()
+    check_configs(model.decode_head, settings, folder)
+    assert not list(folder.iterdir())
+    write_retrain(folder / 'retrain.py', FOUND, settings)
+    write_finetune(folder / 'finetune.py', model.decode_head, FOUND, settings)
+    for name in ('retrain', 'finetune'):
+        cfg = Config.fromfile(folder / f'{name}.py')
+        assert MODELS.build(cfg.model.decode_head).connectivity == FOUND
+        assert cfg.work_dir == str(folder / name)
+    assert cfg.load_from == str(folder / 'pruned.pth')
+    assert cfg.train_cfg.max_iters == (200 if text == PURE else 2)
+    assert cfg.param_scheduler[-1].type in ('PolyLR', PolyLR)
+    assert cfg.model.decode_head.act_encoder is model.decode_head.act_encoder
+    cfg.dump(folder / 'dumped.py')  # as a run does
+
+
+@pytest.mark.parametrize(
+    ('text', 'words'),
+    [
+        ("_base_ = ['gone.py']\n", r'gone\.py'),
+        ("_base_ = ['sparse.py']\noptim_wrapper = dict(optimizer=dict(_delete_=True, type='A'))\n",
+         'an optimizer with lr.*finetune_config'),
+        ("_base_ = ['sparse.py']\nparam_scheduler = [dict(type='Mine')]\n", 'got Mine.*shortened'),
+        (OWN.format('channels=16'), r'another than that of the search.*finetune_config'),
+        (OWN.format('num_classes=9'), r'another than that of the search.*\(conv_seg\.weight\)'),
+        (OWN.format("type='FCNHead'"), 'unexpected keyword'),
+        (OWN.format('strides=[2, 4, 8, 16, 64]'), 'strides'),
+        ("_base_ = ['sparse.py']\nmodel = dict(decode_head=[1])\n", 'one decode_head'),
+        ('model = 3\nraise RuntimeError("as it likes")\n', 'as it likes'),
+        ('a = (\n', 'never closed'),
+    ],
+)  # fmt: skip
+def test_what_could_not_be_used_at_the_end_is_said_before(search, tmp_path, text, words):
+    _, model = search
+    settings = retrain(tmp_path, text)
+    with pytest.raises(ValueError, match=rf'retrain_base\.py cannot be used.*{words}') as error:
+        check_configs(model.decode_head, settings, tmp_path)
+    assert '\n' not in str(error.value)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        'search.py', 'sparse.py', 'retrain_base.py'
+    }  # fmt: skip
+
+
+def test_a_pure_config_that_cannot_be_imported(search, tmp_path):
+    _, model = search
+    (tmp_path / 'my-configs').mkdir()
+    settings = retrain(tmp_path / 'my-configs', PURE)
+    with pytest.raises(ValueError, match="'my-configs' on the way to it is no name"):
+        check_configs(model.decode_head, settings, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('stages', 'more', 'told'),
+    [
+        (dict(D3=['E3', 'E4'], D1=['E1', 'D3']), '', 'find_unused_parameters'),
+        (dict(D1=['E1']), "model_wrapper_cfg = dict(type='X')\n", 'model_wrapper_cfg'),
+        (dict(D1=['E1', 'G']), '', None),
+        (dict(D1=['E1', 'E5']), '', None),
+    ],
+)
+def test_several_processes_are_told_of_layers_without_gradient(
+    search, tmp_path, stages, more, told
+):
+    settings = retrain(tmp_path, f"_base_ = ['sparse.py']\n{more}")
+    graph = Connectivity(FOUND.strides, stages)
+    write_retrain(tmp_path / 'retrain.py', graph, settings)
+    write_finetune(tmp_path / 'finetune.py', HEAD, graph, settings)
+    for name in ('retrain.py', 'finetune.py'):
+        cfg = Config.fromfile(tmp_path / name)
+        where = cfg.get('model_wrapper_cfg') or cfg
+        assert where.get('find_unused_parameters', False) is (told is not None)

@@ -1,0 +1,195 @@
+"""Searches in checkpoints: pruned later they give what the search gave, and they run nothing."""
+
+import json
+import re
+
+import pytest
+import torch
+from mmengine.runner import Runner
+from reference import tiny
+from reference.small_search import STAGES, STILL, log_of, make_runner, put_weights, record_of
+
+from mmseg_sparsemask.connectivity import DecoderShape, load, preset
+from mmseg_sparsemask.connectivity.latency import LatencyTable
+from mmseg_sparsemask.search.finish import finish
+from mmseg_sparsemask.search.permuted import permuted_supernet
+from mmseg_sparsemask.search.record import HISTORY_KEY, SCORES_KEY
+from mmseg_sparsemask.search.saved_search import SEARCH_KEY, read_search
+from mmseg_sparsemask.search.supernet import find_supernet
+
+RAMP = dict(type='SparseConnectivityLoss', ramp=[2, 9])
+BUDGET = dict(type='BudgetLoss', budget=dict(parameters=2000), ramp=[0, 3])
+
+
+def page_data(folder):
+    page = (folder / 'report.html').read_text()
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page)[1]
+    return json.loads(found)
+
+
+def budget_of_a_table(folder):
+    shape = DecoderShape((2, 4, 8, 16, 32), (8, 8, 16, 32, 64), 8, 8)
+    costs = shape.part_costs(preset('fdn', shape.strides)).parameters
+    LatencyTable(costs, shape, (32, 32), 'cpu', 1, {}).save(folder / 'table.json')
+    return dict(type='BudgetLoss', budget=dict(latency=2000, table=str(folder / 'table.json')))
+
+
+@pytest.mark.parametrize('by_epoch', [False, True], ids=['iterations', 'epochs'])
+@pytest.mark.parametrize('kind', ['ramp', 'budget', 'both', 'latency'])
+def test_pruned_later_as_at_the_end(tmp_path, kind, by_epoch):
+    """At an iteration in which the hook checked nothing; files that the config named are gone."""
+    loss = dict(ramp=RAMP, budget=BUDGET, both=[RAMP, BUDGET], latency=None)[kind]
+    cfg = tiny.load(tiny.write_configs(tmp_path, 4), tmp_path / 'w', **STILL)
+    cfg.model.decode_head.loss_connectivity = loss or budget_of_a_table(tmp_path)
+    cfg.optim_wrapper.optimizer.lr = 0.01
+    if by_epoch:
+        cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1)
+        cfg.train_dataloader.sampler = dict(type='DefaultSampler', shuffle=False)
+        cfg.train_dataloader.dataset.length = 16
+        cfg.default_hooks.checkpoint = dict(type='CheckpointHook', interval=1)
+        cfg.log_processor.by_epoch = True
+    Runner.from_cfg(cfg).train()
+    (tmp_path / 'table.json').unlink(missing_ok=True)
+    out, work_dir = tmp_path / 'later', tmp_path / 'w'
+    out.mkdir()
+    search = read_search(work_dir / ('epoch_1.pth' if by_epoch else 'iter_4.pth'))
+    found = search.prune()
+    text = finish(search, found, out)
+    assert found == load(work_dir / 'connectivity.json') and 0 < len(found) <= 30
+    names = {path.name for path in out.iterdir()}
+    assert names == {p.name for p in work_dir.iterdir() if p.name in names | {'budget.svg'}}
+    assert ('budget.svg' in names) == (kind != 'ramp')
+    for line in re.findall(r'budget: \S+ .*? of .*?%\)', log_of(work_dir)):
+        assert line in text and kind != 'ramp'
+    at_the_end, later = page_data(work_dir), page_data(out)
+    for key in ('steps', 'weights', 'budgets', 'parameters', 'threshold'):
+        assert at_the_end[key] == later[key], key
+    # The weights that were pruned stand at the end of the page.
+    assert later['steps'] == [0, 3, 4]
+    assert later['weights'][-1] == list(search.head.connection_weights().values())
+
+
+def test_a_permuted_search_shows_the_permuted_weights(tmp_path):
+    make_runner(tmp_path, 4).train()
+    search = read_search(tmp_path / 'w/iter_4.pth')
+    search.scores.append((4, 'mIoU', 50.0))
+    head, found = permuted_supernet(search.head, search.prune(), 1)
+    permuted = search.with_head(head, 'permuted')
+    finish(permuted, found, tmp_path)
+    data = page_data(tmp_path)
+    assert data['steps'] == [4] and data['weights'] == [list(head.connection_weights().values())]
+    assert data['weights'][0] != list(search.head.connection_weights().values())
+    # What the search scored is no score of these weights.
+    assert not data['scores'] and permuted.prune() == found
+
+
+def test_the_last_validation_is_on_the_page(tmp_path):
+    still = {key: value for key, value in STILL.items() if not key.startswith('val_')}
+    cfg = tiny.load(tiny.write_configs(tmp_path, 4), tmp_path / 'w', **still)
+    cfg.train_cfg.val_begin = 100
+    runner = Runner.from_cfg(cfg)
+    put_weights(runner, STAGES, 0.0)
+    runner.train()
+    ((step, value),) = page_data(tmp_path / 'w')['scores']
+    assert step == 4 and f'{value:.2f}' in log_of(tmp_path / 'w')
+
+
+@pytest.fixture(scope='module')
+def saved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('saved')
+    make_runner(folder, 4).train()
+    return folder / 'w/iter_4.pth'
+
+
+def changed(saved, folder, change):
+    content = torch.load(saved, weights_only=False)
+    change(content)
+    torch.save(content, folder / 'changed.pth')
+    return folder / 'changed.pth'
+
+
+def history_of(content):
+    return content['message_hub']['runtime_info'][HISTORY_KEY]
+
+
+EVIL = dict(
+    type='SparseMaskHead', in_channels=[1, 1], in_index=[0, 1], num_classes=2,
+    loss_decode=dict(type='CrossEntropyLoss', class_weight='http://127.0.0.1:9/w.pkl'),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ('part', 'words'),
+    [
+        (dict(connections=EVIL), 'expected the name of a registered ConnectionRule'),
+        (dict(connections=dict(type='RelaxedConnections', noise_std='x')), 'noise_std: expected'),
+        (dict(connections=dict(type='RelaxedConnections', hook=1)), 'hook: is no setting'),
+        (dict(act_cfg=EVIL), 'act_cfg.type: expected one of'),
+        (dict(norm_cfg=dict(type='FDNHead')), 'norm_cfg.type: expected one of'),
+        (dict(connectivity='other.json'), 'connectivity: expected an object'),
+        (dict(_scope_='os'), '_scope_: is none of the settings'),
+        (dict(channels=2**40), 'channels: expected a whole number'),
+    ],
+)
+def test_a_description_builds_nothing_else(saved, tmp_path, part, words):
+    path = changed(saved, tmp_path, lambda c: c['meta'][SEARCH_KEY]['head'].update(part))
+    with pytest.raises(ValueError, match=rf'cannot be used \(head.*{words}'):
+        read_search(path)
+
+
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        (lambda c: c.update(meta=None), 'does not describe its search'),
+        (lambda c: c.update(meta=[1]), 'does not describe its search'),
+        (lambda c: c.update(state_dict=None), 'holds no supernet'),
+        (lambda c: c['meta'].update({SEARCH_KEY: None}), 'description .* cannot be used'),
+        (lambda c: c['meta'][SEARCH_KEY].update(hook=None), 'description .* cannot be used'),
+        (lambda c: c['meta'][SEARCH_KEY]['hook'].update(threshold=7), r'in \(0, 1\), got 7'),
+        (lambda c: c['meta'].update(iter='x'), 'record of the search cannot be used'),
+        (lambda c: history_of(c).update(steps=5), 'record of the search cannot be used'),
+        (lambda c: history_of(c).update(weights=[['a']]), 'record of the search cannot be used'),
+        (lambda c: history_of(c)['weights'][0].pop(), 'history: expected 30 weights a step'),
+        (
+            lambda c: c['meta'][SEARCH_KEY].update(budgets=[dict(latency=1, table='t.json')]),
+            'expected the content of a latency table, got a path',
+        ),
+        (
+            lambda c: c['state_dict'].pop('decode_head.conv_seg.bias'),
+            r'does not fit the config: conv_seg\.bias',
+        ),
+    ],
+)
+def test_a_damaged_checkpoint_is_one_line(saved, tmp_path, change, words):
+    with pytest.raises(ValueError, match=words) as error:
+        read_search(changed(saved, tmp_path, change))
+    assert 'changed.pth' in str(error.value)
+
+
+@pytest.mark.parametrize('part', ['message_hub', 'optimizer'])
+def test_what_is_not_needed_may_be_missing(saved, tmp_path, part):
+    search = read_search(changed(saved, tmp_path, lambda c: c.update({part: None})))
+    assert search.prune() == read_search(saved).prune()
+
+
+def test_a_search_that_pruned_nothing_says_what_helps(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        'mmseg_sparsemask.search.finish.print_log', lambda text, **options: said.append(text)
+    )
+    runner = make_runner(tmp_path, 1)
+    record = record_of(find_supernet(runner.model))
+    finish(record, record.prune(), tmp_path)
+    assert not said
+    put_weights(runner, preset('fdn', (2, 4, 8, 16, 32)).stages, 0.0)
+    record = record_of(find_supernet(runner.model))
+    finish(record, record.prune(), tmp_path)
+    (text,) = said
+    assert 'nothing was pruned: all 30 connections' in text and 'from 0.75 to 0.75' in text
+    for remedy in ('Train longer', 'loss_weight', 'connections_lr', 'BudgetLoss'):
+        assert remedy in text
+
+
+def test_scores_keep_their_place_in_checkpoints(saved):
+    hub = torch.load(saved, weights_only=False)['message_hub']['runtime_info']
+    assert hub.get(SCORES_KEY, []) == read_search(saved).scores
