@@ -1,6 +1,7 @@
 """Results of runs: add rows to a CSV file, time their networks again, or write the page."""
 
 import argparse
+import os
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,7 +21,16 @@ def parse_args(argv=None):
     page.add_argument(
         '--root', type=Path, default=ROOT, help='folder with results/ and docs/ (the repository)'
     )
-    return parser.parse_args(argv)
+    page.add_argument(
+        '--csv', type=Path, nargs='+', metavar='FILE', help='own files in place of results/*.csv'
+    )
+    page.add_argument(
+        '--out', type=Path, metavar='FILE', help='page of these; plots go beside it (page.md)'
+    )
+    args = parser.parse_args(argv)
+    if args.command == 'page' and (args.csv is None) != (args.out is None):
+        parser.error('page: --csv and --out go together')
+    return args
 
 
 def add(args):
@@ -42,34 +52,43 @@ def add(args):
 def time(args):
     from tqdm import tqdm
 
-    from mmseg_sparsemask.compare.results import read_results, write_results
+    from mmseg_sparsemask.compare.results import read_results, write_rows
     from mmseg_sparsemask.compare.run_record import PASSES, time_together
 
     results = read_results(args.csv)
     with tqdm(total=PASSES * len(results), desc='passes') as bar:
         timed = time_together(results, bar.update)
-    write_results(args.csv, timed)
+    write_rows(args.csv, timed)
     for before, after in zip(results, timed):
         print(f'{after.title}: {before.ms} -> {after.ms} ms')
     print(f'written: {args.csv}')
 
 
 def page(args):
-    from mmseg_sparsemask.compare.leaderboard import draw_results, figure_name, page_text
+    from mmseg_sparsemask.compare.leaderboard import Section, draw_results, figure_name, page_text
+    from mmseg_sparsemask.compare.plan import Design, read_table
     from mmseg_sparsemask.compare.results import read_results
     from mmseg_sparsemask.utils.figures import save_figure
     from mmseg_sparsemask.utils.files import write_atomically
 
-    files = sorted((args.root / 'results').glob('*.csv'))
+    out = args.out or args.root / 'docs/leaderboard.md'
+    images = out.parent if args.out else out.parent / 'images'
+    files = args.csv or sorted((args.root / 'results').glob('*.csv'))
     if not files:
         raise ValueError(f'{args.root / "results"}: expected CSV files, found none')
-    tables = {path.stem: read_results(path) for path in files}
-    docs = args.root / 'docs'
-    (docs / 'images').mkdir(parents=True, exist_ok=True)
-    for stem, results in tables.items():
-        save_figure(draw_results(results), docs / 'images' / figure_name(stem))
-    write_atomically(docs / 'leaderboard.md', page_text(tables))
-    print(f'written: {docs / "leaderboard.md"}')
+    sections = []
+    for path in files:
+        table = path.with_suffix('.yaml')
+        design = read_table(table, check_configs=False).design if table.exists() else Design()
+        image = images / figure_name(path.stem)
+        names = (Path(os.path.relpath(file, out.parent)).as_posix() for file in (image, path))
+        sections.append(Section(path.stem, read_results(path), design, *names))
+    images.mkdir(parents=True, exist_ok=True)
+    for path, section in zip(files, sections):
+        if section.results:
+            save_figure(draw_results(section.results), images / figure_name(path.stem))
+    write_atomically(out, page_text(sections))
+    print(f'written: {out}')
 
 
 def main(argv=None):

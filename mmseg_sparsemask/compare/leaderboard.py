@@ -1,22 +1,26 @@
-"""The page of all results: made from the CSV files and nothing else."""
+"""The page of results: made from CSV files, and from what their tables named before they ran."""
 
 from __future__ import annotations
 
+import html
+import re
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
 
 from matplotlib.figure import Figure
 from prettytable import PrettyTable, TableStyle
 
-from mmseg_sparsemask.compare.results import CONTROL, Group, Result, group_results
+from mmseg_sparsemask.compare.comparisons import Comparison, Design, choices, compare_groups
+from mmseg_sparsemask.compare.results import Group, Result, group_results
 from mmseg_sparsemask.compare.rows import MISSING
 from mmseg_sparsemask.compare.scatter import Panel, draw_comparison
 
-_INTRODUCTION = f"""# Leaderboard
+_INTRODUCTION = """# Leaderboard
 
-`tools/results.py page` writes this page from the files in `results/`, which have one row a run;
-nothing on it comes from elsewhere. `tools/run_table.py` trains and scores the runs of a table and
-adds their rows.
+`tools/results.py page` writes this page. Each number on it comes from a CSV file, which has one row
+a run. `tools/run_table.py` trains and scores the runs of a table and adds their rows.
 
 - Scores are means ± sample standard deviations over the seeds; mIoU is in percent. Methods may be
   chosen by *val*, where a data set has such images; *test* was scored once for each run.
@@ -24,17 +28,41 @@ adds their rows.
 - *parameters* and *multiply-adds* are the decoder's, for one image of the size that the network
   sees; *ms* is the median time of the whole network for such an image. Where searches found
   different decoders, they are means.
-- *against random* compares test scores with those of {CONTROL}: the relative difference of the
-  means, and the p-value of a two-sided rank test (Mann and Whitney).
+- *difference* is the median of all pairwise differences between the test scores of two methods
+  (Hodges and Lehmann), *interval* its exact interval at 95 %, or at what so few runs allow.
+- *p* is that of a two-sided rank test (Mann and Whitney), for three runs and more. The primary
+  comparison was named before the table ran. The p-values of all others are corrected for their
+  number (Holm).
+- A method is compared with those runs of a control whose decoder has the parameters and the
+  multiply-adds of one of its own, within 5 %.
+- *best by val* says what repeated runs are worth: the expected test score of the best of so many
+  runs, chosen by *val*. With random decoders that is a random search.
 """
 
 _PANELS: tuple[Panel, ...] = (
-    (
-        'decoder parameters (M)',
-        lambda row: None if row.decoder_parameters is None else row.decoder_parameters / 1e6,
-    ),
-    ('ms for one image', lambda row: None if row.fps is None else 1000 / row.fps),
+    ('decoder parameters (M)', lambda row: (row.decoder_parameters or 0) / 1e6, True),
+    ('decoder multiply-adds (M)', lambda row: (row.decoder_multiply_adds or 0) / 1e6, True),
+    ('ms for one image', lambda row: None if row.fps is None else 1000 / row.fps, True),
 )
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table on the page.
+
+    Attributes:
+        title: Its heading, such as the stem of the file.
+        results: Its rows.
+        design: What it named before it ran.
+        image: Where its plot lies, as the page names it.
+        csv: Where its file lies, as the page names it.
+    """
+
+    title: str
+    results: Sequence[Result]
+    design: Design
+    image: str
+    csv: str
 
 
 def figure_name(stem: str) -> str:
@@ -43,96 +71,146 @@ def figure_name(stem: str) -> str:
 
 
 def draw_results(results: Sequence[Result]) -> Figure:
-    """Test scores against decoder parameters and against time."""
+    """Test scores against the decoder's costs and against time; numbers as in the page's table."""
     return draw_comparison([group.row() for group in group_results(results)], _PANELS)
 
 
-def page_text(tables: Mapping[str, Sequence[Result]]) -> str:
-    """The page in Markdown.
-
-    Args:
-        tables: Results by the stem of their file.
-    """
-    parts = [_INTRODUCTION]
-    parts += [_section(stem, results) for stem, results in sorted(tables.items()) if results]
-    return '\n'.join(parts)
+def page_text(sections: Sequence[Section]) -> str:
+    """The page in Markdown."""
+    return '\n'.join([_INTRODUCTION, *(_section(part) for part in sections if part.results)])
 
 
-def _section(stem: str, results: Sequence[Result]) -> str:
-    groups = group_results(results)
-    conditions = [
-        _listed('Data', results, 'data'),
-        _listed('Encoder', results, 'encoder'),
-        _listed('Image', results, 'image_size'),
-        _listed('Threads', results, 'threads'),
-        _listed('Machine', results, 'machine'),
-        _listed('Timed on', results, 'timed_on'),
-        _listed('Versions', results, 'versions'),
-        _listed('Commits', results, 'commit'),
-    ]
-    image = f'images/{figure_name(stem)}'
-    return '\n'.join(
-        [
-            f'## {stem}\n',
-            '\n'.join(conditions),
-            '',
-            _table(groups),
-            '',
-            f'![{groups[0].first.metric} on test against decoder parameters and time]({image})',
-            '',
-            f'[Every run](../results/{stem}.csv), with its config, options and log.',
-            '',
-        ]
+def markdown_text(text: str) -> str:
+    """A text as Markdown shows it: nothing in it is markup, and it stays in its cell."""
+    escaped = re.sub(
+        r'[\\`*\[\]|~$]|\b_|_\b', r'\\\g<0>', html.escape(' '.join(text.split()), False)
     )
+    # GitHub makes links of bare addresses.
+    return re.sub(r'(?i)\b(https?|ftp)://|\bwww\.', lambda found: found[0] + '&#8203;', escaped)
+
+
+def _section(part: Section) -> str:
+    groups = group_results(part.results)
+    metric = groups[0].first.metric
+    columns = {
+        'Data': 'data',
+        'Encoder': 'encoder',
+        'Image': 'image_size',
+        'Threads': 'threads',
+        'Machine': 'machine',
+        'Timed on': 'timed_on',
+        'Versions': 'versions',
+        'Commits': 'commit',
+    }
+    lines = [
+        f'## {markdown_text(part.title)}\n',
+        *(_listed(title, part.results, column) for title, column in columns.items()),
+        '',
+        _methods(groups),
+        '',
+        f"![{metric} on test against the decoder's costs and time]({quote(part.image)})",
+        '',
+    ]
+    found = compare_groups(groups, part.design)
+    if found:
+        lines += [_comparisons(groups, found), '']
+    chosen = _choices(groups, part.design)
+    lines += [chosen, ''] if chosen else []
+    lines += [f'[Every run]({quote(part.csv)}), with its config, options and log.', '']
+    return '\n'.join(lines)
 
 
 def _listed(title: str, results: Sequence[Result], column: str) -> str:
     values = dict.fromkeys(str(getattr(result, column)) for result in results)
-    return f'- {title}: {"; ".join(values)}'
+    return f'- {title}: {"; ".join(map(markdown_text, values))}'
 
 
-def _table(groups: Sequence[Group]) -> str:
-    metric = groups[0].first.metric
-    table = PrettyTable(
-        ['method', 'training', 'seeds', 'iterations', 'connections', 'parameters', 'multiply-adds']
-        + ['ms', f'{metric} val', f'{metric} test', 'against random']
-    )
+def _table(columns: Sequence[str], left: Sequence[str], rows: Sequence[list[object]]) -> str:
+    table = PrettyTable(columns)
     table.align = 'r'
-    table.align['method'] = table.align['training'] = 'l'
+    for column in left:
+        table.align[column] = 'l'
     table.set_style(TableStyle.MARKDOWN)
-    for group in groups:
+    table.add_rows(rows)
+    return table.get_string()
+
+
+def _methods(groups: Sequence[Group]) -> str:
+    metric = groups[0].first.metric
+    rows: list[list[object]] = []
+    for number, group in enumerate(groups, 1):
         first = group.first
-        counts = sorted(
-            {str(run.connections) for run in group.runs}, key=lambda text: (len(text), text)
-        )
-        table.add_row(
+        counts = sorted({str(run.connections) for run in group.runs}, key=lambda c: (len(c), c))
+        rows.append(
             [
-                first.method,
-                first.training,
+                number,
+                markdown_text(first.method),
+                markdown_text(first.training),
                 len(group.runs),
                 f'{first.search_iterations} + {first.training_iterations}',
                 ', '.join(counts),
                 f'{group.mean_of("decoder_parameters"):,.0f}',
                 f'{group.mean_of("decoder_multiply_adds") / 1e6:,.1f}M',
                 f'{group.mean_of("ms"):.1f}',
-                _spread(group.val),
-                _spread(group.test),
-                _against(group),
+                _spread(group.val, metric),
+                _spread(group.test, metric),
             ]
         )
-    return table.get_string()
+    columns = ['#', 'method', 'training', 'seeds', 'iterations', 'connections', 'parameters']
+    columns += ['multiply-adds', 'ms', f'{metric} val', f'{metric} test']
+    return _table(columns, ['method', 'training'], rows)
 
 
-def _spread(scores: Sequence[float]) -> str:
+def _comparisons(groups: Sequence[Group], found: Sequence[Comparison]) -> str:
+    numbers = {group.first.group: number for number, group in enumerate(groups, 1)}
+    digits = _digits(groups[0].first.metric)
+
+    def named(group: Group) -> str:
+        return f'{numbers[group.first.group]} {markdown_text(group.title)}'
+
+    rows: list[list[object]] = []
+    for one in found:
+        moved, interval = one.shift, MISSING
+        if moved.low is not None and moved.high is not None and moved.confidence is not None:
+            interval = f'{moved.low:+.{digits}f} to {moved.high:+.{digits}f}'
+            if moved.confidence < 0.95:
+                interval += f' ({moved.confidence:.0%})'
+        p_value = MISSING if one.p_value is None else f'{one.p_value:.3f}'
+        runs = f'{len(one.group.runs)}, {len(one.other.runs)}'
+        difference = f'{moved.estimate:+.{digits}f}'
+        kind = 'corrected' if one.p_value is not None else MISSING
+        kind = 'primary' if one.primary else kind
+        rows.append([named(one.group), named(one.other), runs, difference, interval, p_value, kind])
+    columns = ['method', 'compared with', 'runs', 'difference', 'interval', 'p', '']
+    return _table(columns, columns[:2], rows)
+
+
+def _choices(groups: Sequence[Group], design: Design) -> str:
+    found = choices(groups, design)
+    if not found:
+        return ''
+    metric = groups[0].first.metric
+    rows: list[list[object]] = [
+        [
+            markdown_text(one.group.title),
+            one.count,
+            f'{one.iterations:,}',
+            f'{one.test:.{_digits(metric)}f}',
+        ]
+        for one in found
+    ]
+    return _table(
+        ['best by val', 'runs', 'iterations in all', f'{metric} test'], ['best by val'], rows
+    )
+
+
+def _spread(scores: Sequence[float], metric: str) -> str:
     if not scores:
         return MISSING
-    digits = 2 if max(scores) > 1 else 3
+    digits = _digits(metric)
     mean = f'{statistics.fmean(scores):.{digits}f}'
     return f'{mean} ± {statistics.stdev(scores):.{digits}f}' if len(scores) > 1 else mean
 
 
-def _against(group: Group) -> str:
-    improvement, p_value = group.improvement, group.p_value
-    if improvement is None or p_value is None:
-        return MISSING
-    return f'{improvement:+.1f} %, p = {p_value:.3f}'
+def _digits(metric: str) -> int:
+    return 2 if metric == 'mIoU' else 3

@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from mmseg_sparsemask.compare.comparisons import Design
+
 #: What of a search a row can be about, and the config that the search leaves for it: two trainings,
 #: and the search's own weights before and after pruning.
 USES = {
@@ -52,8 +54,9 @@ class Entry:
         use: What of the search it trains: a key of `USES`.
         permuted: The search's weights are put in random places first, with the entry's seed; the
             search itself has the first seed of the table's searches.
-        size_of: Name of a search. The entry's random decoder, with the entry's seed, gets the
-            parameters of what that search found.
+        size_of: Name of a search. The entry's random decoder costs what that search found with the
+            same seed, in parameters and multiply-adds.
+        same_inputs: It also has as many inputs of ``D1``.
         options: What overrides the config, by dotted key.
     """
 
@@ -67,6 +70,7 @@ class Entry:
     use: str | None = None
     permuted: bool = False
     size_of: str | None = None
+    same_inputs: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -84,6 +88,10 @@ class Table:
         searches: By name.
         entries: In the order in which they run.
         options: What overrides the configs of all of them, by dotted key.
+        primary: Names of two entries, under ``entry`` and ``control``: the one comparison whose
+            p-value is not corrected. It is named before the table runs.
+        controls: Names of the entries that others of their size are compared with; by default those
+            of the method `CONTROL`.
     """
 
     name: str
@@ -95,6 +103,19 @@ class Table:
     searches: Mapping[str, Search]
     entries: tuple[Entry, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
+    primary: Mapping[str, str] | None = None
+    controls: tuple[str, ...] | None = None
+
+    @property
+    def design(self) -> Design:
+        """What the page compares."""
+        keys = {entry.name: Run(entry, entry.seeds[0]).group(self) for entry in self.entries}
+        primary, controls = None, None
+        if self.primary is not None:
+            primary = (keys[self.primary['entry']], keys[self.primary['control']])
+        if self.controls is not None:
+            controls = frozenset(keys[name] for name in self.controls)
+        return Design(primary, controls)
 
 
 @dataclass(frozen=True)
@@ -107,7 +128,7 @@ class Run:
     @property
     def search_seed(self) -> int:
         """Seed of the search that the run starts from."""
-        return 0 if self.entry.permuted or self.entry.size_of else self.seed
+        return 0 if self.entry.permuted else self.seed
 
     @property
     def search(self) -> str | None:
@@ -133,8 +154,12 @@ class Run:
         return entry.method, entry.training, self.search_iterations(table), entry.iterations
 
 
-def read_table(path: str | Path) -> Table:
+def read_table(path: str | Path, check_configs: bool = True) -> Table:
     """A table from its YAML file.
+
+    Args:
+        path: The file.
+        check_configs: Whether the configs must be there, as for a table that is to be run.
 
     Raises:
         ValueError: Not such a file; a key is unknown or missing; a config does not exist; an entry
@@ -148,12 +173,12 @@ def read_table(path: str | Path) -> Table:
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ValueError(f'{path}: not a YAML file ({error})') from None
     try:
-        return _to_table(path.stem, content)
+        return _to_table(path.stem, content, check_configs)
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from None
 
 
-def _to_table(name: str, content: Any) -> Table:
+def _to_table(name: str, content: Any, check_configs: bool) -> Table:
     settings = _settings(Table, content, 'the table', given={'name': name})
     size = settings['image_size']
     if not isinstance(size, list) or len(size) != 2 or not all(_is_count(side) for side in size):
@@ -167,13 +192,38 @@ def _to_table(name: str, content: Any) -> Table:
     entries = tuple(
         _to_entry(value, place, searches) for place, value in enumerate(settings['entries'], 1)
     )
+    named = [(f'search {key}', search.config) for key, search in searches.items()]
+    named += [(f'entry {entry.name}', entry.config) for entry in entries if entry.config]
+    for where, config in named if check_configs else ():
+        if not Path(config).is_file():
+            raise ValueError(f'{where}: the config {config} does not exist; name it from the root')
     names = [entry.name for entry in entries] + list(searches)
     if len(set(names)) < len(names):
         raise ValueError(f'expected a name of its own for each entry and search, got {names}')
     for key, search in searches.items():
-        _check_run(f'search {key}', search.config, search.iterations, least=1)
+        _check_iterations(f'search {key}', search.iterations, least=1)
     values = {**settings, 'image_size': tuple(size), 'searches': searches, 'entries': entries}
+    for key, used in _used_entries(settings).items():
+        unknown = [name for name in used if name not in {entry.name for entry in entries}]
+        if unknown:
+            raise ValueError(f'{key}: no entries {unknown}; there are {", ".join(names)}')
+    if settings.get('controls') is not None:
+        values['controls'] = tuple(settings['controls'])
     return Table(**values)
+
+
+def _used_entries(settings: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The entries that `primary` and `controls` name."""
+    primary, controls = settings.get('primary'), settings.get('controls')
+    if primary is not None and (
+        not isinstance(primary, Mapping) or set(primary) != {'entry', 'control'}
+    ):
+        raise ValueError(
+            f'primary: expected two entries, {{entry: NAME, control: NAME}}, got {primary!r}'
+        )
+    if controls is not None and not isinstance(controls, list):
+        raise ValueError(f'controls: expected a list of entries, got {controls!r}')
+    return {'primary': list((primary or {}).values()), 'controls': controls or []}
 
 
 def _to_entry(value: Any, place: int, searches: Mapping[str, Search]) -> Entry:
@@ -192,18 +242,18 @@ def _to_entry(value: Any, place: int, searches: Mapping[str, Search]) -> Entry:
         raise ValueError(f'{where}: use: expected one of {", ".join(USES)}, got {entry.use!r}')
     if entry.search is None and (entry.use or entry.permuted):
         raise ValueError(f'{where}: use and permuted are about a search; name one')
+    if entry.same_inputs and entry.size_of is None:
+        raise ValueError(f'{where}: same_inputs is about size_of; name a search')
     if entry.permuted and entry.use == 'supernet':
         raise ValueError(f'{where}: a supernet with permuted weights is none that was trained')
     as_found = entry.use in ('pruned', 'supernet')
-    _check_run(where, entry.config, entry.iterations, least=0 if as_found else 1)
+    _check_iterations(where, entry.iterations, least=0 if as_found else 1)
     if as_found and entry.iterations:
         raise ValueError(f'{where}: use: {entry.use} trains nothing; expected iterations: 0')
     return entry
 
 
-def _check_run(where: str, config: str | None, iterations: Any, least: int) -> None:
-    if config is not None and not Path(config).is_file():
-        raise ValueError(f'{where}: the config {config} does not exist; name it from the root')
+def _check_iterations(where: str, iterations: Any, least: int) -> None:
     if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < least:
         raise ValueError(f'{where}: iterations: expected at least {least}, got {iterations!r}')
 

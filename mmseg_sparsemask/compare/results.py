@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import math
+import re
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from scipy.stats import mannwhitneyu
-
 from mmseg_sparsemask.compare.rows import Row
-from mmseg_sparsemask.utils.files import csv_text, write_atomically
+from mmseg_sparsemask.utils.files import csv_text, read_csv, write_atomically
 
 #: What stands in a field that does not apply: a decoder without a graph has no connections.
 NONE = '-'
 
-#: The method that the others are compared with.
+#: The method that the others are compared with where a table names no other.
 CONTROL = 'random decoders'
 
 
@@ -100,17 +96,29 @@ COLUMNS = tuple(field.name for field in fields(Result))
 #: Columns in which `NONE` may stand for something that does not apply.
 _MAY_LACK = ('connectivity', 'connections', 'score_val', 'options')
 
+#: The largest score by metric, and the decimals that mean something: an image more or less.
+_METRICS = {'mIoU': (100, 2), 'ODS': (1, 4), 'max F': (1, 4)}
+
+_WHOLE = re.compile('[0-9]{1,15}')
+_NUMBER = re.compile(r'[0-9]{1,15}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?')
+
+#: What a text must look like, and how that is said.
+_FORMS = {
+    'image_size': (re.compile('[1-9][0-9]{0,5} x [1-9][0-9]{0,5}'), 'height x width in pixels'),
+    # The last column: a file that was cut ends within it.
+    'log': (re.compile(r'.+\.log'), 'a name that ends in .log'),
+    'metric': (re.compile('|'.join(_METRICS)), f'one of {", ".join(_METRICS)}'),
+}
+
 
 def read_results(path: str | Path) -> list[Result]:
     """Every row of a file.
 
     Raises:
-        ValueError: Other columns; a field that is missing or no number; a run that is there twice.
-            The message names file and line.
+        ValueError: Other columns; a field that is missing or not of its kind; a run that is there
+            twice. The message names file and row.
     """
-    text = Path(path).read_text(encoding='utf-8')
-    reader = csv.reader(io.StringIO(text))
-    lines = list(reader)
+    lines = read_csv(path)
     if not lines or tuple(lines[0]) != COLUMNS:
         raise ValueError(
             f'{path}: expected the columns {", ".join(COLUMNS)}, got '
@@ -119,6 +127,8 @@ def read_results(path: str | Path) -> list[Result]:
     results: list[Result] = []
     for number, cells in enumerate(lines[1:], 2):
         try:
+            if len(cells) > len(COLUMNS):
+                raise ValueError(f'expected {len(COLUMNS)} fields, got {len(cells)}')
             result = to_result(dict(zip(COLUMNS, cells)))
             _check_new(result, results)
         except ValueError as error:
@@ -127,8 +137,8 @@ def read_results(path: str | Path) -> list[Result]:
     return results
 
 
-def to_result(row: dict[str, Any]) -> Result:
-    """A row from its fields, as text or as numbers.
+def to_result(row: Mapping[str, Any]) -> Result:
+    """A row from its fields, as text or as numbers, which are rounded to what they mean.
 
     Raises:
         ValueError: A field is missing or empty, unknown, or not of its kind.
@@ -148,19 +158,46 @@ def to_result(row: dict[str, Any]) -> Result:
         if value != NONE and 'str' != field.type:
             values[field.name] = _number(field.name, value, whole='int' in str(field.type))
         else:
-            values[field.name] = value
+            values[field.name] = _text(field.name, value)
+    most, digits = _METRICS[values['metric']]
+    for name in ('score_val', 'score_test'):
+        if values[name] != NONE:
+            if values[name] > most:
+                raise ValueError(
+                    f'the field {name}: expected {values["metric"]} of 0 to {most}, got {row[name]}'
+                )
+            values[name] = round(values[name], digits)
+    values['ms'] = round(values['ms'], 2)
+    _check_connections(values['connectivity'], values['connections'])
     return Result(**values)
 
 
+def _text(name: str, text: str) -> str:
+    if not text.isprintable():
+        raise ValueError(f'the field {name}: expected one line of printable text, got {text!r}')
+    form, said = _FORMS.get(name, (None, ''))
+    if form is not None and not form.fullmatch(text):
+        raise ValueError(f'the field {name}: expected {said}, got {text!r}')
+    return text
+
+
 def _number(name: str, text: str, whole: bool) -> float:
-    try:
-        value = int(text) if whole else float(text)
-    except ValueError:
+    # Python's own numbers may have underscores and the digits of all scripts.
+    if not (_WHOLE if whole else _NUMBER).fullmatch(text):
         kind = 'a whole number' if whole else 'a number'
-        raise ValueError(f'the field {name}: expected {kind}, got {text!r}') from None
-    if not math.isfinite(value) or value < 0:
-        raise ValueError(f'the field {name}: expected a finite number of at least 0, got {text!r}')
+        raise ValueError(f'the field {name}: expected {kind} of at least 0, got {text!r}')
+    value = int(text) if whole else float(text)
+    if not value and name in ('ms', 'threads'):
+        raise ValueError(f'the field {name}: expected more than 0, got {text!r}')
     return value
+
+
+def _check_connections(graph: str, number: int | str) -> None:
+    found: int | str = NONE
+    if graph != NONE:
+        found = sum(len(stage.split()) - 1 for stage in graph.split(' · '))
+    if found != number:
+        raise ValueError(f'connections: expected {found}, those of {graph!r}, got {number}')
 
 
 def _check_new(result: Result, others: Sequence[Result]) -> None:
@@ -188,31 +225,29 @@ def append_results(path: str | Path, new: Iterable[Result]) -> None:
     for result in new:
         _check_new(result, results)
         results.append(result)
-    write_results(path, results)
+    write_rows(path, results)
 
 
-def write_results(path: str | Path, results: Iterable[Result]) -> None:
+def write_rows(path: str | Path, results: Iterable[Result]) -> None:
     """Write a file of these rows, whole or not at all."""
     write_atomically(path, csv_text(COLUMNS, map(astuple, results)))
 
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that differ by their seed alone.
-
-    Attributes:
-        runs: At least one.
-        control: Test scores of the random decoders of the same file; empty without any, and for
-            these themselves.
-    """
+    """Runs that differ by their seed alone; at least one."""
 
     runs: tuple[Result, ...]
-    control: tuple[float, ...] = ()
 
     @property
     def first(self) -> Result:
         """The run that says what they have in common."""
         return self.runs[0]
+
+    @property
+    def title(self) -> str:
+        """Method and training, in a table or a plot."""
+        return f'{self.first.method}, {self.first.training}'
 
     @property
     def test(self) -> tuple[float, ...]:
@@ -228,30 +263,16 @@ class Group:
         """Mean of a column over the runs: searched decoders differ in size."""
         return statistics.fmean(getattr(run, column) for run in self.runs)
 
-    @property
-    def improvement(self) -> float | None:
-        """Test score relative to the mean of the random decoders, in percent (Yang et al.)."""
-        if not self.control:
-            return None
-        base = statistics.fmean(self.control)
-        return 100 * (statistics.fmean(self.test) - base) / base
-
-    @property
-    def p_value(self) -> float | None:
-        """Two-sided rank test (Mann and Whitney) of the test scores against random decoders."""
-        if not self.control:
-            return None
-        return float(mannwhitneyu(self.test, self.control, alternative='two-sided').pvalue)
-
     def row(self) -> Row:
-        """The group as a row of `draw_comparison`: test scores, decoder parameters, speed."""
-        name = f'{self.first.method}, {self.first.training}'
+        """The group as a row of `draw_comparison`: test scores, the decoder's costs, speed."""
         return Row(
-            name,
+            self.title,
             metric=self.first.metric,
             scores=list(self.test),
             decoder_parameters=round(self.mean_of('decoder_parameters')),
             encoder_parameters=self.first.encoder_parameters,
+            decoder_multiply_adds=round(self.mean_of('decoder_multiply_adds')),
+            encoder_multiply_adds=self.first.encoder_multiply_adds,
             fps=1000 / self.mean_of('ms'),
         )
 
@@ -261,11 +282,5 @@ def group_results(results: Iterable[Result]) -> list[Group]:
     by_group: dict[tuple[str, str, int, int], list[Result]] = {}
     for result in results:
         by_group.setdefault(result.group, []).append(result)
-    control = tuple(
-        run.score_test for runs in by_group.values() for run in runs if run.method == CONTROL
-    )
-    groups = [
-        Group(tuple(runs), () if runs[0].method == CONTROL else control)
-        for runs in by_group.values()
-    ]
+    groups = [Group(tuple(runs)) for runs in by_group.values()]
     return sorted(groups, key=lambda group: (-statistics.fmean(group.test), group.first.group))

@@ -2,85 +2,103 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
-from typing import Any
-from zlib import crc32
 
 from matplotlib.figure import Figure
 
 from mmseg_sparsemask.compare.rows import Row, metric_of
 from mmseg_sparsemask.utils.figures import new_figure
 
-#: Title of a panel, and the value on its x axis.
-Panel = tuple[str, Callable[[Row], float | None]]
+
+def _scaled(value: float | None, unit: float) -> float | None:
+    return None if value is None else value / unit
+
+
+#: Title of a panel, the value on its x axis, and whether less of it is better.
+Panel = tuple[str, Callable[[Row], float | None], bool]
 
 #: What a table shows by default.
 PANELS: tuple[Panel, ...] = (
-    ('parameters (M)', lambda row: None if row.parameters is None else row.parameters / 1e6),
-    (
-        'multiply-adds (G)',
-        lambda row: None if row.multiply_adds is None else row.multiply_adds / 1e9,
-    ),
-    ('images a second', lambda row: row.fps),
+    ('parameters (M)', lambda row: _scaled(row.parameters, 1e6), True),
+    ('multiply-adds (G)', lambda row: _scaled(row.multiply_adds, 1e9), True),
+    ('images a second', lambda row: row.fps, False),
 )
 
-MARKERS = 'osD^vP*X'
+#: Points of the front, and the others.
+FRONT_COLOUR, OTHER_COLOUR = '#c8553d', '#3b6ea5'
+
+#: Characters of the small text under a plot that fit into an inch, in a wide font.
+_CHARACTERS = 13
 
 
-def styles(methods: Sequence[str]) -> list[tuple[str, str]]:
-    """Colour and marker of each method, from its name, so that they are the same in every plot.
-
-    Where two names of one plot meet in the same style, the later one takes the next that is free.
-    """
-    all_styles = [(f'C{colour}', marker) for marker in MARKERS for colour in range(10)]
-    taken: dict[str, int] = {}
-    for method in methods:
-        place = crc32(method.encode()) % len(all_styles)
-        while place in taken.values() and method not in taken and len(taken) < len(all_styles):
-            place = (place + 1) % len(all_styles)
-        taken.setdefault(method, place)
-    return [all_styles[taken[method]] for method in methods]
+def front(points: Sequence[tuple[float, float]]) -> set[int]:
+    """Which of some (cost, score) are the front: none is as good and cheaper, or better for it."""
+    return {
+        place
+        for place, (cost, score) in enumerate(points)
+        if not any(
+            (other <= cost and best >= score) and (other, best) != (cost, score)
+            for other, best in points
+        )
+    }
 
 
 def draw_comparison(rows: Sequence[Row], panels: Sequence[Panel] = PANELS) -> Figure:
     """Plot the score against what a method costs; a bar shows the spread of several runs.
 
-    A panel shows the rows for which both values are known, and says so when there are none. A
-    method has the same colour and marker in all of them, and in other plots.
+    Points have the numbers of their rows, counted from 1. The front of each panel is joined by a
+    line, and its methods are named below. A panel has the rows for which both values are known; one
+    without any is left out.
 
     Args:
         rows: The methods.
         panels: What is on the x axes.
     """
-    figure = new_figure(max(8.0, 4.0 * len(panels)), 4.2)
-    drawn: dict[str, Any] = {}
-    looks = styles([row.method for row in rows])
+    shown = [
+        (label, points, less) for label, value, less in panels if (points := _points(rows, value))
+    ]
+    figure = new_figure(max(5.0, 4.0 * len(shown)), 4.2)
     metric = metric_of(rows)
-    for place, (label, value) in enumerate(panels, 1):
-        axes = figure.add_subplot(1, len(panels), place)
+    named: set[int] = set()
+    for place, (label, points, less) in enumerate(shown, 1):
+        axes = figure.add_subplot(1, len(shown), place)
         axes.set_xlabel(label)
         axes.set_ylabel('mIoU (%)' if metric == 'mIoU' else metric)
         axes.grid(alpha=0.3)
-        known = False
-        for row, (colour, marker) in zip(rows, looks):
-            x, y = value(row), row.score
-            if x is None or y is None:
-                continue
-            known = True
-            drawn[row.method] = axes.errorbar(
-                [x],
-                [y],
-                yerr=[row.spread or 0.0],
-                fmt=marker,
-                color=colour,
-                markersize=6,
-                capsize=3,
-            )
-        if not known:
-            axes.text(0.5, 0.5, 'no results', transform=axes.transAxes, ha='center', color='0.4')
+        best = {
+            list(points)[index]
+            for index in front([(x if less else -x, y) for x, y in points.values()])
+        }
+        named |= best
+        axes.plot(*zip(*sorted(points[number] for number in best)), color=FRONT_COLOUR, alpha=0.5)
+        for number, (x, y) in points.items():
+            colour = FRONT_COLOUR if number in best else OTHER_COLOUR
+            spread = rows[number - 1].spread or 0.0
+            axes.errorbar([x], [y], yerr=[spread], fmt='o', color=colour, markersize=5, capsize=3)
+            axes.annotate(str(number), (x, y), (4, 4), textcoords='offset points', fontsize=8)
+        costs = [x for x, _ in points.values()]
+        if min(costs) > 0 and max(costs) > 10 * min(costs):
+            axes.set_xscale('log')
         axes.margins(x=0.15, y=0.15)
-    if drawn:
-        figure.legend(
-            list(drawn.values()), list(drawn), loc='outside lower center', ncols=5, fontsize=8
-        )
+    if not shown:
+        axes = figure.add_subplot()
+        axes.set_axis_off()
+        axes.text(0.5, 0.5, 'no results', transform=axes.transAxes, ha='center', color='0.4')
+        return figure
+    names = '; '.join(f'{number} {rows[number - 1].method}' for number in sorted(named))
+    width = round(_CHARACTERS * figure.get_figwidth())
+    caption = textwrap.fill(f'Numbers: rows of the table. On a front: {names}', width)
+    figure.supxlabel(caption, fontsize=8, parse_math=False)
     return figure
+
+
+def _points(
+    rows: Sequence[Row], value: Callable[[Row], float | None]
+) -> dict[int, tuple[float, float]]:
+    """Cost and score by number of the row, where both are known."""
+    return {
+        number: (x, row.score)
+        for number, row in enumerate(rows, 1)
+        if (x := value(row)) is not None and row.score is not None
+    }

@@ -215,7 +215,9 @@ class Steps:
         found = self.search_dir(run.entry.size_of or '', run.search_seed) / 'connectivity.json'
         head = Config.fromfile(run.entry.config).model.decode_head
         shape = DecoderShape(head.strides, head.in_channels, head.channels, head.num_classes)
-        settings = like(load(found), shape, run.seed, self.table.image_size)
+        settings = like(
+            load(found), shape, run.seed, self.table.image_size, same_inputs=run.entry.same_inputs
+        )
         return {
             f'model.decode_head.connectivity.{key}': value
             for key, value in settings.items()

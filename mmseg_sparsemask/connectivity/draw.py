@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
@@ -146,6 +147,12 @@ def draw_weights(
     return figure
 
 
+_PALE = (
+    'Bold: kept. Pale: dropped although a smaller weight was kept, since its stage or its source '
+    'was of no use, or for the budget.'
+)
+
+
 def draw_weight_history(
     steps: Sequence[int],
     history: Sequence[Sequence[float]],
@@ -174,9 +181,11 @@ def draw_weight_history(
         )
     figure = new_figure(8.0, 0.105 * len(connections) + 1.4)
     axes = figure.add_subplot()
-    edges = np.asarray([*steps, steps[-1] + (steps[-1] - steps[-2] if len(steps) > 1 else 1)])
+    # Each record reaches to the middle between it and its neighbours, the last to the end.
+    inner = [(before + after) / 2 for before, after in itertools.pairwise(steps)]
+    first, last = (steps[0], steps[-1]) if inner else (steps[0] - 0.5, steps[0] + 0.5)
     mesh = axes.pcolormesh(
-        edges,
+        np.asarray([first, *inner, last]),
         np.arange(len(connections) + 1),
         grid.T,
         vmin=0,
@@ -190,11 +199,14 @@ def draw_weight_history(
     axes.tick_params(axis='y', labelsize=5, length=0)
     if kept is not None:
         smallest = min((w for c, w in zip(connections, grid[-1]) if c in kept), default=np.inf)
+        said = 'Bold: kept.'
         for row, (connection, label) in enumerate(zip(connections, axes.get_yticklabels())):
             alive = connection in kept
             label.set(color='black' if alive else '0.55', weight='bold' if alive else 'normal')
             if not alive and grid[-1, row] >= smallest:
                 axes.axhspan(row, row + 1, color='white', alpha=0.6, linewidth=0)
+                said = _PALE
+        figure.supxlabel(said, fontsize=7)
     for row in range(1, len(connections)):
         if connections[row].stage != connections[row - 1].stage:
             axes.axhline(row, color='white', linewidth=0.8)

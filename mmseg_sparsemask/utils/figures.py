@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.lines import Line2D
+from matplotlib.spines import Spine
+from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from mmseg_sparsemask.utils.files import write_atomically
@@ -23,8 +30,17 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
+#: Of text and lines that are black: as far from white as from the dark ground of a page.
+INK = '#777777'
+
+#: Colours are dark up to this, of 0 (black) to 1.
+DARK = 0.35
+
+
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write a figure in the format of the path's suffix; whole or not at all.
+
+    An SVG has no ground, ink that is legible on light and dark pages, and a title.
 
     Raises:
         ValueError: No format has this suffix, or the file cannot be written.
@@ -38,12 +54,45 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     # Without a fixed salt and date every run would give other bytes for the same picture; text
     # that stays text can be searched and copied.
     with matplotlib.rc_context({'svg.hashsalt': 'sparsemask', 'svg.fonttype': 'none'}):
-        metadata: dict[str, Any] = {
-            'svg': {'Date': None},
+        known: dict[str, dict[str, Any]] = {
+            'svg': {'Date': None, 'Title': _title(figure) or Path(path).stem},
             'pdf': {'CreationDate': None},
-        }.get(suffix, {})
-        figure.savefig(buffer, format=suffix, metadata=metadata, dpi=150)
+        }
+        metadata = known.get(suffix, {})
+        svg = suffix == 'svg'
+        with _legible(figure) if svg else nullcontext():
+            figure.savefig(buffer, format=suffix, metadata=metadata, dpi=150, transparent=svg)
     write_atomically(path, buffer.getvalue())
+
+
+def _title(figure: Figure) -> str:
+    titles = [figure.get_suptitle(), *(axes.get_title() for axes in figure.axes)]
+    return ', '.join(filter(None, titles))
+
+
+@contextmanager
+def _legible(figure: Figure) -> Iterator[None]:
+    """Context in which what is black or nearly so has the colour `INK`, and legends no ground."""
+    undo: list[Callable[[], object]] = []
+
+    def change(what: Any, name: str, colour: str) -> None:
+        before = getattr(what, f'get_{name}')()
+        undo.append(lambda: getattr(what, f'set_{name}')(before))
+        getattr(what, f'set_{name}')(colour)
+
+    for artist in figure.findobj(lambda a: isinstance(a, (Text, Line2D, Spine))):
+        name = 'edgecolor' if isinstance(artist, Spine) else 'color'
+        if max(to_rgb(getattr(artist, f'get_{name}')())) < DARK:
+            change(artist, name, INK)
+            if isinstance(artist, Line2D):
+                change(artist, 'markeredgecolor', INK)
+    for legend in figure.findobj(Legend):
+        change(legend.get_frame(), 'facecolor', 'none')
+    try:
+        yield
+    finally:
+        for restore in reversed(undo):
+            restore()
 
 
 def figure_to_array(figure: Figure) -> NDArray[np.uint8]:

@@ -120,6 +120,20 @@ def csv_text(header: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     return text.getvalue()
 
 
+def read_csv(path: str | os.PathLike[str]) -> list[list[str]]:
+    """The lines of a CSV file in UTF-8 that are not empty, with or without a byte order mark.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is no such file. The message names it.
+    """
+    try:
+        text = Path(path).read_bytes().decode('utf-8-sig')
+        return [line for line in csv.reader(io.StringIO(text, newline=''), strict=True) if line]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f'{path}: not a CSV file in UTF-8 ({error})') from None
+
+
 def read_json(path: str | os.PathLike[str]) -> Any:
     """The content of a JSON file of this package.
 

@@ -6,6 +6,7 @@ import pytest
 import yaml
 from mmengine.config import Config
 
+from mmseg_sparsemask.compare.comparisons import Design
 from mmseg_sparsemask.compare.plan import (
     Run,
     as_arguments,
@@ -70,11 +71,24 @@ def test_a_table_lists_its_runs_in_order(tmp_path):
     assert Run(found, 0).search == 'search' and Run(unet, 0).search is None
 
 
-def test_controls_start_from_the_first_search(tmp_path):
+def test_controls_start_from_a_search(tmp_path):
     permuted = read(tmp_path, changed(1, permuted=True, seeds=[0, 1])).entries[1]
     assert [Run(permuted, seed).search_seed for seed in permuted.seeds] == [0, 0]
     sized = read(tmp_path, changed(0, size_of='search')).entries[0]
-    assert (Run(sized, 1).search, Run(sized, 1).search_seed) == ('search', 0)
+    assert (Run(sized, 1).search, Run(sized, 1).search_seed) == ('search', 1)
+
+
+def test_a_table_names_its_comparisons_before_it_runs(tmp_path):
+    content = {**GOOD, 'primary': dict(entry='found', control='unet'), 'controls': ['unet']}
+    unet, found = ('U-Net', 't', 0, 8), ('searched', 't', 4, 4)
+    assert read(tmp_path, content).design == Design((found, unet), frozenset([unet]))
+    assert read(tmp_path, GOOD).design == Design()
+
+
+def test_a_page_needs_no_configs(tmp_path):
+    path = tmp_path / 'table.yaml'
+    path.write_text(yaml.safe_dump(changed(0, config='gone.py')))
+    assert read_table(path, check_configs=False).entries[0].config == 'gone.py'
 
 
 @pytest.mark.parametrize(
@@ -93,6 +107,14 @@ def test_controls_start_from_the_first_search(tmp_path):
         (changed(0, seed=1), r"entry 1: unknown keys \['seed'\]"),
         (changed(1, name='unet'), 'a name of its own for each'),
         (changed(1, search='x'), "no search 'x'; there are search"),
+        (changed(0, same_inputs=True), 'entry unet: same_inputs is about size_of'),
+        (
+            {**GOOD, 'primary': 'unet'},
+            'primary: expected two entries',
+        ),
+        ({**GOOD, 'primary': dict(entry='unet', control='x')}, r"primary: no entries \['x'\]"),
+        ({**GOOD, 'controls': 'unet'}, "controls: expected a list of entries, got 'unet'"),
+        ({**GOOD, 'controls': ['y']}, r"controls: no entries \['y'\]; there are unet, found"),
         (changed(1, use='all'), "use: expected one of .*pruned, supernet, got 'all'"),
         (changed(1, use='pruned'), 'use: pruned trains nothing; expected iterations: 0'),
         (changed(1, use='supernet', iterations=0, permuted=True), 'none that was trained'),

@@ -1,25 +1,12 @@
-"""Rows of results: the file, what is said of several runs, and the page made of them."""
+"""Rows of results and their file."""
 
 import csv
-import re
-import runpy
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-from scipy.stats import mannwhitneyu
 
-from mmseg_sparsemask.compare.leaderboard import figure_name, page_text
-from mmseg_sparsemask.compare.results import (
-    COLUMNS,
-    CONTROL,
-    append_results,
-    group_results,
-    read_results,
-    to_result,
-)
-from mmseg_sparsemask.compare.rows import MISSING
+from mmseg_sparsemask.compare.results import COLUMNS, append_results, read_results, to_result
 
 ROOT = Path(__file__).parents[2]
 FIELDS = dict(
@@ -82,11 +69,29 @@ def test_a_missing_field_is_an_error(name):
 @pytest.mark.parametrize(
     'change, message',
     [
-        (dict(ms='fast'), "ms: expected a number, got 'fast'"),
-        (dict(score_test=float('nan')), 'score_test: expected a finite number'),
-        (dict(seed=-1), 'seed: expected a finite number of at least 0'),
-        (dict(connections=2.5), 'connections: expected a whole number'),
+        (dict(ms='fast'), "ms: expected a number of at least 0, got 'fast'"),
         (dict(ms='-'), "the field ms is '-'; it applies to every run"),
+        (dict(ms=0), "ms: expected more than 0, got '0'"),
+        (dict(ms='1e400'), 'ms: expected a number'),
+        (dict(threads=0), 'threads: expected more than 0'),
+        (dict(seed=-1), 'seed: expected a whole number of at least 0'),
+        (dict(seed='1_0'), 'seed: expected a whole number'),
+        (dict(seed='\u0663'), 'seed: expected a whole number'),
+        (dict(score_test='\uff14\uff12'), 'score_test: expected a number'),
+        (dict(score_test=float('nan')), 'score_test: expected a number'),
+        (dict(score_test=9999), 'score_test: expected mIoU of 0 to 100, got 9999'),
+        (dict(score_val=100.1), 'score_val: expected mIoU of 0 to 100'),
+        (dict(metric='ODS'), 'score_val: expected ODS of 0 to 1'),
+        (dict(metric='F'), "metric: expected one of mIoU, ODS, max F, got 'F'"),
+        (dict(connections=2.5), 'connections: expected a whole number'),
+        (dict(connections=4), 'connections: expected 3, those of .*, got 4'),
+        (dict(connections='-'), 'connections: expected 3'),
+        (dict(connectivity='-'), 'connections: expected -'),
+        (dict(image_size='64'), "image_size: expected height x width in pixels, got '64'"),
+        (dict(image_size='0 x 64'), 'image_size: expected'),
+        (dict(method='a\nb'), 'method: expected one line of printable text'),
+        (dict(commit='a\0b'), 'commit: expected one line'),
+        (dict(log='seed0/2026.lo'), r'log: expected a name that ends in \.log'),
         (dict(fps=3), r"unknown fields \['fps'\]"),
     ],
 )
@@ -103,14 +108,11 @@ def test_a_file_has_one_metric(tmp_path):
     assert read_results(path) == [UNET]
 
 
-def test_without_validation_images(tmp_path):
-    path = tmp_path / 'x.csv'
-    append_results(path, runs('HED', [0.7126, 0.7145], metric='ODS', score_val='-'))
-    (group,) = group_results(read_results(path))
-    assert group.val == () and group.test == (0.7126, 0.7145)
-    (line,) = [x for x in page_text({'x': read_results(path)}).splitlines() if '| HED' in x]
-    assert [cell.strip() for cell in line.split('|')][9:12] == [MISSING, '0.714 ± 0.001', MISSING]
-    assert 'ODS test' in page_text({'x': read_results(path)})
+def test_numbers_are_rounded_to_what_they_mean():
+    row = to_result({**FIELDS, 'score_test': 38.86000061035156, 'ms': 31.23456})
+    assert (row.score_test, row.ms) == (38.86, 31.23)
+    edge = dict(metric='ODS', score_val='-', score_test=0.68542760796)
+    assert to_result({**FIELDS, **edge}).score_test == 0.6854
 
 
 def test_a_run_that_is_there_is_not_added_again(tmp_path):
@@ -130,78 +132,27 @@ def test_a_damaged_file_is_named_with_the_line(tmp_path):
         read_results(path)
     append_results(tmp_path / 'y.csv', [UNET])
     text = (tmp_path / 'y.csv').read_text()
-    path.write_text(text.replace(',31.5,', ',,'))
-    with pytest.raises(ValueError, match=r'x\.csv, line 2: the field ms is missing'):
+    for damaged, message in [
+        (text.replace(',31.5,', ',,'), 'line 2: the field ms is missing'),
+        (text[:-5], 'line 2: the field log: expected'),
+        (text[: text.index(',31.5')], 'line 2: the field ms is missing'),
+        (text.replace('.log', '.log,more'), 'line 2: expected 26 fields, got 27'),
+        (text.replace('U-Net', 'U-"Net'), 'x.csv'),
+        (text.replace('U-Net', '"U-Net'), 'not a CSV file'),
+    ]:
+        path.write_text(damaged)
+        if message != 'x.csv':
+            with pytest.raises(ValueError, match=rf'x\.csv.*{message}'):
+                read_results(path)
+    path.write_bytes(text.replace('U-Net', 'U-N\u00e9t').encode('latin-1'))
+    with pytest.raises(ValueError, match=r'x\.csv: not a CSV file in UTF-8'):
         read_results(path)
 
 
-def test_groups_have_means_and_a_rank_test_against_random_decoders():
-    control, found = [30.0, 31.0, 29.5, 30.2, 28.8, 31.4, 30.9, 29.9], [33.0, 32.0, 34.0]
-    groups = group_results([*runs('found', found), *runs(CONTROL, control), *runs('poor', [10.0])])
-    assert [group.first.method for group in groups] == ['found', CONTROL, 'poor']
-    best = groups[0]
-    assert best.improvement == pytest.approx(100 * (33.0 / np.mean(control) - 1))
-    assert best.p_value == mannwhitneyu(found, control, alternative='two-sided').pvalue
-    # All of three are above all of eight: 2 of the 165 orders are as extreme.
-    assert best.p_value == pytest.approx(2 / 165)
-    assert groups[1].improvement is None and groups[1].p_value is None
-    assert best.row().spread == pytest.approx(1.0) and best.row().fps == pytest.approx(1000 / 31.5)
-
-
-def test_without_random_decoders_nothing_is_compared():
-    (group,) = group_results([UNET])
-    assert group.improvement is None and group.p_value is None
-
-
-def test_the_page_says_what_the_rows_say():
-    text = page_text({'camvid': [*runs('found', [33.0, 32.0]), *runs(CONTROL, [30.0, 31.0, 32.0])]})
-    lines = [line for line in text.splitlines() if line.startswith('|')]
-    cells = [[cell.strip() for cell in line.strip('|').split('|')] for line in lines]
-    assert cells[2][:3] == ['found', 'from ImageNet weights', '2']
-    assert cells[2][3:8] == ['0 + 1400', '3', '168,779', '202.5M', '31.5']
-    assert cells[2][8:10] == ['40.00 ± 0.00', '32.50 ± 0.71']
-    assert cells[2][10].startswith('+4.8 %, p = 0.')
-    assert cells[3][10] == '-'
-    assert '## camvid' in text and f'](images/{figure_name("camvid")})' in text
-    assert '- Machine: a processor, 2 cores\n' in text
-
-
-def page_of(root):
-    """The page that a folder's files make, and the page that it has, or None."""
-    files = sorted((root / 'results').glob('*.csv'))
-    expected = page_text({path.stem: read_results(path) for path in files}) if files else None
-    page = root / 'docs/leaderboard.md'
-    return expected, page.read_text() if page.exists() else None
-
-
-def write_page(root):
-    tool = runpy.run_path(str(ROOT / 'tools/results.py'))
-    tool['main'](['page', '--root', str(root)])
-
-
-def test_this_repositorys_page_and_files_agree():
-    expected, found = page_of(ROOT)
-    assert found == expected, 'run: python tools/results.py page'
-    for path in (ROOT / 'results').glob('*.csv'):
-        assert (ROOT / 'docs/images' / figure_name(path.stem)).is_file()
-
-
-def test_a_page_that_disagrees_is_found(tmp_path):
-    (tmp_path / 'results').mkdir()
-    path = tmp_path / 'results/camvid.csv'
-    append_results(path, [UNET, *runs('found', [33.0, 32.0])])
-    assert page_of(tmp_path)[0] != page_of(tmp_path)[1], 'there is no page yet'
-    write_page(tmp_path)
-    expected, found = page_of(tmp_path)
-    assert found == expected and '168,779' in found
-    assert (tmp_path / 'docs/images' / figure_name('camvid')).read_text().startswith('<?xml')
-    path.write_text(re.sub(',33.0,', ',33.9,', path.read_text()))
-    expected, found = page_of(tmp_path)
-    assert found != expected
-    write_page(tmp_path)
-    assert page_of(tmp_path)[0] == page_of(tmp_path)[1]
-
-
-def test_a_page_of_nothing_is_refused(tmp_path):
-    with pytest.raises(SystemExit, match='results: expected CSV files, found none'):
-        write_page(tmp_path)
+def test_what_editors_add_changes_nothing(tmp_path):
+    path = tmp_path / 'x.csv'
+    append_results(path, [UNET, *runs('FCN', [20.5])])
+    rows, text = read_results(path), path.read_text()
+    for other in (text[:-1], text.replace('\n', '\r\n'), '\ufeff' + text, text + '\n'):
+        path.write_bytes(other.encode())
+        assert read_results(path) == rows

@@ -2,6 +2,9 @@ import csv
 import io
 import json
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+
+from reference.figures import texts_outside
 
 from mmseg_sparsemask.compare.rows import (
     Row,
@@ -12,7 +15,7 @@ from mmseg_sparsemask.compare.rows import (
     to_json,
     to_markdown,
 )
-from mmseg_sparsemask.compare.scatter import draw_comparison, styles
+from mmseg_sparsemask.compare.scatter import PANELS, draw_comparison, front
 from mmseg_sparsemask.utils.figures import save_figure
 
 ROWS = [
@@ -78,15 +81,6 @@ def test_scores_of_other_tasks():
     assert axes.get_ylabel() == 'ODS'
 
 
-def test_a_method_looks_the_same_in_every_plot():
-    names = [f'method {number}' for number in range(30)]
-    looks = styles(names)
-    assert len(set(looks)) == 30
-    assert styles(['method 7']) == [looks[7]] and styles(names[:2]) == looks[:2]
-    assert styles(['a', 'b', 'a'])[0] == styles(['a', 'b', 'a'])[2]
-    assert len(styles([f'm{number}' for number in range(100)])) == 100
-
-
 def test_sums_and_scores():
     assert ROWS[0].parameters == 2_784_853 and ROWS[2].parameters is None
     assert (ROWS[1].score, ROWS[1].spread) == (60.0, None)
@@ -97,7 +91,9 @@ def test_plot(tmp_path):
     save_figure(draw_comparison(ROWS), tmp_path / 'x.svg')
     root = ElementTree.parse(tmp_path / 'x.svg').getroot()
     texts = [''.join(n.itertext()) for n in root.iter('{http://www.w3.org/2000/svg}text')]
-    assert texts.count('sparsemask') == texts.count('fcn') == 1 and 'broken' not in texts
+    assert {'parameters (M)', 'multiply-adds (G)', 'images a second', 'mIoU (%)'} <= set(texts)
+    caption = ' '.join(text for text in texts if len(text) > 20)
+    assert '1 sparsemask' in caption and '2 fcn' in caption and 'broken' not in caption
     figure = draw_comparison(ROWS)
     points = [[list(c[0].get_xydata()[0]) for c in axes.containers] for axes in figure.axes]
     assert points == [
@@ -105,9 +101,24 @@ def test_plot(tmp_path):
         [[1.85392896, 72.0], [1.01, 60.0]],
         [[12.345, 72.0]],
     ]
-    assert {'parameters (M)', 'multiply-adds (G)', 'images a second', 'mIoU (%)'} <= set(texts)
-    figure = draw_comparison([ROWS[2]])
-    assert [axes.texts[0].get_text() for axes in figure.axes] == ['no results'] * 3
+    numbers = [[text.get_text() for text in axes.texts] for axes in figure.axes]
+    assert numbers == [['1', '2'], ['1', '2'], ['1']] and texts_outside(figure) == []
+
+
+def test_what_is_not_known_has_no_panel():
+    untimed = [replace(row, fps=None) for row in ROWS]
+    panels = [axes.get_xlabel() for axes in draw_comparison(untimed).axes]
+    assert panels == ['parameters (M)', 'multiply-adds (G)']
+    (axes,) = draw_comparison([ROWS[2]]).axes
+    assert axes.texts[0].get_text() == 'no results'
+
+
+def test_front():
+    assert front([(1, 10), (2, 20), (3, 15), (2, 20), (2, 19), (4, 21)]) == {0, 1, 3, 5}
+    figure = draw_comparison([Row(name, None, [y], 'test', 0, x, 1, 1) for name, x, y in [
+        ('small', 1, 10.0), ('worse', 3, 15.0), ('good', 2, 20.0),
+    ]], PANELS[:1])  # fmt: skip
+    assert 'On a front: 1 small; 3 good' in figure.get_supxlabel()
 
 
 def test_a_small_decoder_is_not_shown_as_nothing():

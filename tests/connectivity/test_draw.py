@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 from matplotlib.patches import FancyArrowPatch
+from reference.figures import texts_outside
 
 from mmseg_sparsemask.connectivity import draw
 from mmseg_sparsemask.connectivity.graph import Connection, all_connections
@@ -62,6 +63,10 @@ def test_what_pruning_keeps_is_marked():
     assert bold == ['E1 → D1', 'E2 → D1']
     (faded,) = axes.patches  # D2 stays bright to the end, and nobody reads it
     assert faded.get_y() == connections.index(unread)
+    assert 'Pale: dropped although' in figure.get_supxlabel() and texts_outside(figure) == []
+    assert axes.get_xlim() == (0, 5), 'it ends where the search ended'
+    without = draw.draw_weight_history([0, 5], [[0.0] * 6] * 2, connections, connections)
+    assert without.get_supxlabel() == 'Bold: kept.'
     plain = draw.draw_weight_history([0], [[1.0] * 6], connections).axes[0]
     assert not plain.patches and plain.get_yticklabels()[0].get_weight() != 'bold'
     (dots,) = draw.draw_weights(weights, kept=kept).axes[0].lines

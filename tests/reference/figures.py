@@ -1,0 +1,23 @@
+"""What a reader sees of a figure."""
+
+from matplotlib.text import Text
+
+
+def texts_outside(figure):
+    """Texts of a figure that the canvas cuts."""
+    figure.canvas.draw()
+    # Labels beyond the ends of an axis are there, but not drawn.
+    hidden = set()
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        low, high = sorted(axis.get_view_interval())
+        for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]:
+            if not low <= tick.get_loc() <= high:
+                hidden |= {tick.label1, tick.label2}
+    canvas = figure.bbox
+    return [
+        text.get_text()
+        for text in figure.findobj(Text)
+        if text.get_visible() and text.get_text() and text not in hidden
+        for box in [text.get_window_extent()]
+        if box.x0 < canvas.x0 or box.y0 < canvas.y0 or box.x1 > canvas.x1 or box.y1 > canvas.y1
+    ]
