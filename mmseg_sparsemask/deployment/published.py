@@ -64,7 +64,8 @@ class PublishedPredictor(Predictor):
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # whatever the toolbox asserts, looks up or computes
-            raise ValueError(f'the published network cannot label this image ({error})') from error
+            reason = ' '.join(str(error).split())
+            raise ValueError(f'the published network cannot label this image ({reason})') from error
 
 
 def load_published(
@@ -105,7 +106,8 @@ def load_published(
     except ImportError:
         raise
     except Exception as error:  # whatever the toolbox asserts, looks up or computes
-        raise ValueError(f'{folder}: weights and {CONFIG} do not fit: {error}') from error
+        reason = ' '.join(str(error).split())
+        raise ValueError(f'{folder}: weights and {CONFIG} do not fit: {reason}') from error
     return PublishedPredictor(model.to(device))
 
 
