@@ -14,7 +14,7 @@ from mmseg_sparsemask.compare.run_record import parse_options, read_run
 from mmseg_sparsemask.compare.runner import TableRunner
 from mmseg_sparsemask.compare.samples import write_samples
 from mmseg_sparsemask.compare.steps import last_checkpoint
-from mmseg_sparsemask.search.inherited_files import FINETUNE_ITERATIONS
+from mmseg_sparsemask.search.derived import FINETUNE_ITERATIONS
 from mmseg_sparsemask.utils.commands import clock
 
 #: What the search of the job is called in its table.
