@@ -65,6 +65,37 @@ def test_imports_are_read_right():
     assert {f'{PACKAGE}.connectivity.graph', 'dataclasses'} <= found
 
 
+def names_of(path):
+    """Names that a module defines or imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            found |= {(alias.asname or alias.name).split('.')[0] for alias in node.names}
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+    return found
+
+
+def test_what_is_imported_exists():
+    """Also inside functions, where a stale name shows only when it is called."""
+    names = {name: names_of(path) for name, path in MODULES.items()}
+    wrong = []
+    for folder in (PACKAGE, 'tools', 'benchmarks', 'tests'):
+        for path in (ROOT / folder).rglob('*.py'):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ImportFrom) and f'{node.module}.'.startswith(f'{PACKAGE}.'):
+                    known = names.get(node.module, set())
+                    wrong += [
+                        f'{path.relative_to(ROOT)}: {node.module}.{alias.name}'
+                        for alias in node.names
+                        if alias.name not in known | {'*'}
+                        and f'{node.module}.{alias.name}' not in MODULES
+                    ]
+    assert not wrong
+
+
 def test_layers():
     wrong = []
     for name, found in IMPORTS.items():
