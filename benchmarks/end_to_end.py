@@ -23,6 +23,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from mmseg_sparsemask.connectivity.graph import level_of
 from mmseg_sparsemask.deployment.deployed import DeployedSegmentor, deployed_segmentor
 from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
 
@@ -181,9 +182,10 @@ def network_work(model: nn.Module, image: Tensor, dtype: torch.dtype) -> Work:
     """Minimal form of our network: image and parameters read, logits at its size written."""
     with FlopCounterMode(display=False) as counter:
         features = model.backbone(image)
-    decoder = decoder_work(model.decode_head.connectivity, features, 64, CLASSES)
+    graph = model.decode_head.connectivity
+    decoder = decoder_work(graph, features, 64, CLASSES)
     height, width = image.shape[-2:]
-    rows = features[0].shape[-2]
+    rows = features[level_of(graph.end) - 1].shape[-2]
     resizing = 2 * CLASSES * (rows * width + height * width) * len(image)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     logits = len(image) * CLASSES * height * width

@@ -125,7 +125,8 @@ def decoder_work(
         for rows, _ in resized - {(height, width)}:
             resizing += 2 * channels * (rows * width + height * width)
         weights += 2 * channels
-    positions = sizes[0][0] * sizes[0][1]
+    height, width = sizes[level_of(connectivity.end) - 1]
+    positions = height * width
     convolutions += channels * classes * positions
     weights += (channels + 1) * classes
     read = sum(in_channels[level - 1] * sizes[level - 1][0] * sizes[level - 1][1] for level in used)

@@ -244,9 +244,9 @@ CASES = {
         lambda folder: Connectivity(STRIDES, {'D2': [], 'D1': ['D2']}),
         ['dangling stage D2', 'no input', 'drop_unreachable'],
     ),
-    'no D1': (
-        lambda folder: Connectivity(STRIDES, {'D2': ['E2']}),
-        ['D1', 'has no input', 'give it one'],
+    'last stage without input': (
+        lambda folder: Connectivity(STRIDES, {'D2': []}),
+        ['D2', 'has no input', 'give it one'],
     ),
     'mask of other size': (
         lambda folder: from_npy(np.zeros((9, 9, 2), bool), STRIDES),

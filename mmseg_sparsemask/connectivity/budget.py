@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmseg_sparsemask.connectivity.cost import PartCosts
-from mmseg_sparsemask.connectivity.graph import Connection, Connectivity, level_of, stages_from
+from mmseg_sparsemask.connectivity.graph import (
+    Connection,
+    Connectivity,
+    end_of,
+    level_of,
+    stages_from,
+)
 from mmseg_sparsemask.connectivity.prune import (
     DEFAULT_THRESHOLD,
     Connections,
@@ -52,7 +58,8 @@ class Budget:
         minimum = cheapest_cost(self.costs.connections, self.costs)
         if self.limit < minimum:
             raise ValueError(
-                f'budget of {self.write(self.limit)}: the cheapest decoder that reaches D1 costs '
+                f'budget of {self.write(self.limit)}: the cheapest decoder that reaches '
+                f'{end_of(self.costs.connections)} costs '
                 f'{self.write(minimum)}; ask for at least that'
             )
 
@@ -79,7 +86,7 @@ def check_limit(kind: str, limit: float) -> None:
 
 
 def cheapest_cost(connections: Iterable[Connection], costs: PartCosts) -> float:
-    """Cost of the cheapest decoder that reaches ``D1``; infinite if none does.
+    """Cost of the cheapest decoder that reaches the end of the search space; infinite if none does.
 
     It is a path: a stage with two inputs costs no less than with one of them.
 
@@ -96,7 +103,7 @@ def cheapest_cost(connections: Iterable[Connection], costs: PartCosts) -> float:
             for source in stages[stage]
         ]
         best[stage] = costs.stages[stage] + min(into)
-    return costs.fixed + best.get('D1', math.inf)
+    return costs.fixed + best.get(end_of(costs.connections), math.inf)
 
 
 def prune_to_budgets(
@@ -147,17 +154,17 @@ def fit_budgets(
         threshold: Connections of smaller weight go in any case.
 
     Returns:
-        Connections that all reach ``D1``; none if those above the threshold do not reach it.
+        Connections that all reach the end; none if those above the threshold do not reach it.
 
     Raises:
         ValueError: Of several budgets, each can be kept, but not all at once.
     """
-    above = drop_unreachable(keep_above(weights, threshold))
+    above = drop_unreachable(keep_above(weights, threshold), end_of(weights))
     if not above or not budgets:
         return above
     kept = drop_to_budgets(above, weights, budgets)
     if not _fits(kept, budgets):
-        # No way to D1 above the threshold is cheap enough: there is one below.
+        # No way to the end above the threshold is cheap enough: there is one below.
         kept = drop_to_budgets(frozenset(weights), weights, budgets)
     if not _fits(kept, budgets):
         wanted = ', '.join(budget.write(budget.limit) for budget in budgets)
@@ -184,7 +191,7 @@ def _ends(
     filled = refill(kept, candidates, weights, budgets)
     yield filled
     for connection in sorted(filled, key=lambda c: (weights[c], c)):
-        left = drop_unreachable(filled - {connection})
+        left = drop_unreachable(filled - {connection}, end_of(weights))
         if left:
             yield refill(left, candidates - {connection}, weights, budgets)
 
@@ -194,7 +201,7 @@ def drop_to_budgets(
 ) -> Connections:
     """Drop the smallest weights first, and what that cuts off, until every budget is kept.
 
-    A connection without which nothing that fits would reach ``D1`` is passed over.
+    A connection without which nothing that fits would reach the end is passed over.
 
     Args:
         connections: Where to start, all of them reachable.
@@ -202,25 +209,26 @@ def drop_to_budgets(
         budgets: What the result may cost.
 
     Returns:
-        Connections that all reach ``D1``. If no decoder of `connections` fits, the result does not
+        Connections that all reach the end. If no decoder of `connections` fits, the result does not
         fit either.
     """
+    end = end_of(weights)
     order = sorted(connections, key=lambda c: (weights[c], c))
     # Costs fall with every drop, so where they first fit can be found by halving.
     dropped = bisect_left(
-        range(len(order)), True, key=lambda n: _fits(drop_unreachable(order[n:]), budgets)
+        range(len(order)), True, key=lambda n: _fits(drop_unreachable(order[n:], end), budgets)
     )
-    kept = drop_unreachable(order[dropped:])
+    kept = drop_unreachable(order[dropped:], end)
     if kept:
         return kept
-    # The last path to D1 is too expensive: go step by step, and keep a way that is affordable.
+    # The last path to the end is too expensive: go step by step, and keep a way that is affordable.
     kept = frozenset(connections)
     combined = _relative(budgets)
     allowed = max(1.0, cheapest_cost(kept, combined))
     for connection in order:
         if _fits(kept, budgets):
             break
-        smaller = drop_unreachable(kept - {connection})
+        smaller = drop_unreachable(kept - {connection}, end)
         if cheapest_cost(smaller, combined) <= allowed:
             kept = smaller
     return kept
@@ -243,7 +251,7 @@ def pass_over(
     for connection in sorted(connections, key=lambda c: (weights[c], c)):
         if _fits(kept, budgets):
             return kept
-        smaller = drop_unreachable(kept - {connection})
+        smaller = drop_unreachable(kept - {connection}, end_of(weights))
         if smaller and _use(smaller, budgets) >= FULL_ENOUGH:
             kept = smaller
     return kept if _fits(kept, budgets) else frozenset()
@@ -266,6 +274,7 @@ def refill(
         weights: Their weights.
         budgets: What the result may cost.
     """
+    end = end_of(weights)
     order = sorted(set(candidates) - kept, key=lambda c: (-weights[c], c))
     chosen, reachable = kept, kept
     while True:
@@ -273,7 +282,7 @@ def refill(
         for connection in order:
             if connection in chosen:
                 continue
-            larger = drop_unreachable(chosen | {connection})
+            larger = drop_unreachable(chosen | {connection}, end)
             # Where it is out of reach, not the decoder grows: what it would cost there counts.
             if _fits(larger | {connection}, budgets):
                 chosen, reachable = chosen | {connection}, larger

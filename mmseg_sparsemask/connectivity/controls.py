@@ -14,8 +14,14 @@ from typing import Any, NamedTuple
 
 from mmseg_sparsemask.connectivity.budget import KINDS, cheapest_cost, check_limit
 from mmseg_sparsemask.connectivity.cost import PartCosts, check_image_size
-from mmseg_sparsemask.connectivity.graph import Connection, Connectivity, allowed_sources
-from mmseg_sparsemask.connectivity.presets import fdn
+from mmseg_sparsemask.connectivity.graph import (
+    Connection,
+    Connectivity,
+    all_connections,
+    allowed_sources,
+    level_of,
+    stage_name,
+)
 from mmseg_sparsemask.connectivity.prune import Connections, drop_unreachable
 from mmseg_sparsemask.connectivity.shape import DecoderShape
 
@@ -61,10 +67,14 @@ class _Target(NamedTuple):
 
 
 class _Wish(NamedTuple):
-    """What a random decoder is to be: its costs, and how many inputs ``D1`` has, if that counts."""
+    """What a random decoder is to be: its costs, its end, and the end's inputs, if they count."""
 
     targets: Sequence[_Target]
+    end: str
     end_inputs: int | None
+
+    def inputs(self, connections: Connections) -> int:
+        return sum(stage == self.end for _, stage in connections)
 
     def gap(self, kept: Connections) -> float:
         """How far a decoder is outside what is wished; 0 if it is inside."""
@@ -72,12 +82,12 @@ class _Wish(NamedTuple):
             return math.inf
         gaps = [abs(t.costs.total(kept) / t.cost - 1) - TOLERANCE for t in self.targets]
         if self.end_inputs is not None:
-            gaps.append(2 * TOLERANCE * abs(_end_inputs(kept) - self.end_inputs))
+            gaps.append(2 * TOLERANCE * abs(self.inputs(kept) - self.end_inputs))
         return math.fsum(gap for gap in gaps if gap > 0)
 
     def write(self, kept: Connections) -> str:
         costs = [target.write(target.costs.total(kept)) for target in self.targets]
-        return f'{" and ".join(costs)}, {_end_inputs(kept)} inputs of D1'
+        return f'{" and ".join(costs)}, {self.inputs(kept)} inputs of {self.end}'
 
 
 def random_decoder(
@@ -86,6 +96,7 @@ def random_decoder(
     seed: int,
     image_size: tuple[int, int] = (512, 512),
     end_inputs: int | None = None,
+    end: str = 'D1',
 ) -> Connectivity:
     """A random decoder whose costs are within `TOLERANCE` of those asked for.
 
@@ -98,22 +109,29 @@ def random_decoder(
         costs: ``'parameters'``, ``'multiply_adds'`` or both, with the cost wanted.
         seed: The same seed gives the same decoder.
         image_size: (height, width) of the image in pixels, for the multiply-adds.
-        end_inputs: How many inputs ``D1`` shall have; None for any number.
+        end_inputs: How many inputs the last stage shall have; None for any number.
+        end: The last stage, which feeds the classifier.
 
     Raises:
         ValueError: A cost is out of reach, or no draw came near all of them. The message has the
             ranges.
     """
-    space = fdn(shape.strides)
+    levels = len(shape.strides)
+    if end not in map(stage_name, range(1, levels + 1)):
+        raise ValueError(f'random decoder: expected an end from D1 to D{levels}, got {end!r}')
+    level = level_of(end)
+    space = Connectivity.from_connections(
+        shape.strides, (c for c in all_connections(levels) if level_of(c.stage) >= level)
+    )
     counted = shape.part_costs(space, image_size)
     targets = [_Target(kind, cost, getattr(counted, kind)) for kind, cost in costs.items()]
     ranges = '; '.join(target.check(space) for target in targets)
-    most = len(allowed_sources(1, len(shape.strides)))
+    most = len(allowed_sources(level, levels))
     if end_inputs is not None and not 1 <= end_inputs <= most:
         raise ValueError(
-            f'random decoder: expected 1 to {most} inputs of D1 (end_inputs), got {end_inputs}'
+            f'random decoder: expected 1 to {most} inputs of {end} (end_inputs), got {end_inputs}'
         )
-    wish, numbers = _Wish(targets, end_inputs), random.Random(seed)
+    wish, numbers = _Wish(targets, end, end_inputs), random.Random(seed)
     nearest: Connections = frozenset()
     for _ in range(MAX_DRAWS):
         kept = _changed(numbers, space, _filled(numbers, space, wish), wish)
@@ -124,7 +142,7 @@ def random_decoder(
             return Connectivity.from_connections(shape.strides, kept, meta)
         nearest = min(nearest, kept, key=wish.gap)
     asked = ' and '.join(target.write(target.cost) for target in targets)
-    asked += '' if end_inputs is None else f' with {end_inputs} inputs of D1'
+    asked += '' if end_inputs is None else f' with {end_inputs} inputs of {end}'
     raise ValueError(
         f'random decoder: none of {MAX_DRAWS:,} draws was within {TOLERANCE:.0%} of {asked}; the '
         f'nearest had {wish.write(nearest)}; {ranges}, but most lie between: ask for another size, '
@@ -140,9 +158,9 @@ def _filled(numbers: random.Random, space: Connectivity, wish: _Wish) -> Connect
     share = numbers.uniform(1 - TOLERANCE, 1 + TOLERANCE)
     chosen: Connections = frozenset()
     for place, connection in enumerate(order):
-        if connection.stage == 'D1' and _end_inputs(chosen) == wish.end_inputs:
+        if connection.stage == wish.end and wish.inputs(chosen) == wish.end_inputs:
             continue
-        reached = drop_unreachable(chosen | {connection})
+        reached = drop_unreachable(chosen | {connection}, wish.end)
         counted = reached | {connection}
         left = [c for c in order[:place] if c in chosen - counted] + order[place + 1 :]
         if _in_reach(counted, left, wish.targets):
@@ -172,20 +190,16 @@ def _changed(
     numbers: random.Random, space: Connectivity, chosen: Connections, wish: _Wish
 ) -> Connections:
     """A draw after random changes, of which those count that bring it no further away."""
-    kept = drop_unreachable(chosen)
+    kept = drop_unreachable(chosen, wish.end)
     gap = wish.gap(kept)
     for _ in range(CHANGES if gap else 0):
         flipped = chosen ^ set(numbers.choices(space.connections, k=numbers.randint(1, 2)))
-        reached = drop_unreachable(flipped)
+        reached = drop_unreachable(flipped, wish.end)
         if (new := wish.gap(reached)) <= gap:
             chosen, kept, gap = flipped, reached, new
         if not gap:
             break
     return kept
-
-
-def _end_inputs(connections: Connections) -> int:
-    return sum(stage == 'D1' for _, stage in connections)
 
 
 def from_settings(settings: Mapping[str, Any], shape: DecoderShape | None) -> Connectivity:
@@ -194,7 +208,7 @@ def from_settings(settings: Mapping[str, Any], shape: DecoderShape | None) -> Co
     Args:
         settings: ``dict(source='random', seed=...)`` with ``parameters=...``, or with
             ``multiply_adds=...`` and ``image_size=(height, width)``, or with both costs; and
-            perhaps ``end_inputs=...``. `like` makes such settings.
+            perhaps ``end_inputs=...`` and ``end='D3'``. `like` makes such settings.
         shape: Of the decoder, if known.
 
     Raises:
@@ -203,11 +217,11 @@ def from_settings(settings: Mapping[str, Any], shape: DecoderShape | None) -> Co
     given = dict(settings)
     targets = {kind: given[kind] for kind in _KINDS if kind in given}
     expected = {'source', 'seed', *targets, *({'image_size'} if 'multiply_adds' in targets else ())}
-    if not targets or set(given) - {'end_inputs'} != expected:
+    if not targets or set(given) - {'end_inputs', 'end'} != expected:
         raise ValueError(
             "connectivity: expected dict(source='random', seed=...) with parameters=..., or with "
             'multiply_adds=... and image_size=(height, width), or with all three, and perhaps '
-            f'end_inputs=...; got the keys {sorted(given)}'
+            f'end_inputs=... and end=...; got the keys {sorted(given)}'
         )
     for kind, cost in targets.items():
         check_limit(kind, cost)
@@ -221,7 +235,9 @@ def from_settings(settings: Mapping[str, Any], shape: DecoderShape | None) -> Co
             'number of classes; expected it in a SparseMaskHead with strides=[...]'
         )
     image_size = check_image_size(given.get('image_size', (512, 512)))
-    return random_decoder(shape, targets, given['seed'], image_size, given.get('end_inputs'))
+    return random_decoder(
+        shape, targets, given['seed'], image_size, given.get('end_inputs'), given.get('end', 'D1')
+    )
 
 
 def like(
@@ -238,7 +254,7 @@ def like(
         shape: Of both.
         seed: Of the random decoder.
         image_size: (height, width) of the image in pixels, for the multiply-adds.
-        same_inputs: Let ``D1`` have as many inputs, too.
+        same_inputs: Let the last stage have as many inputs, too.
     """
     cost = shape.cost(decoder, image_size)
     settings = {
@@ -248,7 +264,11 @@ def like(
         'multiply_adds': cost.multiply_adds,
         'image_size': list(image_size),
     }
-    return settings | ({'end_inputs': len(decoder.stages['D1'])} if same_inputs else {})
+    if decoder.end != 'D1':
+        settings['end'] = decoder.end
+    if same_inputs:
+        settings['end_inputs'] = len(decoder.stages[decoder.end])
+    return settings
 
 
 def overlap(decoders: Sequence[Connectivity]) -> float:
@@ -285,10 +305,10 @@ def permuted_places(
 ) -> tuple[dict[Connection, Connection], Connectivity]:
     """Learned weights in random places: as many connections, a cost within `TOLERANCE`.
 
-    The places are drawn in a random order, and those count that reach ``D1`` by places drawn before
-    or after them, until there are as many as in the pruned decoder. They get the largest weights,
-    in the order in which they were drawn. So pruning by the permuted weights to the same number
-    of connections gives the decoder that is returned; draws of another cost are rejected.
+    The places are drawn in a random order, and those count that reach the end by places drawn
+    before or after them, until there are as many as in the pruned decoder. They get the largest
+    weights, in the order in which they were drawn. So pruning by the permuted weights to the same
+    number of connections gives the decoder that is returned; draws of another cost are rejected.
 
     Args:
         weights: Weight of every connection of the search space.
@@ -308,7 +328,7 @@ def permuted_places(
     def draw() -> Connections:
         numbers.shuffle(order)
         for length in range(count, len(order) + 1):
-            kept = drop_unreachable(order[:length])
+            kept = drop_unreachable(order[:length], pruned.end)
             if len(kept) >= count:
                 return kept if len(kept) == count else frozenset()
         return frozenset()

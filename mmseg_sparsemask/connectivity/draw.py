@@ -55,8 +55,8 @@ def draw_graph(connectivity: Connectivity, title: str = '') -> Figure:
             end = (end_x - NODE_WIDTH / 2, end_y)
             bend = 0.0
         _draw_arrow(axes, start, end, _colour(source), bend)
-    right = place['D1'][0] + NODE_WIDTH / 2
-    top = place['D1'][1] + NODE_HEIGHT / 4
+    end_x, end_y = place[connectivity.end]
+    right, top = end_x + NODE_WIDTH / 2, end_y + NODE_HEIGHT / 4
     _draw_arrow(axes, (right, top), (right + 0.7, top), DECODER_COLOUR)
     axes.text(right + 0.75, top, 'classifier', va='center', fontsize=9)
     for name, (x, y) in place.items():

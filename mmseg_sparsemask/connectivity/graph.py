@@ -5,7 +5,7 @@ The vocabulary is that of SparseMask (Wu et al., arXiv 1904.07642, Section 3):
 * ``E1`` .. ``EL`` are the encoder's features, ``E1`` the finest, ``EL`` the last;
 * ``G`` is the global average of ``EL``, one value a channel;
 * ``D1`` .. ``DL`` are the decoder's stages. ``Dl`` has the size of ``El``; they are computed from
-  ``DL`` to ``D1``, and ``D1`` feeds the classifier.
+  ``DL`` to ``D1``, and the finest one there is feeds the classifier: it is the decoder's end.
 
 Stage ``Dl`` may take ``Ei`` for i >= l, ``Di`` for i > l, and ``G``: L(L+1) connections in all.
 """
@@ -88,6 +88,11 @@ def all_connections(num_levels: int) -> tuple[Connection, ...]:
     )
 
 
+def end_of(connections: Iterable[Connection]) -> str:
+    """The finest stage that connections lead to, where a decoder or a search space ends."""
+    return min((stage for _, stage in connections), key=level_of, default='D1')
+
+
 def stages_from(connections: Iterable[Connection]) -> dict[str, list[str]]:
     """Group connections by stage: ``{'D1': ['E1', 'G'], ...}``."""
     stages: dict[str, list[str]] = {}
@@ -101,7 +106,7 @@ class Connectivity:
     """An immutable, valid set of connections over features of known strides.
 
     Valid means: every stage and source exists for this number of levels, every source is allowed
-    for its stage, ``D1`` is there, every stage has an input, and every stage but ``D1`` is used.
+    for its stage, every stage has an input, and every stage but the finest is used.
     Two are equal when strides and connections are; `meta` does not count.
 
     Args:
@@ -154,6 +159,11 @@ class Connectivity:
     def num_levels(self) -> int:
         """L, the number of encoder features."""
         return len(self.strides)
+
+    @property
+    def end(self) -> str:
+        """The finest stage, which feeds the classifier: logits have its size."""
+        return list(self.stages)[-1]
 
     @property
     def connections(self) -> tuple[Connection, ...]:
@@ -255,14 +265,19 @@ def _check_names(stages: Mapping[str, Sequence[str]], num_levels: int) -> None:
 
 def _check_reachable(stages: Mapping[str, Sequence[str]]) -> None:
     remedy = 'prune.drop_unreachable() removes what cannot be computed or is not used'
-    if 'D1' not in stages or not stages['D1']:
-        raise ValueError('stage D1, which feeds the classifier, has no input; give it one')
+    if not stages:
+        raise ValueError("stages: expected at least one, such as {'D1': ['E1', 'G']}, got none")
+    end = min(stages, key=level_of)
+    if not stages[end]:
+        raise ValueError(f'stage {end}, which feeds the classifier, has no input; give it one')
     used = {source for sources in stages.values() for source in sources}
     for stage, sources in stages.items():
         if not sources:
             raise ValueError(f'dangling stage {stage}: it has no input; {remedy}')
-        if stage != 'D1' and stage not in used:
-            raise ValueError(f'dangling stage {stage}: no stage takes it; {remedy}')
+        if stage != end and stage not in used:
+            raise ValueError(
+                f'dangling stage {stage}: no stage takes it, and {end} is the last; {remedy}'
+            )
     for source in sorted(used):
         if source.startswith('D') and source not in stages:
             raise ValueError(f'{source} is taken by a stage but has no inputs itself; {remedy}')

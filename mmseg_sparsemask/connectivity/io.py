@@ -273,7 +273,13 @@ def _load_array(path: str | os.PathLike[str]) -> NDArray[Any]:
 
 
 def to_npy(connectivity: Connectivity) -> NDArray[np.bool_]:
-    """The authors' form of a Connectivity; the inverse of `from_npy`."""
+    """The authors' form of a Connectivity; the inverse of `from_npy`.
+
+    Raises:
+        ValueError: The decoder does not end at ``D1``, as all of that form do.
+    """
+    if connectivity.end != 'D1':
+        raise ValueError(f'mask: expected a decoder that ends at D1, got one at {connectivity.end}')
     num_levels = connectivity.num_levels
     mask = np.zeros((num_levels, num_levels, 2), dtype=np.bool_)
     for source, stage in connectivity:

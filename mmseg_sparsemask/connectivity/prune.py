@@ -18,6 +18,7 @@ from mmseg_sparsemask.connectivity.graph import (
     Connectivity,
     allowed_sources,
     check_strides,
+    end_of,
     level_of,
     stages_from,
 )
@@ -51,15 +52,20 @@ def keep_above(
     return frozenset(c for c, weight in weights.items() if weight >= threshold)
 
 
-def drop_unreachable(connections: Iterable[Connection]) -> Connections:
+def drop_unreachable(connections: Iterable[Connection], end: str = 'D1') -> Connections:
     """Drop stages without inputs and stages nobody uses, until nothing changes.
 
-    ``D1`` counts as used. The result may be empty.
+    Args:
+        connections: What is left of a search space.
+        end: The stage that feeds the classifier; it counts as used. Finer ones are dropped.
+
+    Returns:
+        Connections that all reach the end; perhaps none.
     """
     kept = frozenset(connections)
     while True:
         with_input = {stage for _, stage in kept}
-        used = {source for source, _ in kept} | {'D1'}
+        used = {source for source, _ in kept} | {end}
         smaller = frozenset(
             (source, stage)
             for source, stage in kept
@@ -73,9 +79,12 @@ def drop_unreachable(connections: Iterable[Connection]) -> Connections:
 def merge_duplicates(connections: Iterable[Connection]) -> Connections:
     """Replace stages with equal inputs by the coarsest of them.
 
-    The coarsest is the cheapest, and the only one that every user of the others may take.
-    ``D1`` is never replaced. Merging can make further stages equal: see `prune`.
+    The coarsest is the cheapest, and the only one that every user of the others may take. The
+    finest, where the decoder ends, is never replaced. Merging can make further stages equal: see
+    `prune`.
     """
+    connections = frozenset(connections)
+    end = end_of(connections)
     stages = {stage: frozenset(sources) for stage, sources in stages_from(connections).items()}
     keeper: dict[frozenset[str], str] = {}
     for stage in sorted(stages, key=level_of, reverse=True):
@@ -83,7 +92,7 @@ def merge_duplicates(connections: Iterable[Connection]) -> Connections:
     rename = {
         stage: keeper[sources]
         for stage, sources in stages.items()
-        if stage != 'D1' and keeper[sources] != stage
+        if stage != end and keeper[sources] != stage
     }
     return frozenset(
         Connection(rename.get(source, source), stage)
@@ -100,6 +109,7 @@ def drop_subsumed(connections: Iterable[Connection]) -> Connections:
     A also takes B. One stage is dropped at a time, the finest first.
     """
     kept = frozenset(connections)
+    end = end_of(kept)
     while True:
         inputs = {stage: set(sources) for stage, sources in stages_from(kept).items()}
         users: dict[str, set[str]] = {stage: set() for stage in inputs}
@@ -109,7 +119,7 @@ def drop_subsumed(connections: Iterable[Connection]) -> Connections:
         subsumed = [
             a
             for a in sorted(inputs, key=level_of)
-            if a != 'D1'
+            if a != end
             and any(inputs[a] < inputs[b] and users[a] <= users[b] for b in inputs if b != a)
         ]
         if not subsumed:
@@ -127,7 +137,8 @@ def prune(
     """Prune a supernet: threshold, then drop what is unreachable, to a fixed point.
 
     Args:
-        weights: Weight in [0, 1] of every connection of the supernet.
+        weights: Weight in [0, 1] of every connection of the supernet. Its finest stage is where the
+            decoder ends.
         strides: Stride of ``E1`` .. ``EL``.
         threshold: Sigma of the paper, in (0, 1).
         merge: Also merge stages with equal inputs and drop subsumed stages, as the published
@@ -135,23 +146,24 @@ def prune(
         meta: Passed on to the result.
 
     Raises:
-        ValueError: See `keep_above`; or nothing that reaches ``D1`` is left.
+        ValueError: See `keep_above`; or nothing that reaches the end is left.
     """
     strides = check_strides(strides)
-    kept = drop_unreachable(keep_above(weights, threshold))
+    end = end_of(weights)
+    kept = drop_unreachable(keep_above(weights, threshold), end)
     if merge:
         while True:
-            merged = drop_unreachable(drop_subsumed(merge_duplicates(kept)))
+            merged = drop_unreachable(drop_subsumed(merge_duplicates(kept)), end)
             if merged == kept:
                 break
             kept = merged
     if not kept:
-        into_last = {c: w for c, w in weights.items() if c.stage == 'D1'}
+        into_last = {c: w for c, w in weights.items() if c.stage == end}
         largest = max(into_last.values(), default=0.0)
         raise ValueError(
-            f'everything is pruned: with threshold {threshold} no connection reaches D1 (largest '
-            f'weight into D1: {largest:.3g}); lower the threshold, or search again with a '
-            'smaller loss_weight of the connectivity loss'
+            f'everything is pruned: with threshold {threshold} no connection reaches {end} '
+            f'(largest weight into {end}: {largest:.3g}); lower the threshold, or search again '
+            'with a smaller loss_weight of the connectivity loss'
         )
     return Connectivity.from_connections(strides, kept, meta)
 

@@ -88,7 +88,7 @@ class DecoderShape:
             PartCosts(
                 {c: count * positions(c.source) for c, count in weights.items()},
                 dict.fromkeys(connectivity.stages, 0),
-                self.channels * self.num_classes * positions('D1'),
+                self.channels * self.num_classes * positions(connectivity.end),
             ),
         )
 

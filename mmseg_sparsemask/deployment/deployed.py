@@ -110,7 +110,7 @@ class DeployedDecoder(nn.Module):
         self.act_in_place = in_place(act)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Logits (N, classes, H/s_1, W/s_1).
+        """Logits (N, classes, h, w) of the size of the decoder's end.
 
         Args:
             inputs: What the backbone gives; ``in_index`` picks ``E1`` .. ``EL`` from it. Item i is
@@ -132,17 +132,18 @@ class DeployedDecoder(nn.Module):
             if eager:
                 parts = self._parts(stage, active)
                 like = features[level_of(stage) - 1]
-                classifier = self.classifier if stage == 'D1' else None
+                classifier = self.classifier if stage == self.connectivity.end else None
                 active[stage] = stage_in_strips(
                     *parts, like, self.act_in_place, self.align_corners, classifier
                 )
-            elif stage == 'D1' and is_exporting():
+            elif stage == self.connectivity.end and is_exporting():
                 terms = self._terms(stage, active, features)
-                height = features[0].shape[-2]
+                height = features[level_of(stage) - 1].shape[-2]
                 return classify_strips_in_graph(*terms, self.act, self.classifier, height)
             else:
                 active[stage] = self.act(self._stage(stage, active, features))
-        return active['D1'] if eager else self.classifier(active['D1'])
+        last = active[self.connectivity.end]
+        return last if eager else self.classifier(last)
 
     def _stage(self, stage: str, active: dict[str, Tensor], features: list[Tensor]) -> Tensor:
         fine, maps, coarse = self._terms(stage, active, features)

@@ -103,7 +103,7 @@ def trace(
     if min(image_size) < smallest:
         raise ValueError(
             f'shape: expected at least {smallest}x{smallest} (two positions in the coarsest '
-            f'feature, two rows in a strip of D1), got {image_size[0]}x{image_size[1]}'
+            f'feature, two rows in a strip of the last stage), got {image_size[0]}x{image_size[1]}'
         )
     # The exporter puts copies in the place of a module's dictionaries, to which hooks keep.
     segmentor = copy.deepcopy(segmentor)
@@ -162,13 +162,13 @@ def _drop_repeated_activations(program: ExportedProgram) -> None:
 def smallest_image(segmentor: nn.Module) -> int:
     """Height and width from which on a plain segmentor is exported for.
 
-    Every feature has two positions a side and every strip of `D1` two rows: where there may be one
-    the exporter makes files for that case alone.
+    Every feature has two positions a side and every strip of the last stage two rows: where there
+    may be one the exporter makes files for that case alone.
     """
     decoder = getattr(segmentor, 'decoder', None)
     if isinstance(decoder, DeployedDecoder):
-        strides = decoder.connectivity.strides
-        return max(2 * max(strides), 2 * GRAPH_STRIPS * strides[0])
+        graph = decoder.connectivity
+        return max(2 * max(graph.strides), 2 * GRAPH_STRIPS * graph.stride_of(graph.end))
     return SMALLEST
 
 

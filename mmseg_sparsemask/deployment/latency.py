@@ -54,10 +54,11 @@ def random_decoder(space: Connectivity, rng: random.Random) -> Connectivity:
     while True:
         present = rng.uniform(0.1, 1)
         shares = {
-            stage: rng.uniform(0.05, 1) if stage == 'D1' or rng.random() < present else 0.0
+            stage: rng.uniform(0.05, 1) if stage == space.end or rng.random() < present else 0.0
             for stage in space.stages
         }
-        kept = drop_unreachable(c for c in space if rng.random() < shares[c.stage])
+        some = (c for c in space if rng.random() < shares[c.stage])
+        kept = drop_unreachable(some, space.end)
         if kept:
             return Connectivity.from_connections(space.strides, kept)
 

@@ -119,7 +119,7 @@ def write_int8(
 
     Convolutions and products with weights take and give eight bits, quantised by the range that
     their values have on the images, after the ReLU or ReLU6 that follows. Resizing, the
-    interpolation's products, the sums, and what classifies `D1` strip by strip stay in float32.
+    interpolation's products, the sums, and what classifies strip by strip stay in float32.
 
     Args:
         source: ONNX file of `export`.
@@ -152,7 +152,7 @@ def write_int8(
     for number, node in enumerate(model.graph.node):
         node.name = node.name or f'node_{number}'
     uses = Counter(name for node in model.graph.node for name in node.input if name in weights)
-    # What stands once for each strip of D1 would take the range of one place in the images.
+    # What stands once for each strip would take the range of one place in the images.
     kept = [
         node.name
         for node in model.graph.node

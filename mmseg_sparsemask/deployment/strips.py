@@ -1,8 +1,8 @@
 """Stages computed strip by strip, in the cache, for inference on CPUs.
 
-``D1`` is the decoder's largest map and is only ever activated and classified, so it is never
-written as a whole. `stage_in_strips` computes any stage with PyTorch's operations in place,
-`classify_strips_in_graph` computes ``D1`` with operations that exported files have.
+The last stage is the decoder's largest map and is only ever activated and classified, so it is
+never written as a whole. `stage_in_strips` computes any stage with PyTorch's operations in place,
+`classify_strips_in_graph` computes the last one with operations that exported files have.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mmseg_sparsemask.connectivity.cost import ConnectionCosts, PartCosts
-from mmseg_sparsemask.connectivity.graph import Connection, Connectivity
+from mmseg_sparsemask.connectivity.graph import Connection, Connectivity, end_of
 from mmseg_sparsemask.report.page import Step, render, thinned
 
 
@@ -68,6 +68,7 @@ def search_page(record: SearchRecord) -> str:
     shown = thinned(len(record.steps), len(connections))
     data = {
         'strides': list(record.strides),
+        'end': end_of(connections),
         'connections': [list(connection) for connection in connections],
         'steps': [int(record.steps[place]) for place in shown],
         'weights': [[float(w) for w in record.weights[place]] for place in shown],

@@ -147,7 +147,7 @@ class Search:
         """What is left of the supernet, within its budgets; says in its `meta` how it came about.
 
         Raises:
-            ValueError: Nothing reaches ``D1``, or the weights are not numbers.
+            ValueError: Nothing reaches the end, or the weights are not numbers.
         """
         threshold, merge = self.settings.threshold, self.settings.merge
         meta = {'source': 'SparseMask search', 'threshold': threshold, 'merge': merge, **self.meta}

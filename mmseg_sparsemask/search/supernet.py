@@ -60,7 +60,7 @@ class PruneStatus:
         total: Connections of the supernet.
         largest_dropped: Largest weight below the threshold.
         smallest_kept: Smallest weight above it.
-        parameters: Decoder parameters left; 0 when no connection reaches ``D1``.
+        parameters: Decoder parameters left; 0 when no connection reaches the end.
     """
 
     live: int
@@ -104,7 +104,7 @@ def prune_status(
     if weights is None:
         weights = head.connection_weights()
     dropped, kept = separation(weights, threshold)
-    live = len(drop_unreachable(keep_above(weights, threshold)))
+    live = len(drop_unreachable(keep_above(weights, threshold), head.connectivity.end))
     parameters = 0
     if live:
         connectivity = prune(weights, head.connectivity.strides, threshold, merge)

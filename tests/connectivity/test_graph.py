@@ -34,6 +34,7 @@ def test_order_in_which_it_was_written_does_not_matter():
     one = Connectivity([2, 4, 8], {'D1': ['G', 'D3', 'E1'], 'D3': ['G', 'E3']})
     two = Connectivity((2, 4, 8), {'D3': ('E3', 'G'), 'D1': ('E1', 'D3', 'G')}, {'source': 'x'})
     assert one == two and hash(one) == hash(two) and len({one, two}) == 1
+    assert one.end == 'D1' and Connectivity([2, 4, 8], {'D2': ['G']}).end == 'D2'
     assert list(one.stages) == ['D3', 'D1'] and one.stages['D1'] == ('E1', 'D3', 'G')
     assert str(one) == 'D3: E3 G · D1: E1 D3 G'
     assert one != Connectivity([2, 4, 16], dict(one.stages))
@@ -102,7 +103,12 @@ BAD = {
     ),
     'cycle': (lambda: Connectivity([2, 4], {'D1': ['D2'], 'D2': ['D1', 'G']}), 'cycle'),
     'stage that takes itself': (lambda: Connectivity([2], {'D1': ['D1']}), 'cycle'),
-    'no D1': (lambda: Connectivity([2, 4], {'D2': ['G']}), 'D1.*has no input'),
+    'no stage': (lambda: Connectivity([2, 4], {}), 'expected at least one, such as'),
+    'empty end': (lambda: Connectivity([2, 4], {'D2': []}), 'D2.*has no input; give it one'),
+    'two ends': (
+        lambda: Connectivity([2, 4, 8], {'D3': ['E3'], 'D2': ['E2']}),
+        'D3: no stage takes it, and D2 is the last',
+    ),
     'empty D1': (lambda: Connectivity([2], {'D1': []}), 'D1.*has no input; give it one'),
     'stage without input': (
         lambda: Connectivity([2, 4], {'D1': ['D2'], 'D2': []}),

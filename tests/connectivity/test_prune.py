@@ -133,12 +133,27 @@ def test_prune_is_valid_idempotent_and_never_grows(drawn):
 
 @given(connectivities())
 def test_valid_ones_have_nothing_to_drop(c):
-    assert drop_unreachable(c) == set(c)
+    assert drop_unreachable(c, c.end) == set(c)
     assert all(is_allowed(edge, c.num_levels) for edge in c)
     assert len(drop_subsumed(c)) <= len(c) and len(merge_duplicates(c)) <= len(c)
 
 
 ONE = Connection('E1', 'D1')
+
+
+@pytest.mark.parametrize('merge', [False, True])
+def test_a_search_space_ends_at_its_finest_stage(merge):
+    """Where D2 is the last, connections reach D2; without them D3 does not become the end."""
+    space = edges({'D4': 'E4', 'D3': 'E4 G', 'D2': 'E2 D3 D4'})
+    weights = dict.fromkeys(sorted(space), 1.0)
+    assert str(prune(weights, [2, 4, 8, 16], merge=merge)) == (
+        'D3: E4 G · D2: E2 D3' if merge else 'D4: E4 · D3: E4 G · D2: E2 D3 D4'
+    )
+    weights.update((c, 0.0) for c in space if c.stage == 'D2')
+    with pytest.raises(ValueError, match=r'no connection reaches D2 \(largest weight into D2: 0\)'):
+        prune(weights, [2, 4, 8, 16], merge=merge)
+    assert drop_unreachable(space, 'D3') == edges({'D3': 'E4 G'})
+
 
 BAD = {
     'threshold 0': (lambda: prune({ONE: 1.0}, [2], 0), r'threshold: expected.*\(0, 1\), got 0'),

@@ -87,6 +87,21 @@ def test_valid_or_a_clear_error(c, strides):
     assert uses_encoder == any(source.startswith('E') for source, _ in result)
 
 
+@pytest.mark.parametrize(
+    ('strides', 'expected'),
+    [
+        ((4, 8, 16, 32), 'D4: E4 · D3: E3 · D1: E1 E2 D3 D4'),
+        ((2, 4, 8, 32), 'D4: E4 · D2: E2 E3 D4'),
+        ((2, 8, 16), 'D3: E3 · D2: E2 D3'),  # no stride 4: the next coarser one
+        ((8, 16, 32), 'D3: E3 · D2: E2 · D1: E1 D2 D3'),
+    ],
+)
+def test_an_end_that_is_not_d1_goes_where_its_feature_goes(strides, expected):
+    stages = {'D5': ['E5'], 'D4': ['E4'], 'D2': ['E2', 'E3', 'D4', 'D5']}
+    found = transfer(Connectivity((2, 4, 8, 16, 32), stages), strides)
+    assert str(found) == expected
+
+
 @given(connectivities())
 def test_identity_on_equal_strides(c):
     report = transfer_report(c, list(c.strides))

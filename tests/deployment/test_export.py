@@ -290,6 +290,8 @@ COARSE = dict(
     num_classes=5,
     loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
 )
+#: A decoder whose logits are eight times coarser than the image.
+ENDS_AT_D2 = dict(strides=[1, 8, 16], stages=dict(D3=['E3', 'G'], D2=['E2', 'D3']))
 
 
 class Pyramid(torch.nn.Module):
@@ -306,22 +308,25 @@ class Pyramid(torch.nn.Module):
         return tuple(conv(image) for conv in self.convs)
 
 
+@pytest.mark.parametrize(('graph', 'scale'), [(COARSE['connectivity'], 1), (ENDS_AT_D2, 4)])
 @torch.no_grad()
-def test_maps_eight_times_coarser_and_more_are_resized_by_products(model, tmp_path):
+def test_maps_eight_times_coarser_and_more_are_resized_by_products(model, tmp_path, graph, scale):
     onnx = pytest.importorskip('onnx')
     torch.manual_seed(0)
     whole = copy.deepcopy(model)
     whole.backbone = Pyramid()
-    whole.decode_head = MODELS.build(COARSE)
+    whole.decode_head = MODELS.build({**COARSE, 'connectivity': graph})
     torch.nn.init.normal_(whole.decode_head.conv_seg.weight)
     whole.eval()
     images = {
-        f'{batch} of {height}x{width}': torch.randn(batch, 3, height, width)
+        f'{batch} of {height}x{width}': torch.randn(batch, 3, scale * height, scale * width)
         for batch, height, width in ((1, 33, 47), (2, 64, 40), (3, 51, 130))
     }
     path = tmp_path / 'net.onnx'
-    done = export(whole, path, 'onnx', metadata_of(model), images, image_size=(48, 80))
+    done = export(
+        whole, path, 'onnx', metadata_of(model), images, image_size=(scale * 48, scale * 80)
+    )
     assert all(d.logits > 0.1 and d.within(1e-5) for d in done.differences.values())
     graph = onnx.load(path).graph
-    # The logits have the image's size already: what is left is their resize to it.
-    assert sum(node.op_type == 'Resize' for node in graph.node) <= 1
+    # No more than the logits' own resize to the image's size, and where that is one, D3's by two.
+    assert sum(node.op_type == 'Resize' for node in graph.node) <= (1 if scale == 1 else 2)

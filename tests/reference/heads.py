@@ -11,12 +11,14 @@ CASES = {
     'odd': ((2, 4, 8, 16), (5, 6, 7, 30), (65, 97)),
     'non-monotone': ((4, 2, 8, 4), (5, 6, 7, 8), (48, 40)),
     'one-level': ((4,), (12,), (33, 20)),
+    'ends-coarse': ((2, 4, 4, 8, 16), (4, 5, 6, 7, 30), (65, 96)),
 }
 STAGES = {
     'mbv2-like': {'D6': ['E6', 'G'], 'D4': ['E4', 'E5', 'G'], 'D1': ['E1', 'E2', 'E6', 'D6', 'D4']},
     'odd': {'D4': ['E4'], 'D3': ['E3', 'D4', 'G'], 'D2': ['E3', 'D3'], 'D1': ['E1', 'D2', 'G']},
     'non-monotone': {'D3': ['E3', 'E4'], 'D2': ['E2', 'D3', 'E4'], 'D1': ['D2', 'E4']},
     'one-level': {'D1': ['G']},
+    'ends-coarse': {'D5': ['E5', 'G'], 'D4': ['E5', 'D5'], 'D3': ['E3', 'E4', 'D4', 'D5', 'G']},
 }
 
 
@@ -40,6 +42,8 @@ def make_head(kind, case, dtype, **kwargs):
     )
     if kind == 'FDNHead':
         config.update(type='FDNHead', strides=strides, connections=dict(noise_std=0.0))
+        if case == 'ends-coarse':
+            config['connectivity'] = dict(strides=list(strides), stages=STAGES[case])
     else:
         connectivity = dict(strides=list(strides), stages=STAGES[case])
         # As drawn, so that a copy that is made before the first pass is equal after it.

@@ -82,7 +82,7 @@ class NaiveDecoder(nn.Module):
                     y = weights[stage][place] * y
                 total = total + y
             maps[stage] = self.stage_bns[stage](total)
-        return self.classifier(F.relu6(maps['D1']))
+        return self.classifier(F.relu6(maps[stage]))
 
 
 def naive_copy(head):

@@ -34,7 +34,7 @@ def stride_lists(draw, min_levels=1, max_levels=6, monotone=False, distinct=Fals
 
 @st.composite
 def connectivities(draw, min_levels=1, max_levels=6, strides=None, monotone=False, distinct=False):
-    """Valid connectivities, built stage by stage from D1 down, without any pruning.
+    """Valid connectivities, built stage by stage from their end down, without any pruning.
 
     Args:
         draw: Given by hypothesis.
@@ -47,7 +47,7 @@ def connectivities(draw, min_levels=1, max_levels=6, strides=None, monotone=Fals
     if strides is None:
         strides = draw(stride_lists(min_levels, max_levels, monotone, distinct))
     stages = {}
-    wanted = {'D1'}
+    wanted = {stage_name(draw(st.integers(1, len(strides))))}
     for level in range(1, len(strides) + 1):
         stage = stage_name(level)
         if stage not in wanted:

@@ -112,7 +112,7 @@ class FDNHead(FusionHead):
         }
 
     def decode(self, features: Sequence[Tensor]) -> Tensor:
-        """Logits (N, num_classes, H/s_1, W/s_1) from ``E1`` .. ``EL``."""
+        """Logits (N, num_classes, h, w) from ``E1`` .. ``EL``."""
         batch = len(features[-1])
         if self.training and batch == 1 and GLOBAL in self.users and not self._syncs():
             raise ValueError(

@@ -159,7 +159,7 @@ class FusionHead(BaseDecodeHead):
                 is (N, C_i, H/s_i, W/s_i), any size.
 
         Returns:
-            (N, num_classes, H/s_1, W/s_1), the size of ``E1``.
+            (N, num_classes, h, w), the size of the decoder's end: of ``E1`` if it ends at ``D1``.
 
         Raises:
             ValueError: Number, channels or relative sizes of the features are not what the
@@ -168,7 +168,7 @@ class FusionHead(BaseDecodeHead):
         return self.decode(self._select(inputs))
 
     def decode(self, features: Sequence[Tensor]) -> Tensor:
-        """Logits (N, num_classes, H/s_1, W/s_1) from ``E1`` .. ``EL``, in channels_last."""
+        """Logits (N, num_classes, h, w) from ``E1`` .. ``EL``, in channels_last."""
         return _Pass(self, features).run()
 
     def sources_alone(self, features: Sequence[Tensor]) -> frozenset[str]:

@@ -24,7 +24,7 @@ class SparseMaskHead(FusionHead):
     """Decoder of a given connectivity, to train from scratch (SparseMask, Equation 4).
 
     ``D_l = BN( sum_t up( conv1x1_t( act(t) ) ) )`` over the sources t of stage ``Dl``; the
-    classifier is a 1x1 convolution of ``act(D_1)``.
+    classifier is a 1x1 convolution of ``act(D_1)``, or of the finest stage there is.
 
     Sources differ in scale: what a connection brings from an encoder feature is several times what
     one brings from a stage, so the features would drown the stages. A balanced start evens that
@@ -82,7 +82,7 @@ class SparseMaskHead(FusionHead):
         self.register_buffer('is_balanced', torch.tensor(not balanced))
 
     def decode(self, features: Sequence[Tensor]) -> Tensor:
-        """Logits (N, num_classes, H/s_1, W/s_1) from ``E1`` .. ``EL``."""
+        """Logits (N, num_classes, h, w) from ``E1`` .. ``EL``."""
         logits = super().decode(features)
         if self.training and self._starting:
             self._starting = False

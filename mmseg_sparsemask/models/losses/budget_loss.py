@@ -22,6 +22,7 @@ from mmseg_sparsemask.connectivity.budget import (
     refill,
 )
 from mmseg_sparsemask.connectivity.cost import PartCosts, check_image_size
+from mmseg_sparsemask.connectivity.graph import end_of
 from mmseg_sparsemask.connectivity.latency import LatencyTable
 from mmseg_sparsemask.connectivity.prune import (
     DEFAULT_THRESHOLD,
@@ -158,7 +159,8 @@ class BudgetLoss(nn.Module):
         }
         target = self.target
         if self.training:
-            alive = drop_unreachable(c for c, weight in now.items() if weight >= self.threshold)
+            above = (c for c, weight in now.items() if weight >= self.threshold)
+            alive = drop_unreachable(above, end_of(now))
             state = self.controller.step(
                 ControllerState(float(self.multiplier), float(self.smoothed)),
                 self.budget.costs.total(alive) / target - 1,

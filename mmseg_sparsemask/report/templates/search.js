@@ -1,10 +1,10 @@
 /* The rules of connectivity/prune.py: connections below the threshold go, then stages without
-   inputs and stages that nobody uses, until nothing changes. D1 counts as used. */
+   inputs and stages that nobody uses, until nothing changes. The end counts as used. */
 function prune(weights, threshold) {
   let kept = weights.map((weight, i) => i).filter((i) => weights[i] >= threshold);
   for (;;) {
     const filled = new Set(kept.map((i) => data.connections[i][1]));
-    const used = new Set(kept.map((i) => data.connections[i][0])).add('D1');
+    const used = new Set(kept.map((i) => data.connections[i][0])).add(data.end);
     const smaller = kept.filter((i) => {
       const [source, stage] = data.connections[i];
       return used.has(stage) && (filled.has(source) || !source.startsWith('D'));
@@ -46,9 +46,9 @@ function graph(kept, weights) {
     const line = draw(svg, 'path', {d: path, fill: 'none', stroke: hue(source), 'stroke-width': 1 + 2 * weights[i], opacity: .35 + .6 * weights[i], class: 'connection', 'data-connection': `${source} ${stage}`});
     draw(line, 'title', {}, `${source} → ${stage}: ${short(weights[i])}`);
   }
-  if (alive.has('D1')) {
-    draw(svg, 'path', {d: `M318,${place.D1[1] - 5}H380`, stroke: hue('D'), 'stroke-width': 2});
-    draw(svg, 'text', {x: 385, y: place.D1[1] - 1}, 'classifier');
+  if (alive.has(data.end)) {
+    draw(svg, 'path', {d: `M318,${place[data.end][1] - 5}H380`, stroke: hue('D'), 'stroke-width': 2});
+    draw(svg, 'text', {x: 385, y: place[data.end][1] - 1}, 'classifier');
   }
   for (const [name, [x, y]] of Object.entries(place)) {
     const on = alive.has(name);
@@ -82,7 +82,7 @@ function update() {
   byId('threshold-value').textContent = threshold;
   byId('step').setAttribute('aria-valuetext', `iteration ${step}`);
   byId('threshold').setAttribute('aria-valuetext', `threshold ${threshold}`);
-  byId('connections').textContent = kept.length ? `${kept.length} of ${data.connections.length}` : 'none: nothing reaches D1';
+  byId('connections').textContent = kept.length ? `${kept.length} of ${data.connections.length}` : `none: nothing reaches ${data.end}`;
   byId('parameters').textContent = whole(cost(kept, data.parameters));
   byId('multiply-adds').textContent = whole(cost(kept, data.multiply_adds));
   byId('dropped').textContent = below.length ? short(Math.max(...below)) : 'nothing dropped';
