@@ -15,6 +15,7 @@ from mmseg.registry import DATASETS
 from PIL import Image
 
 from mmseg_sparsemask.datasets.matlab import parse_mat
+from mmseg_sparsemask.datasets.reading import read_lines
 from mmseg_sparsemask.utils.files import output_folder, replacing, write_atomically
 
 CLASSES = (
@@ -163,7 +164,7 @@ def convert_pascal_part(
         file = Path(lists or voc / 'ImageSets' / 'Main') / f'{split}.txt'
         if not file.is_file():
             raise FileNotFoundError(f'there is no {file}; give VOC2010, or lists of your own')
-        names[split] = file.read_text().split()
+        names[split] = read_lines(file)
         for name in names[split]:
             # The name becomes that of files below the target.
             if name.startswith('.') or name.replace('\\', '/') != Path(name).name:

@@ -6,6 +6,7 @@ import io
 import warnings
 import zlib
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -43,21 +44,64 @@ def list_stems(folder: Path, suffix: str) -> list[str]:
     return stems
 
 
+def by_stem(
+    folder: str | Path, suffixes: Iterable[str], recursive: bool = False
+) -> dict[str, Path]:
+    """The files of some kinds in a folder, sorted, by name without suffix.
+
+    Args:
+        folder: Names in it that begin with a dot are left out.
+        suffixes: Lower case.
+        recursive: Also look in the folders below.
+
+    Raises:
+        FileNotFoundError: If the folder is missing.
+        ValueError: If a name is there twice.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f'{folder} is not a folder')
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob('*') if recursive else folder.iterdir()):
+        hidden = any(part.startswith('.') for part in path.relative_to(folder).parts)
+        if hidden or path.suffix.lower() not in suffixes:
+            continue
+        if path.stem in found:
+            raise ValueError(
+                f'{path.stem} is there twice, as {found[path.stem]} and {path}; remove one'
+            )
+        found[path.stem] = path
+    return found
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a list that are not empty, without white space around them.
+
+    Raises:
+        FileNotFoundError: If the list is missing.
+        ValueError: If it is not text in UTF-8, with or without a byte order mark.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f'list {path} is missing; run the converter of the data set')
+    try:
+        text = path.read_text(encoding='utf-8-sig')
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path}: expected a list in UTF-8 ({error}); save it as such') from None
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
 def read_list(path: Path) -> list[str]:
     """Names in a list, one a line, without suffix.
 
     Raises:
         FileNotFoundError: If the list is missing.
-        ValueError: If it is empty or names an image twice.
+        ValueError: If it is empty, no text, or names an image twice.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f'list {path} is missing; run the converter of the data set')
     # Only known suffixes are cut: a dot can be part of a name.
-    names = []
-    for line in path.read_text().splitlines():
-        name = line.strip()
-        if name:
-            names.append(name[:-4] if name.lower().endswith(('.jpg', '.png', '.bmp')) else name)
+    names = [
+        name[:-4] if name.lower().endswith(('.jpg', '.png', '.bmp')) else name
+        for name in read_lines(path)
+    ]
     twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise ValueError(f'{path} lists {len(twice)} images twice, for example {twice[0]}')

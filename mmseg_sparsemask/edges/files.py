@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mmseg_sparsemask.datasets.matlab import parse_mat
-from mmseg_sparsemask.datasets.reading import decode_image, visible
+from mmseg_sparsemask.datasets.reading import by_stem, decode_image
 
 PREDICTION_SUFFIXES = ('.png', '.mat')
 ANNOTATION_SUFFIXES = ('.mat', '.png')
@@ -123,23 +122,6 @@ def read_prediction(path: str | Path) -> np.ndarray:
     return values.astype(np.float32)
 
 
-def _by_stem(folder: str | Path, suffixes: Iterable[str]) -> dict[str, Path]:
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(f'{folder} is not a folder')
-    found: dict[str, Path] = {}
-    for path in visible(folder):
-        if path.suffix not in suffixes:
-            continue
-        if path.stem in found:
-            raise ValueError(
-                f'{path.stem} is there twice, {found[path.stem].name} and {path.name} in {folder}; '
-                'remove one'
-            )
-        found[path.stem] = path
-    return found
-
-
 def find_pairs(pred_dir: str | Path, gt_dir: str | Path) -> list[tuple[str, Path, Path]]:
     """Predictions and annotations of equal stem.
 
@@ -154,8 +136,8 @@ def find_pairs(pred_dir: str | Path, gt_dir: str | Path) -> list[tuple[str, Path
         FileNotFoundError: If a folder or the prediction of an annotated image is missing.
         ValueError: If there is no annotation, a prediction without one, or a name twice.
     """
-    preds = _by_stem(pred_dir, PREDICTION_SUFFIXES)
-    targets = _by_stem(gt_dir, ANNOTATION_SUFFIXES)
+    preds = by_stem(pred_dir, PREDICTION_SUFFIXES)
+    targets = by_stem(gt_dir, ANNOTATION_SUFFIXES)
     if not targets:
         raise ValueError(f'no annotations ({", ".join(ANNOTATION_SUFFIXES)}) in {gt_dir}')
     missing = sorted(targets.keys() - preds.keys())

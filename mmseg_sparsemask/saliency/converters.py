@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from mmengine.utils import track_iter_progress
 
+from mmseg_sparsemask.datasets.reading import by_stem, read_lines
 from mmseg_sparsemask.utils.files import output_folder, replacing
 
 MSRA_B_COUNTS = {'train': 2500, 'val': 500, 'test': 2000}
@@ -24,26 +25,9 @@ def _write(out_dir: Path, files: Iterable[tuple[str, Path, Path]], splits: Itera
                 shutil.copyfile(source, new)
 
 
-def _by_stem(folder: Path, suffix: str) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise FileNotFoundError(f'{folder} is not a folder')
-    found: dict[str, Path] = {}
-    for path in sorted(folder.rglob('*')):
-        hidden = any(part.startswith('.') for part in path.relative_to(folder).parts)
-        if hidden or path.suffix.lower() != suffix:
-            continue
-        if path.stem in found:
-            raise ValueError(f'{found[path.stem]} and {path} have one name; which one is meant?')
-        found[path.stem] = path
-    return found
-
-
-def _read_names(path: Path) -> list[str]:
+def _read_names(path: str | Path) -> list[str]:
     """Last parts without suffix of the paths in a list, one a line."""
-    if not path.is_file():
-        raise FileNotFoundError(f'list {path} is missing')
-    lines = [line.strip().replace('\\', '/') for line in path.read_text().splitlines()]
-    return [PurePosixPath(line).stem for line in lines if line]
+    return [PurePosixPath(line.replace('\\', '/')).stem for line in read_lines(Path(path))]
 
 
 def convert_msra_b(
@@ -69,8 +53,8 @@ def convert_msra_b(
         FileNotFoundError: If a list, an image or a mask is missing.
         ValueError: If lists overlap, repeat an image or have another length than published.
     """
-    images, masks = _by_stem(Path(source), '.jpg'), _by_stem(Path(source), '.png')
-    splits = {split: _read_names(Path(lists[split])) for split in counts}
+    images, masks = (by_stem(source, [kind], recursive=True) for kind in ('.jpg', '.png'))
+    splits = {split: _read_names(lists[split]) for split in counts}
     owner: dict[str, str] = {}
     for split, names in splits.items():
         if len(names) != counts[split]:
@@ -108,10 +92,10 @@ def join_sod(bsds_dir: str | Path, mask_dir: str | Path, out_dir: str | Path) ->
         FileNotFoundError: If a folder is missing or an image has no mask.
         ValueError: If a mask belongs to no image.
     """
-    masks = _by_stem(Path(mask_dir), '.png')
+    masks = by_stem(mask_dir, ['.png'], recursive=True)
     splits = {
-        'train': _by_stem(Path(bsds_dir) / 'images' / 'train', '.jpg'),
-        'test': _by_stem(Path(bsds_dir) / 'images' / 'val', '.jpg'),
+        'train': by_stem(Path(bsds_dir) / 'images' / 'train', ['.jpg']),
+        'test': by_stem(Path(bsds_dir) / 'images' / 'val', ['.jpg']),
     }
     images = {name for split in splits.values() for name in split}
     missing, extra = sorted(images - masks.keys()), sorted(masks.keys() - images)

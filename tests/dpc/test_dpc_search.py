@@ -333,7 +333,7 @@ def test_two_searches_in_one_work_directory(tiny, tmp_path):
     [
         (dict(trials=0), '--trials must be at least 1, got 0'),
         (dict(workers=0), '--workers must be at least 1, got 0'),
-        (dict(storage='postgresql://me:secret@127.0.0.1:1/x'), 'cannot reach the storage'),
+        (dict(storage='postgresql+psycopg://me:secret@127.0.0.1:1/x'), 'cannot reach the storage'),
         (dict(storage='nothing://x'), 'nothing://x'),
         (dict(storage='/proc/none/x.db'), 'cannot|No such file'),
     ],
