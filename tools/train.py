@@ -51,7 +51,9 @@ def prepare(args):
         warn_without_pruning,
     )
     from mmseg_sparsemask.launch.config import draw_by_iteration, load_config
+    from mmseg_sparsemask.launch.data_checks import check_images
     from mmseg_sparsemask.launch.processes import is_first_process
+    from mmseg_sparsemask.launch.setting_checks import check_settings
     from mmseg_sparsemask.utils.files import check_work_dir
 
     cfg = load_config(args.config, args.work_dir, args.cfg_options, args.launcher)
@@ -59,10 +61,12 @@ def prepare(args):
     if args.amp:
         enable_amp(cfg)
     check_extras(cfg)
+    check_settings(cfg)
     check_data_roots(cfg, ('train_dataloader', 'val_dataloader'))
     check_work_dir(cfg.work_dir)
     if is_first_process():
         check_classes(cfg, 'train_dataloader')
+        check_images(cfg)
         check_features(cfg)
         check_unused_end(cfg)
         warn_without_pruning(cfg)

@@ -11,6 +11,8 @@ from mmseg.models.utils import resize
 from mmseg.utils import SampleList
 from torch import Tensor, nn
 
+from mmseg_sparsemask.utils.one_output import check_one_output
+
 
 def mean_of_probabilities(logits: Sequence[Tensor]) -> Tensor:
     """Logits whose sigmoid is the mean of the sigmoids of several logits.
@@ -123,7 +125,11 @@ class SideOutputHead(BaseDecodeHead):
         """Losses of the fusion and of each side output, summed by name.
 
         A batch without a labelled pixel, as after cropping into padding, contributes 0.
+
+        Raises:
+            ValueError: A loss with a softmax.
         """
+        check_one_output(self.loss_decode)
         sides, fused = self.forward_all(inputs)
         label = self._stack_batch_gt(batch_data_samples).squeeze(1)
         criteria = (

@@ -113,8 +113,8 @@ def _check_dataset(cfg: Config, key: str, dataset: dict) -> None:
 def check_classes(cfg: Config, loader: str) -> None:
     """Compare the heads' classes with those of the data set.
 
-    More than there are is said in a warning. Binary tasks may count the background or not, so heads
-    of one or two classes are left alone, as is a data set that does not say its classes.
+    More than there are is said in a warning. A binary task may count the background or not: one
+    class and two are the same. A data set that does not say its classes is left alone.
 
     Args:
         cfg: The whole config.
@@ -127,9 +127,9 @@ def check_classes(cfg: Config, loader: str) -> None:
         kind = DATASETS.get(dataset['type']) if isinstance(dataset.get('type'), str) else None
         meta = {**getattr(kind, 'METAINFO', {}), **(dataset.get('metainfo') or {})}
         classes = len(meta.get('classes') or ())
-        for name, head in _heads(cfg.model):
+        for name, head in heads_of(cfg.model):
             number = head.get('num_classes')
-            if not classes or number is None or number in (1, 2, classes):
+            if not classes or number is None or number == classes or {number, classes} <= {1, 2}:
                 continue
             text = (
                 f'{name}.num_classes = {number}, but {key} ({dataset["type"]}) has {classes} '
@@ -137,7 +137,7 @@ def check_classes(cfg: Config, loader: str) -> None:
             )
             if number < classes:
                 raise ValueError(text)
-            _warn(text)
+            warn(text)
 
 
 def check_features(cfg: Config) -> None:
@@ -178,7 +178,7 @@ def check_unused_end(cfg: Config) -> None:
     """
     key = 'model_wrapper_cfg' if cfg.get('model_wrapper_cfg') else ''
     told = (cfg.get(key) or cfg).get('find_unused_parameters')
-    others = dict(_heads(cfg.model))
+    others = dict(heads_of(cfg.model))
     head = others.pop('model.decode_head', {})
     if cfg.launcher == 'none' or told or head.get('type') not in ('SparseMaskHead', 'FDNHead'):
         return
@@ -195,7 +195,8 @@ def check_unused_end(cfg: Config) -> None:
         )
 
 
-def _heads(model: dict) -> Iterator[tuple[str, dict]]:
+def heads_of(model: dict) -> Iterator[tuple[str, dict]]:
+    """(key, settings) of every head of a model."""
     for key in ('decode_head', 'auxiliary_head'):
         heads = model.get(key)
         if isinstance(heads, dict):
@@ -207,13 +208,14 @@ def _heads(model: dict) -> Iterator[tuple[str, dict]]:
 def warn_without_pruning(cfg: Config) -> None:
     """Say so when a config searches but nothing prunes what it finds."""
     hooks = cfg.get('custom_hooks') or ()
-    searches = any(head.get('type') == 'FDNHead' for _, head in _heads(cfg.model))
+    searches = any(head.get('type') == 'FDNHead' for _, head in heads_of(cfg.model))
     if searches and not any('PruneHook' in str(hook.get('type')) for hook in hooks):
-        _warn(
+        warn(
             'FDNHead searches, but custom_hooks has no PruneHook: nothing will be pruned at the '
             "end. Add custom_hooks = [dict(type='PruneHook')], or use tools/prune.py afterwards"
         )
 
 
-def _warn(text: str) -> None:
+def warn(text: str) -> None:
+    """Say something at the start of a run."""
     print_log(text, logger='current', level=logging.WARNING)

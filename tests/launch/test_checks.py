@@ -104,9 +104,18 @@ def test_more_classes_than_the_data_set(monkeypatch):
     assert len(said) == 1 and 'model.decode_head.num_classes=11' in said[0]
     cfg.train_dataloader.dataset.metainfo = dict(classes=list('abcdefghijklmnopqrstu'))
     check_classes(cfg, 'train_dataloader')
-    cfg.model.decode_head.num_classes = 2
-    check_classes(cfg, 'train_dataloader')
     assert len(said) == 1
+
+
+@pytest.mark.parametrize('heads, classes', [(1, 1), (1, 2), (2, 1), (2, 2), (1, 3), (2, 3)])
+def test_a_binary_task_may_count_the_background(heads, classes):
+    data = dict(type='BaseSegDataset', metainfo=dict(classes=tuple('abc'[:classes])))
+    cfg = config(train_dataloader=dict(dataset=data))
+    cfg.model.decode_head = dict(num_classes=heads)
+    if classes < 3:
+        return check_classes(cfg, 'train_dataloader')
+    with pytest.raises(ValueError, match='has 3 classes'):
+        check_classes(cfg, 'train_dataloader')
 
 
 def test_strides_that_the_backbone_does_not_have():

@@ -19,6 +19,7 @@ from mmseg_sparsemask.models.decode_heads.activations import in_place
 from mmseg_sparsemask.models.decode_heads.fusion import Block, plan_blocks
 from mmseg_sparsemask.models.decode_heads.upsampling import as_map, as_rows, upsample_sum
 from mmseg_sparsemask.utils.layers import build_activation
+from mmseg_sparsemask.utils.one_output import check_one_output
 
 
 class FusionHead(BaseDecodeHead):
@@ -170,6 +171,12 @@ class FusionHead(BaseDecodeHead):
     def decode(self, features: Sequence[Tensor]) -> Tensor:
         """Logits (N, num_classes, h, w) from ``E1`` .. ``EL``, in channels_last."""
         return _Pass(self, features).run()
+
+    def loss_by_feat(self, seg_logits: Tensor, batch_data_samples: list) -> dict[str, Tensor]:
+        """MMSegmentation's losses; a softmax over one output is a ValueError."""
+        if self.out_channels == 1:
+            check_one_output(self.loss_decode)
+        return super().loss_by_feat(seg_logits, batch_data_samples)
 
     def sources_alone(self, features: Sequence[Tensor]) -> frozenset[str]:
         """Sources that are multiplied on their own (`weighted_product`), not in a block."""

@@ -1,0 +1,67 @@
+"""Settings that the toolbox refuses late or in words that name no key."""
+
+import pytest
+from mmengine.config import Config
+from mmseg.registry import MODELS
+from reference.tiny import ROOT
+
+from mmseg_sparsemask.launch.setting_checks import check_settings
+from mmseg_sparsemask.utils.one_output import check_one_output
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        ({'train_cfg.max_iter': 4}, r'^train_cfg\.max_iter: .* did you mean max_iters\?'),
+        ({'val_cfg.x': 4}, r'^val_cfg\.x: ValLoop has no such setting; known are'),
+        ({'custom_hooks': ["dict(type='PruneHook')"]}, r'^custom_hooks\.0: .* cannot write a dict'),
+        ({'custom_hooks': 'PruneHook'}, '^custom_hooks: expected a list'),
+        ({'custom_hooks.0.intervall': 4}, 'did you mean interval'),
+        ({'default_hooks.logger': dict(interval=3)}, r'^default_hooks\.logger: expected a class'),
+        ({'model.decode_head': dict(num_classes=6)}, r'model\.decode_head\.type=CLASS'),
+        ({'model.decode_head.num_class': 6}, 'did you mean num_classes'),
+        ({'model.backbone': [1]}, r'^model\.backbone\.0: expected settings'),
+        ({'model.data_preprocessor.sizes': 6}, 'did you mean size'),
+        (
+            {'model.decode_head.num_classes': 1},
+            r'^model\.decode_head\.loss_decode: .*use_sigmoid=True',
+        ),
+    ],
+)
+def test_one_line_that_names_the_key(options, message):
+    cfg = Config.fromfile(ROOT / 'configs/sparsemask/fdn_mbv2_shapes.py')
+    check_settings(cfg)
+    for key, value in options.items():
+        if isinstance(value, dict):
+            name = key.rpartition('.')
+            cfg.get(name[0].split('.')[0])[name[2]] = value
+        else:
+            cfg.merge_from_dict({key: value})
+    with pytest.raises(ValueError, match=message):
+        check_settings(cfg)
+
+
+def test_what_takes_any_setting_is_left_to_itself():
+    cfg = Config.fromfile(ROOT / 'configs/sparsemask/fdn_mbv2_shapes.py')
+    cfg.model.backbone = dict(type='mmpretrain.TIMMBackbone', model_name='x', in_chans=4)
+    cfg.custom_hooks.append(dict(type='EMAHook', priority='HIGH', momentum=0.1))
+    check_settings(cfg)
+
+
+@pytest.mark.parametrize(
+    'loss, refused',
+    [
+        (dict(type='CrossEntropyLoss'), True),
+        (dict(type='CrossEntropyLoss', use_sigmoid=True), False),
+        (dict(type='TverskyLoss'), True),
+        (dict(type='BinaryCrossEntropyLoss'), False),
+        (dict(type='BalancedBCELoss'), False),
+        (dict(type='LovaszLoss', loss_type='binary', reduction='none'), False),
+    ],
+)
+def test_losses_of_one_output(loss, refused):
+    loss = MODELS.build(loss)
+    if not refused:
+        return check_one_output(loss)
+    with pytest.raises(ValueError, match='takes a softmax'):
+        check_one_output(loss)
