@@ -1,7 +1,6 @@
 """Write a folder to hand on: weights, config, connectivity, figures, scores, model card."""
 
 import argparse
-import json
 import shlex
 import tempfile
 from pathlib import Path
@@ -73,10 +72,12 @@ def measure(cfg, checkpoint):
 
 
 def read_scores(path):
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f'{path}: is not a JSON file ({error})') from None
+    from mmseg_sparsemask.utils.files import read_json
+
+    values = read_json(path)
+    if not isinstance(values, dict) or not all(type(v) in (int, float) for v in values.values()):
+        raise ValueError(f'{path}: expected numbers by name, as tools/test.py writes them')
+    return values
 
 
 def run(args):

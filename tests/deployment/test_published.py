@@ -6,6 +6,7 @@ import hashlib
 import http.server
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -22,12 +23,22 @@ from mmengine.config import Config
 from mmseg_sparsemask.connectivity import load, save
 from mmseg_sparsemask.deployment import OnnxPredictor, ToolboxPredictor, load_published
 from mmseg_sparsemask.deployment.publish import Scores, publish
-from mmseg_sparsemask.deployment.published import checksum, decode, encode
+from mmseg_sparsemask.deployment.published import (
+    WithoutValues,
+    build,
+    checksum,
+    decode,
+    encode,
+    read_description,
+)
 from mmseg_sparsemask.report.page import Step, render
 from mmseg_sparsemask.utils.extras import requirement
 
 pytest.importorskip('safetensors')
 ROOT = Path(__file__).parents[2]
+#: Settings of a head with more than a million million weights.
+SIZES = dict(in_channels=2**16, in_index=2, channels=2**16, kernel_size=25, num_classes=6)
+LARGE = dict(type='FCNHead', **SIZES)
 SCORES = Scores({'mIoU': 61.25, 'aAcc': 90.5}, 'shapes | (test)', 'python tools/test.py c.py w.pth')
 
 
@@ -231,6 +242,17 @@ def test_files_that_do_not_fit_are_errors(folder, tmp_path, change, message):
         load_published(changed(folder, tmp_path / 'net', change))
 
 
+def test_a_network_larger_than_its_weights_takes_no_memory(folder, tmp_path):
+    net = changed(folder, tmp_path / 'net', lambda c: c['model'].update(decode_head=LARGE))
+    with pytest.raises(ValueError, match='do not fit: .*expected torch.Size'):
+        load_published(net)
+    # As an ordinary one it would ask for more than a machine has, which is an error of its own.
+    description = read_description(net / 'config.json')
+    with WithoutValues():
+        sizes = [value.numel() for value in build(description).state_dict().values()]
+    assert sum(sizes) > 10**12
+
+
 def test_damaged_and_missing_files_are_errors(folder, tmp_path):
     def refused(message):
         with pytest.raises(ValueError, match=message) as error:
@@ -386,6 +408,33 @@ def test_the_tool_measures_and_writes(trained, tmp_path):
     saved = torch.load(trained[1], weights_only=True)['state_dict']
     assert all(torch.equal(state[key], saved[key]) for key in saved)
     assert sorted(path.name for path in tmp_path.iterdir()) == ['net']
+
+
+def test_scores_of_a_file(trained, tmp_path, monkeypatch):
+    tool = runpy.run_path(str(ROOT / 'tools/publish.py'))
+    scores = tmp_path / 'scores.json'
+    arguments = [*map(str, trained), str(tmp_path / 'net'), '--scores', str(scores)]
+    for wrong in (
+        '{',
+        '[1]',
+        '{"mIoU": "high"}',
+        '{"mIoU": [1]}',
+        '{"mIoU": NaN}',
+        '{"mIoU": 1e999}',
+    ):
+        scores.write_text(wrong)
+        with pytest.raises(SystemExit, match=r'^error: .*(scores\.json|finite)'):
+            tool['main'](arguments)
+    assert not (tmp_path / 'net').exists()
+    scores.write_text('{"mIoU": 50.5, "aAcc": 70, "data_time": 0.1}')
+    tool['main'](arguments)
+    found = json.loads((tmp_path / 'net/scores.json').read_text())
+    assert found['values'] == {'mIoU': 50.5, 'aAcc': 70.0}
+    # No data set of a place on this machine.
+    cfg = Config(
+        dict(test_dataloader=dict(dataset=dict(type='A', ann_file=str(tmp_path / 'v.txt'))))
+    )
+    assert tool['data_set'](cfg) == 'A (v.txt)'
 
 
 def test_errors_of_the_tool_are_one_line(tmp_path, trained):
