@@ -57,7 +57,8 @@ def make_head(kind, case, dtype, **kwargs):
             norm.running_var.uniform_(0.5, 1.5)
         if kind == 'FDNHead':
             for raw in head.connections.raw.values():
-                raw.uniform_(0, 2)
+                if raw.requires_grad:
+                    raw.uniform_(0, 2)
             for norm in head.connection_norms.values():
                 norm.running_mean.uniform_(-0.5, 0.5)
                 norm.running_var.uniform_(0.5, 1.5)

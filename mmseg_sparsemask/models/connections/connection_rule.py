@@ -44,6 +44,10 @@ class ConnectionRule(nn.Module):
         self.register_buffer('step', torch.zeros((), dtype=torch.int64))
         belongs_to_run(self, 'step')
 
+    def subset(self) -> Connectivity | None:
+        """The part of the search space that the coming training pass takes; None for all of it."""
+        return None
+
     def weights_in_pass(self, noise: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
         """What scales the connections, by stage, with gradient: (n_l,).
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from mmengine.structures import BaseDataElement
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_sparsemask.connectivity import GLOBAL, Connection
+from mmseg_sparsemask.connectivity import GLOBAL, Connection, Connectivity
 from mmseg_sparsemask.connectivity.budget import Budget
 from mmseg_sparsemask.connectivity.graph import level_of
 from mmseg_sparsemask.connectivity.io import ConnectivityLike, resolve
@@ -41,7 +42,8 @@ class FDNHead(FusionHead):
         in_index: Their places in the tuple that the backbone gives.
         strides: Their strides, for the result: connectivity.json names them.
         connections: Config of the rule for the connection weights: ``RelaxedConnections``
-            (SparseMask), ``TopKConnections`` (MaskConnect), or another `ConnectionRule`.
+            (SparseMask), ``TopKConnections`` (MaskConnect), ``SampledConnections`` (a supernet to
+            cut), or another `ConnectionRule`.
         loss_connectivity: Config of the loss on the connection weights, or a list of several, as
             with `loss_decode`; None for none.
         connectivity: The search space; the full network by default.
@@ -119,15 +121,36 @@ class FDNHead(FusionHead):
                 'the supernet normalises G over the batch: expected a batch of at least 2 '
                 'images in training, got 1; raise batch_size or use SyncBN'
             )
-        return super().decode(features)
+        # A rule of one's own may be any module.
+        draw = getattr(self.connections, 'subset', None)
+        subset = draw() if self.training and draw else None
+        with self.cut_to(subset or self.connectivity):
+            return super().decode(features)
+
+    @contextmanager
+    def cut_to(self, connectivity: Connectivity) -> Iterator[None]:
+        """Within the block, passes compute a part of the search space alone.
+
+        Args:
+            connectivity: The part, with an end of its own.
+        """
+        whole = self.stages, self.users
+        if connectivity != self.connectivity:
+            self.stages = dict(connectivity.stages)
+            self.users = {source: connectivity.users(source) for source in connectivity.sources()}
+        try:
+            yield
+        finally:
+            self.stages, self.users = whole
 
     def weights_by_source(self) -> dict[str, Tensor]:
         """Connection weights of this pass, drawn anew: see the base class."""
         drawn = self.connections()
         by_source: dict[str, list[Tensor]] = {}
         for stage, sources in self.stages.items():
-            for source, weight in zip(sources, drawn[stage].unbind()):
-                by_source.setdefault(source, []).append(weight)
+            for source, weight in zip(self.connectivity.stages[stage], drawn[stage].unbind()):
+                if source in sources:
+                    by_source.setdefault(source, []).append(weight)
         return {
             source: torch.stack(weights).repeat_interleave(self.channels)
             for source, weights in by_source.items()
@@ -174,9 +197,10 @@ class FDNHead(FusionHead):
         norm = self.connection_norms[source]
         if norm.training:
             mean, variance = statistics_from_moments(rows, weight, self._syncs())
-            self._update(norm, mean, variance, len(rows))
+            self._update(source, mean, variance, len(rows))
         else:
-            mean, variance = norm.running_mean, norm.running_var
+            places = self._places(source)
+            mean, variance = norm.running_mean[places], norm.running_var[places]
         factor, shift = fold_norm(mean, variance, norm.eps, connection_weight)
         return weight.to(factor.dtype) * factor[:, None], shift
 
@@ -187,22 +211,36 @@ class FDNHead(FusionHead):
         if not (norm.training and self._syncs()):
             if norm.training:
                 norm.num_batches_tracked.add_(1)
-            return F.batch_norm(
+            places = self._places(source)
+            mean, variance = norm.running_mean[places], norm.running_var[places]
+            normalised = F.batch_norm(
                 product,
-                norm.running_mean,
-                norm.running_var,
+                mean,
+                variance,
                 weight=connection_weight,
                 training=norm.training,
                 momentum=self._rate(norm),
                 eps=norm.eps,
             )
+            if norm.training and isinstance(places, Tensor):  # else it was done in place
+                norm.running_mean[places], norm.running_var[places] = mean, variance
+            return normalised
         mean, variance = statistics_of(product, sync=True)
-        self._update(norm, mean, variance, len(rows))
+        self._update(source, mean, variance, len(rows))
         scale, shift = fold_norm(mean, variance, norm.eps, connection_weight)
         return product * scale.to(product.dtype) + shift.to(product.dtype)
 
     def _outputs(self, source: str) -> int:
         return self.channels * len(self.users[source])
+
+    def _places(self, source: str) -> slice | Tensor:
+        """Where the statistics of a source's present users are among those of all its users."""
+        every = self.connectivity.users(source)
+        if self.users[source] == every:
+            return slice(None)
+        rows = torch.arange(self.channels * len(every)).view(len(every), -1)
+        rows = rows[[every.index(stage) for stage in self.users[source]]].flatten()
+        return rows.to(self.conv_seg.weight.device)
 
     def _syncs(self) -> bool:
         if not (dist.is_available() and dist.is_initialized()):
@@ -214,14 +252,15 @@ class FDNHead(FusionHead):
         return self.sync_statistics or converted
 
     @torch.no_grad()
-    def _update(self, norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor, count: int) -> None:
+    def _update(self, source: str, mean: Tensor, variance: Tensor, count: int) -> None:
         """Running statistics as nn.BatchNorm keeps them."""
+        norm, places = self.connection_norms[source], self._places(source)
         count *= dist.get_world_size() if self._syncs() else 1
         norm.num_batches_tracked.add_(1)
         rate = self._rate(norm)
-        norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), rate)
         unbiased = variance * (count / max(count - 1, 1))
-        norm.running_var.lerp_(unbiased.to(norm.running_var.dtype), rate)
+        for running, now in ((norm.running_mean, mean), (norm.running_var, unbiased)):
+            running[places] = running[places].lerp(now.to(running.dtype), rate)
 
     @staticmethod
     def _rate(norm: nn.BatchNorm1d) -> float:
