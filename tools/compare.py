@@ -1,11 +1,10 @@
 """Methods side by side: connections, scores, parameters, multiply-adds, FPS and memory."""
 
-import argparse
-from pathlib import Path
+from mmseg_sparsemask_cli.arguments import device, out_folder, parser_of, shape
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__, shape(), device(), out_folder(said='nothing is written'))
     parser.add_argument(
         'configs',
         nargs='+',
@@ -20,23 +19,10 @@ def parse_args(argv=None):
         'seed) give mean and standard deviation',
     )
     parser.add_argument(
-        '--shape',
-        type=int,
-        nargs='+',
-        default=[512],
-        help='input image size, one number or height and width',
-    )
-    parser.add_argument(
         '--measure', action='store_true', help='measure FPS and peak memory, now, on this machine'
     )
     parser.add_argument('--rounds', type=int, default=20, help='turns of each model that count')
-    parser.add_argument('--device', help='device to measure on (default: cuda if there is one)')
-    parser.add_argument(
-        '--out', type=Path, metavar='DIR', help='write compare.md, .csv, .json and .svg here'
-    )
     args = parser.parse_args(argv)
-    if len(args.shape) > 2 or min(args.shape) < 1:
-        parser.error(f'--shape: expected one or two positive numbers, got {args.shape}')
     if args.rounds < 1:
         parser.error(f'--rounds: expected at least 1, got {args.rounds}')
     return args
@@ -51,27 +37,26 @@ def main(argv=None):
 
 
 def run(args):
-    import torch
     from mmengine.utils import ProgressBar
 
     from mmseg_sparsemask.compare.measure import conditions, measure
     from mmseg_sparsemask.compare.methods import collect_methods
     from mmseg_sparsemask.compare.rows import to_csv, to_json, to_markdown
+    from mmseg_sparsemask.compare.run_record import chosen_device
     from mmseg_sparsemask.compare.scatter import draw_comparison
     from mmseg_sparsemask.utils.figures import save_figure
     from mmseg_sparsemask.utils.files import write_atomically
 
-    device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
-    image_size = (args.shape[0], args.shape[-1])
-    methods = collect_methods(args.configs, args.work_dirs, image_size)
-    heading = f'Multiply-adds for one {image_size[0]}x{image_size[1]} image.'
+    device = chosen_device(args.device)
+    methods = collect_methods(args.configs, args.work_dirs, args.shape)
+    heading = f'Multiply-adds for one {args.shape[0]}x{args.shape[1]} image.'
     if args.measure:
         warmup = 3
         turns = (args.rounds + warmup) * sum(method.model is not None for method in methods)
         progress = ProgressBar(turns)
-        measure(methods, image_size, device, args.rounds, warmup, progress.update)
+        measure(methods, args.shape, device, args.rounds, warmup, progress.update)
         print()
-        heading = conditions(image_size, device)
+        heading = conditions(args.shape, device)
         if device == 'cpu':
             heading += ' Peak memory is measured on GPUs only.'
     rows = [method.row for method in methods]

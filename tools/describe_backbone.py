@@ -1,29 +1,12 @@
 """Print the features that a config's backbone gives, and the lines a decode head needs for them."""
 
-import argparse
-
-from mmengine.config import Config, DictAction
+from mmseg_sparsemask_cli.arguments import cfg_options, parser_of, shape
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__, shape(), cfg_options())
     parser.add_argument('config', help='config file path')
-    parser.add_argument(
-        '--shape',
-        type=int,
-        nargs='+',
-        default=[512],
-        help='input image size, one number or height and width',
-    )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override settings of the config, as key=value pairs',
-    )
     args = parser.parse_args(argv)
-    if len(args.shape) > 2 or min(args.shape) < 1:
-        parser.error(f'--shape: expected one or two positive numbers, got {args.shape}')
     return args
 
 
@@ -36,6 +19,7 @@ def main(argv=None):
 
 
 def run(args):
+    from mmengine.config import Config
     from mmengine.registry import init_default_scope
 
     from mmseg_sparsemask.models.describe import (
@@ -49,9 +33,8 @@ def run(args):
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
-    image_size = (args.shape[0], args.shape[-1])
     model = cfg.get('model', {})
-    description = describe_backbone(model, image_size)
+    description = describe_backbone(model, args.shape)
     print(feature_table(description))
     print(f'\n{config_lines(description.features)}')
     mismatch = head_mismatch(model.get('decode_head') or {}, description.features)

@@ -5,11 +5,15 @@ import os
 import sys
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmseg_sparsemask_cli.arguments import cfg_options, parser_of, work_dir
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Train the best cells of a search for real')
+    parser = parser_of(
+        __doc__,
+        work_dir('work_dirs/<config name>/rerank'),
+        cfg_options('the training config (dpc_search.retrain)'),
+    )
     parser.add_argument('config', help='the search config')
     parser.add_argument(
         '--storage',
@@ -17,15 +21,6 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--study-name', help='of the search (default: the config name)')
     parser.add_argument('--top', type=int, default=5, help='how many cells to train')
-    parser.add_argument(
-        '--work-dir', help='where results go (default: work_dirs/<config name>/rerank)'
-    )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='changes to the training config (dpc_search.retrain), key=value',
-    )
     return parser.parse_args()
 
 
@@ -34,6 +29,8 @@ def main() -> int:
     from mmseg_sparsemask.utils.extras import require_extra
 
     require_extra('optuna', 'dpc')
+    from mmengine.config import Config
+
     from mmseg_sparsemask.dpc.rerank import run_rerank
     from mmseg_sparsemask.dpc.storage import STORAGE_VARIABLE
 

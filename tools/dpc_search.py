@@ -7,13 +7,12 @@ import argparse
 import os
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmseg_sparsemask_cli.arguments import cfg_options, parser_of, work_dir
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Search for a dense prediction cell')
+    parser = parser_of(__doc__, work_dir('work_dirs/<config name>'), cfg_options())
     parser.add_argument('config', help='search config, e.g. configs/dpc/search_mbv2_shapes.py')
-    parser.add_argument('--work-dir', help='where results go (default: work_dirs/<config name>)')
     parser.add_argument(
         '--storage',
         help='database URL, or the path of a SQLite file (default: $SPARSEMASK_STORAGE, which '
@@ -23,9 +22,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--workers', type=int, default=1, help='processes to start here')
     parser.add_argument(
         '--trials', type=int, required=True, help='finished trials wanted in all, not more'
-    )
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, help='changes to the config, key=value'
     )
     return parser.parse_args()
 
@@ -42,6 +38,8 @@ def main() -> None:
 
 
 def search(args: argparse.Namespace) -> None:
+    from mmengine.config import Config
+
     from mmseg_sparsemask.dpc.search import run_search
     from mmseg_sparsemask.dpc.storage import STORAGE_VARIABLE
 

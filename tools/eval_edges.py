@@ -1,13 +1,12 @@
 """Score boundary maps of any program: ODS, OIS, AP, R50, tables and the precision-recall plot."""
 
-import argparse
+from mmseg_sparsemask_cli.arguments import out_folder, parser_of
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__, out_folder(said='PRED_DIR-eval'))
     parser.add_argument('pred_dir', help='predictions: grey PNG (8 or 16 bits) or .mat, one a file')
     parser.add_argument('gt_dir', help='annotations: .mat of BSDS500 or PNG, with the same names')
-    parser.add_argument('--out', help='folder for tables and plot (default: PRED_DIR-eval)')
     parser.add_argument('--title', default='prediction', help='name of the curve in the plot')
     parser.add_argument('--thresholds', type=int, default=99, help='number of cut levels')
     parser.add_argument('--max-dist', type=float, default=0.0075, help='share of the diagonal')

@@ -1,11 +1,12 @@
 """Convert a mask of the authors' SparseMask implementation (.npy) to connectivity.json."""
 
-import argparse
 from pathlib import Path
+
+from mmseg_sparsemask_cli.arguments import out_file, parser_of
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__, out_file('connectivity.json'))
     parser.add_argument('mask', type=Path, help='boolean array (L, L, 2) in an .npy file')
     parser.add_argument(
         '--strides',
@@ -16,7 +17,6 @@ def parse_args(argv=None):
         help='strides of E1 .. EL, which the mask does not hold; MobileNet-V2 as in the paper: '
         '2 2 4 8 16 16 32 32 32',
     )
-    parser.add_argument('--out', type=Path, default=Path('connectivity.json'), help='file to write')
     return parser.parse_args(argv)
 
 

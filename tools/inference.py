@@ -1,13 +1,20 @@
 """Draw the labels that a model predicts over images."""
 
-import argparse
 from pathlib import Path
 
-from mmengine.config import DictAction
+from mmseg_sparsemask_cli.arguments import (
+    cfg_options,
+    device,
+    out_folder,
+    parser_of,
+    trust_checkpoint,
+)
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(
+        __doc__, trust_checkpoint(), out_folder(required=True), device('cpu'), cfg_options()
+    )
     parser.add_argument('images', nargs='+', type=Path, metavar='IMAGE', help='image files')
     model = parser.add_mutually_exclusive_group(required=True)
     model.add_argument('--config', help='config file path, with --checkpoint')
@@ -20,28 +27,7 @@ def parse_args(argv=None):
     )
     parser.add_argument('--checkpoint', help='checkpoint file, with --config')
     parser.add_argument(
-        '--trust-checkpoint',
-        action='store_true',
-        help='read a checkpoint that may run code while it is read',
-    )
-    parser.add_argument(
-        '--out',
-        '--out-dir',
-        dest='out_dir',
-        type=Path,
-        required=True,
-        metavar='DIR',
-        help='folder for the overlays',
-    )
-    parser.add_argument('--device', default='cpu', help='cpu, cuda:0, ...')
-    parser.add_argument(
         '--opacity', type=float, default=0.5, help='of the colours, between 0 and 1'
-    )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override settings of the config, as key=value pairs',
     )
     args = parser.parse_args(argv)
     if (args.config is None) != (args.checkpoint is None):
@@ -89,8 +75,8 @@ def run(args):
 
     from mmseg_sparsemask.deployment.predictor import ToolboxPredictor, load_predictor
 
-    paths = output_paths(args.images, args.out_dir)
-    args.out_dir.mkdir(parents=True, exist_ok=True)
+    paths = output_paths(args.images, args.out)
+    args.out.mkdir(parents=True, exist_ok=True)
     if args.model:
         predictor = load_predictor(args.model, args.device)
     else:
@@ -108,7 +94,7 @@ def run(args):
     print()
     for failure in failures:
         print(f'error: {failure}')
-    print(f'{len(paths) - len(failures)} of {len(paths)} overlays in {args.out_dir}')
+    print(f'{len(paths) - len(failures)} of {len(paths)} overlays in {args.out}')
     if failures:
         raise SystemExit(1)
 

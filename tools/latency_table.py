@@ -1,24 +1,14 @@
 """Time random decoders of a search on this machine, and write what each connection costs."""
 
-import argparse
 import os
 
-from mmengine.config import Config, DictAction
+from mmseg_sparsemask_cli.arguments import cfg_options, device, out_file, parser_of, shape
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__, device('cpu'), shape(), out_file('latency.json'), cfg_options())
     parser.add_argument('config', help='config of a search')
-    parser.add_argument('--device', default='cpu', help='cpu, cuda or cuda:N (default: cpu)')
     parser.add_argument('--threads', type=int, default=1, help='threads of the CPU (default: 1)')
-    parser.add_argument(
-        '--shape',
-        type=int,
-        nargs='+',
-        default=[512, 512],
-        help='image size in pixels, one number or height and width (default: 512 512)',
-    )
-    parser.add_argument('--out', default='latency.json', help='file to write')
     parser.add_argument(
         '--decoders', type=int, default=200, help='random decoders to time (default: 200)'
     )
@@ -26,14 +16,12 @@ def parse_args():
         '--left-out', type=int, default=30, help='more, for the error of the fit (default: 30)'
     )
     parser.add_argument('--seed', type=int, default=0, help='of the random decoders')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, help='override settings of the config'
-    )
     return parser.parse_args()
 
 
 def main():
     args = parse_args()
+    from mmengine.config import Config
     from mmengine.registry import init_default_scope
     from mmseg.registry import MODELS
 
@@ -58,9 +46,8 @@ def main():
         head = MODELS.build({**settings, 'loss_connectivity': None})
         assert isinstance(head, FDNHead)
         check_work_dir(os.path.dirname(os.path.abspath(args.out)), '--out')
-        shape = (args.shape[0], args.shape[-1])
         table = measure_table(
-            head, shape, args.device, args.threads, args.decoders, args.left_out, args.seed
+            head, args.shape, args.device, args.threads, args.decoders, args.left_out, args.seed
         )
         table.save(args.out)
     print(

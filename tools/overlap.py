@@ -4,11 +4,11 @@ Each pair counts with the connections in both over those in either (Jaccard). Be
 same for random decoders, one as large as each.
 """
 
-import argparse
+from mmseg_sparsemask_cli.arguments import parser_of
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument('config', help='a config of the decoders, for channels and classes')
     parser.add_argument('connectivity', nargs='+', help='two connectivity.json files or more')
     parser.add_argument(

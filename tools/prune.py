@@ -4,9 +4,11 @@ import argparse
 import dataclasses
 import os
 
+from mmseg_sparsemask_cli.arguments import out_folder, parser_of, trust_checkpoint
+
 
 def parse_args():
-    parser = argparse.ArgumentParser(description='Prune the supernet of a checkpoint')
+    parser = parser_of(__doc__, out_folder(said="the checkpoint's folder"), trust_checkpoint())
     parser.add_argument('checkpoint', help='checkpoint of a search')
     parser.add_argument(
         '--threshold',
@@ -26,12 +28,6 @@ def parse_args():
         'with as many parameters within 5 %%; needs --out',
     )
     parser.add_argument(
-        '--out',
-        '--out-dir',
-        dest='out_dir',
-        help="where to write (default: the checkpoint's folder)",
-    )
-    parser.add_argument(
         '--retrain-config', help='config that retrain.py inherits (default: as in the search)'
     )
     parser.add_argument(
@@ -42,13 +38,8 @@ def parse_args():
     parser.add_argument(
         '--config', help="the search's config, for a checkpoint that does not describe its search"
     )
-    parser.add_argument(
-        '--trust-checkpoint',
-        action='store_true',
-        help='read a checkpoint that may run code while it is read',
-    )
     args = parser.parse_args()
-    if args.permute_seed is not None and args.out_dir is None:
+    if args.permute_seed is not None and args.out is None:
         parser.error('--permute-seed: name a folder with --out, beside the search itself')
     return args
 
@@ -70,7 +61,7 @@ def main():
         names = ('threshold', 'merge', 'retrain_config', 'finetune_config')
         given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
         search.settings = dataclasses.replace(search.settings, **given)
-        out_dir = args.out_dir or os.path.dirname(os.path.abspath(args.checkpoint))
+        out_dir = args.out or os.path.dirname(os.path.abspath(args.checkpoint))
         check_work_dir(out_dir, '--out')
         check_configs(search.head, search.settings, out_dir)
         connectivity = search.prune()

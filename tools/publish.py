@@ -1,16 +1,16 @@
 """Write a folder to hand on: weights, config, connectivity, figures, scores, model card."""
 
-import argparse
 import shlex
 import tempfile
 from pathlib import Path
 
+from mmseg_sparsemask_cli.arguments import out_folder, parser_of, trust_checkpoint
+
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__, out_folder(required=True), trust_checkpoint())
     parser.add_argument('config', help='config file path, such as retrain.py')
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('out', help='folder to write; it must not exist, or be empty')
     scores = parser.add_mutually_exclusive_group()
     scores.add_argument(
         '--test', action='store_true', help='measure the scores on the test data set of the config'
@@ -32,11 +32,6 @@ def parse_args(argv=None):
         'the connectivity.json there is that of the network)',
     )
     parser.add_argument('--onnx', action='store_true', help='also write model.onnx')
-    parser.add_argument(
-        '--trust-checkpoint',
-        action='store_true',
-        help='read a checkpoint that may run code while it is read',
-    )
     return parser.parse_args(argv)
 
 
@@ -118,7 +113,7 @@ def run(args):
     print(f'written to {args.out}: {", ".join(path.name for path in files)}')
     if not values:
         print('no scores: measure them with --test, or give them with --scores')
-    print(f'load it with: mmseg_sparsemask.deployment.load_published({args.out!r})')
+    print(f'load it with: mmseg_sparsemask.deployment.load_published({str(args.out)!r})')
 
 
 def main(argv=None):

@@ -5,27 +5,22 @@ data needs nothing but another config. Two steps run at a time, on one thread ea
 number of cores: so the results are the same. The same command goes on with a job that was stopped.
 """
 
-import argparse
 import time
 from pathlib import Path
+
+from mmseg_sparsemask_cli.arguments import cfg_options, parser_of, work_dir
 
 TOOLS = Path(__file__).resolve().parent
 CONFIGS = TOOLS.parent / 'configs/sparsemask'
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__, work_dir('work_dirs/quickstart'), cfg_options('all configs'))
     parser.add_argument(
         '--config',
         default=CONFIGS / 'fdn_mbv2_shapes.py',
         help='search config with a PruneHook that names a retrain config (default: the one of '
         'configs/sparsemask for drawn images)',
-    )
-    parser.add_argument(
-        '--work-dir',
-        type=Path,
-        default=Path('work_dirs/quickstart'),
-        help='where results go (default: %(default)s)',
     )
     parser.add_argument(
         '--baseline',
@@ -40,13 +35,6 @@ def parse_args(argv=None):
         const=None,
         help='compare with nothing',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        default=[],
-        metavar='KEY=VALUE',
-        help='settings to override, handed to the command of every step',
-    )
     return parser.parse_args(argv)
 
 
@@ -59,12 +47,13 @@ def main(argv=None):
 
     end_on_signals()
     with one_line_errors():
-        check_work_dir(args.work_dir)
+        work_dir = Path(args.work_dir or 'work_dirs/quickstart')
+        check_work_dir(work_dir)
         from mmseg_sparsemask.compare.main_job import main_job, run_main_job
 
         baseline = shown_path(args.baseline) if args.baseline else None
-        table = main_job(shown_path(args.config), baseline, args.cfg_options)
-        text = run_main_job(table, args.work_dir, TOOLS)
+        table = main_job(shown_path(args.config), baseline, args.cfg_options or {})
+        text = run_main_job(table, work_dir, TOOLS)
     print(f'\n{text}\ntotal {clock(time.perf_counter() - start)}')
 
 

@@ -1,31 +1,37 @@
 """Results of runs: add rows to a CSV file, time their networks again, or write the page."""
 
-import argparse
 import os
 from pathlib import Path
+
+from mmseg_sparsemask_cli.arguments import device, out_file, parser_of
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__)
     commands = parser.add_subparsers(dest='command', required=True)
-    add = commands.add_parser('add', help='add a row for each of some work directories')
+    add = commands.add_parser(
+        'add', parents=[device()], help='add a row for each of some work directories'
+    )
     add.add_argument('work_dirs', nargs='+', type=Path, help='of runs of tools/run_table.py')
     add.add_argument(
         '--csv', type=Path, required=True, help='file to add to, such as results/x.csv'
     )
-    time = commands.add_parser('time', help="measure the networks' times again, all in turns")
+    time = commands.add_parser(
+        'time', parents=[device()], help="measure the networks' times again, all in turns"
+    )
     time.add_argument('csv', type=Path, help='file whose ms are replaced, such as results/x.csv')
-    page = commands.add_parser('page', help='write docs/leaderboard.md and its plots')
+    page = commands.add_parser(
+        'page',
+        parents=[out_file(None, 'docs/leaderboard.md of the repository')],
+        help='write a page of results and its plots, which go beside it (or into docs/images)',
+    )
     page.add_argument(
         '--root', type=Path, default=ROOT, help='folder with results/ and docs/ (the repository)'
     )
     page.add_argument(
         '--csv', type=Path, nargs='+', metavar='FILE', help='own files in place of results/*.csv'
-    )
-    page.add_argument(
-        '--out', type=Path, metavar='FILE', help='page of these; plots go beside it (page.md)'
     )
     args = parser.parse_args(argv)
     if args.command == 'page' and (args.csv is None) != (args.out is None):
@@ -37,7 +43,7 @@ def add(args):
     from mmseg_sparsemask.compare.results import append_results
     from mmseg_sparsemask.compare.run_record import result_of
 
-    results = [result_of(work_dir) for work_dir in args.work_dirs]
+    results = [result_of(work_dir, args.device) for work_dir in args.work_dirs]
     args.csv.parent.mkdir(parents=True, exist_ok=True)
     append_results(args.csv, results)
     for result in results:
@@ -57,7 +63,7 @@ def time(args):
 
     results = read_results(args.csv)
     with tqdm(total=PASSES * len(results), desc='passes') as bar:
-        timed = time_together(results, bar.update)
+        timed = time_together(results, bar.update, args.device)
     write_rows(args.csv, timed)
     for before, after in zip(results, timed):
         print(f'{after.title}: {before.ms} -> {after.ms} ms')

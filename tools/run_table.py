@@ -5,18 +5,16 @@ stopped is resumed, and a row whose results are there is left alone. Where a mac
 several runs at once, start the same command several times: each takes what no other has taken.
 """
 
-import argparse
 from pathlib import Path
+
+from mmseg_sparsemask_cli.arguments import parser_of, work_dir
 
 TOOLS = Path(__file__).resolve().parent
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__, work_dir('work_dirs/<name of the table>'))
     parser.add_argument('table', type=Path, help='YAML file, such as results/camvid.yaml')
-    parser.add_argument(
-        '--work-dir', type=Path, help='where runs go (default: work_dirs/<name of the table>)'
-    )
     parser.add_argument(
         '--results', type=Path, help='CSV file to add rows to (default: beside the table)'
     )
@@ -47,7 +45,7 @@ def run(args):
 
     table = read_table(args.table)
     results = args.results or args.table.with_suffix('.csv')
-    root = args.work_dir or Path('work_dirs') / table.name
+    root = Path(args.work_dir or f'work_dirs/{table.name}')
     runner = TableRunner(table, runs_of(table, args.only), root, results, TOOLS)
     if args.list:
         left = runner.remaining()

@@ -1,48 +1,40 @@
 """Test a segmentor and evaluate its predictions."""
 
-import argparse
 import os
 
-from mmengine.config import DictAction
+from mmseg_sparsemask_cli.arguments import (
+    cfg_options,
+    launcher,
+    out_folder,
+    parser_of,
+    trust_checkpoint,
+    work_dir,
+)
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(description='Test (and evaluate) a segmentor')
+    parser = parser_of(
+        __doc__,
+        trust_checkpoint(),
+        work_dir('that of the config, else work_dirs/<config name>'),
+        out_folder(said='predicted label maps are not written'),
+        cfg_options(),
+        launcher(),
+    )
     parser.add_argument('config', help='train config file path')
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument(
-        '--trust-checkpoint',
-        action='store_true',
-        help='read a checkpoint that may run code while it is read',
-    )
     parser.add_argument(
         '--allow-mismatch',
         action='store_true',
         help='test although the checkpoint is not of this network: what is not in it stays random',
     )
-    parser.add_argument('--work-dir', help='the dir to save the evaluation results as json')
-    parser.add_argument('--out', help='the dir to save predicted label maps for offline evaluation')
     parser.add_argument('--show', action='store_true', help='show prediction results')
     parser.add_argument(
         '--show-dir',
         help='the dir to save painted images (in its vis_data/vis_image)',
     )
     parser.add_argument('--wait-time', type=float, default=2, help='the interval of show (s)')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override settings of the config, as key=value pairs; a list is key="[a,b]" or '
-        'key=a,b, nested ones as key="[(a,b),(c,d)]", without white space',
-    )
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='job launcher',
-    )
     parser.add_argument('--tta', action='store_true', help='test with several scales and flipped')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args

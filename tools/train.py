@@ -1,16 +1,19 @@
 """Train a segmentor: a search, a retraining, or any other config of the toolbox."""
 
-import argparse
 import os
 from contextlib import ExitStack, nullcontext
 
-from mmengine.config import DictAction
+from mmseg_sparsemask_cli.arguments import cfg_options, launcher, parser_of, work_dir
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(description='Train a segmentor')
+    parser = parser_of(
+        __doc__,
+        work_dir('that of the config, else work_dirs/<config name>'),
+        cfg_options(),
+        launcher(),
+    )
     parser.add_argument('config', help='train config file path')
-    parser.add_argument('--work-dir', help='the dir to save logs and models')
     parser.add_argument(
         '--resume',
         action='store_true',
@@ -21,20 +24,6 @@ def parse_args():
         action='store_true',
         help='train in mixed precision (on a CPU: bfloat16 autocast)',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override settings of the config, as key=value pairs; a list is key="[a,b]" or '
-        'key=a,b, nested ones as key="[(a,b),(c,d)]", without white space',
-    )
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='job launcher',
-    )
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args

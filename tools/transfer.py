@@ -1,11 +1,10 @@
 """Look at a decoder on another backbone: what matches, what is dropped, the resulting graph."""
 
-import argparse
-from pathlib import Path
+from mmseg_sparsemask_cli.arguments import out_folder, parser_of
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__, out_folder(said='nothing is written'))
     parser.add_argument(
         'connectivity',
         help='a connectivity.json, or a preset: fdn, unet, flat, segformer, fpn, sparse_acn, '
@@ -26,9 +25,6 @@ def parse_args(argv=None):
         default=[],
         metavar='MODULE',
         help='modules to import first, which add presets of their own to PRESETS',
-    )
-    parser.add_argument(
-        '--out', type=Path, metavar='DIR', help='write connectivity.json and connectivity.svg here'
     )
     return parser.parse_args(argv)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from prettytable import PrettyTable
 
 from mmseg_sparsemask.compare.plan import Entry, Search, Table, runs_of
 from mmseg_sparsemask.compare.results import read_results
-from mmseg_sparsemask.compare.run_record import parse_options, read_run
+from mmseg_sparsemask.compare.run_record import read_run
 from mmseg_sparsemask.compare.runner import TableRunner
 from mmseg_sparsemask.compare.samples import write_samples
 from mmseg_sparsemask.compare.steps import last_checkpoint
@@ -24,19 +25,19 @@ SEARCH = 'search'
 FIGURES = ('connectivity.svg', 'connection_weights.svg', 'report.html')
 
 
-def main_job(config: str, baseline: str | None, options: Sequence[str] = ()) -> Table:
+def main_job(config: str, baseline: str | None, options: Mapping[str, Any]) -> Table:
     """The table of a search and of all that comes after it, each with seed 0 on one thread.
 
     Args:
         config: Of a search whose PruneHook names a retrain config.
         baseline: Config to train for comparison, if any.
-        options: What overrides all configs, as ``key=value``. ``train_cfg.max_iters`` is the length
+        options: What overrides all configs, by dotted key. ``train_cfg.max_iters`` is the length
             of every training.
 
     Raises:
         ValueError: The PruneHook names no retrain config, or a config counts no iterations.
     """
-    given = parse_options(options)
+    given = dict(options)
     length = given.pop('train_cfg.max_iters', None)
 
     def iterations(path: str, share: float = 1.0) -> int:

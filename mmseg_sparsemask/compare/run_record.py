@@ -43,11 +43,16 @@ def surroundings() -> dict[str, str]:
     libraries = {'torch': torch, 'mmengine': mmengine, 'mmcv': mmcv, 'mmseg': mmseg}
     versions = [f'Python {platform.python_version()}']
     versions += [f'{name} {module.__version__}' for name, module in libraries.items()]
-    return {'machine': machine(_device()), 'versions': ', '.join(versions), 'commit': commit()}
+    return {
+        'machine': machine(chosen_device()),
+        'versions': ', '.join(versions),
+        'commit': commit(),
+    }
 
 
-def _device() -> str:
-    return 'cuda' if torch.cuda.is_available() else 'cpu'
+def chosen_device(device: str | None = None) -> str:
+    """A device that was named, or a GPU if there is one, or else the CPU."""
+    return device or ('cuda' if torch.cuda.is_available() else 'cpu')
 
 
 def commit() -> str:
@@ -67,12 +72,13 @@ def commit() -> str:
         return 'unknown'
 
 
-def result_of(work_dir: str | Path) -> Result:
+def result_of(work_dir: str | Path, device: str | None = None) -> Result:
     """The row of a run that was trained and scored; its network's time is measured now.
 
     Args:
         work_dir: Work directory of the run, with `RUN_FILE` and the scores in ``val``, if the data
             set has validation images, and ``test``.
+        device: Where the time is measured; see `chosen_device`.
 
     Raises:
         ValueError: A file or a score is missing, or the model cannot be built or measured.
@@ -86,7 +92,7 @@ def result_of(work_dir: str | Path) -> Result:
             'tools/run_table.py'
         ) from None
     try:
-        return to_result({**_described(run), **_scores(folder), **_sizes(run)})
+        return to_result({**_described(run), **_scores(folder), **_sizes(run, device)})
     except (KeyError, ValueError) as error:
         reason = f'{RUN_FILE} lacks {error}' if isinstance(error, KeyError) else error
         raise ValueError(f'{folder}: {reason}') from None
@@ -116,13 +122,13 @@ def _scores(folder: Path) -> dict[str, Any]:
     return row
 
 
-def _sizes(run: Mapping[str, Any]) -> dict[str, Any]:
+def _sizes(run: Mapping[str, Any], device: str | None) -> dict[str, Any]:
     """Graph, sizes and time of a run's network."""
     cfg = Config.fromfile(run['config'])
     cfg.merge_from_dict(parse_options(run['options']))
     row, model = Row(run['method']), build_segmentor(cfg)
     fill_sizes(model, row, tuple(run['image_size']))
-    (milliseconds,) = _time([Method(row, model)], run)
+    (milliseconds,) = _time([Method(row, model)], run, device)
     connectivity = getattr(model.decode_head, 'connectivity', None)
     return {
         'connectivity': NONE if connectivity is None else str(connectivity),
@@ -132,17 +138,20 @@ def _sizes(run: Mapping[str, Any]) -> dict[str, Any]:
         'encoder_multiply_adds': row.encoder_multiply_adds,
         'decoder_multiply_adds': row.decoder_multiply_adds,
         'ms': milliseconds,
-        'timed_on': machine(_device()),
+        'timed_on': machine(chosen_device(device)),
     }
 
 
 def _time(
-    methods: Sequence[Method], run: Mapping[str, Any], tick: Callable[[], None] = lambda: None
+    methods: Sequence[Method],
+    run: Mapping[str, Any],
+    device: str | None,
+    tick: Callable[[], None] = lambda: None,
 ) -> list[float]:
     """Median milliseconds of networks that take turns, as their table measures."""
     torch.set_num_threads(run['threads'])
     height, width = run['image_size']
-    measure(methods, (height, width), _device(), ROUNDS, warmup=WARMUP, tick=tick)
+    measure(methods, (height, width), chosen_device(device), ROUNDS, warmup=WARMUP, tick=tick)
     for method in methods:
         if method.row.notes or method.row.fps is None:
             raise ValueError('; '.join(method.row.notes))
@@ -150,7 +159,9 @@ def _time(
 
 
 def time_together(
-    results: Sequence[Result], tick: Callable[[], None] = lambda: None
+    results: Sequence[Result],
+    tick: Callable[[], None] = lambda: None,
+    device: str | None = None,
 ) -> list[Result]:
     """Rows with the networks' times measured anew, in turns, on this machine.
 
@@ -160,6 +171,7 @@ def time_together(
     Args:
         results: Rows of one table.
         tick: Called after each of the `PASSES` of each network, for a progress bar.
+        device: Where they run; see `chosen_device`.
 
     Raises:
         ValueError: A row's network cannot be built or measured, or is another one by now.
@@ -169,8 +181,8 @@ def time_together(
     first = results[0]
     size = tuple(int(side) for side in first.image_size.split('x'))
     methods = [network_of(result) for result in results]
-    times = _time(methods, {'threads': first.threads, 'image_size': size}, tick)
-    here = machine(_device())
+    times = _time(methods, {'threads': first.threads, 'image_size': size}, device, tick)
+    here = machine(chosen_device(device))
     return [replace(result, ms=ms, timed_on=here) for result, ms in zip(results, times)]
 
 

@@ -135,11 +135,11 @@ def test_the_tool(trained, exported, tmp_path):
     (tmp_path / 'c.jpg').write_text('no image')
     images = [tmp_path / 'a.jpg', tmp_path / 'b.jpg']
     model = ['--config', trained[0], '--checkpoint', trained[1]]
-    done = inference(*images, *model, '--out-dir', tmp_path / 'one', cwd=tmp_path)
+    done = inference(*images, *model, '--out', tmp_path / 'one', cwd=tmp_path)
     assert '2 of 2 overlays' in done.stdout and '2/2' in done.stdout
     done = inference(
         *images,
-        *[tmp_path / 'c.jpg', '--onnx', exported['onnx'].path, '--out-dir', tmp_path / 'two'],
+        *[tmp_path / 'c.jpg', '--onnx', exported['onnx'].path, '--out', tmp_path / 'two'],
         cwd=tmp_path,
         check=False,
     )

@@ -392,9 +392,12 @@ def test_a_folder_of_that_name_comes_first(hub, folder, tmp_path, monkeypatch):
 
 
 def test_the_tool_measures_and_writes(trained, tmp_path):
-    command = [sys.executable, ROOT / 'tools/publish.py', *trained, tmp_path / 'net', '--test']
+    command = [sys.executable, ROOT / 'tools/publish.py', *trained, '--test', '--out', 'net']
     done = subprocess.run(
-        [*map(str, command), '--license', 'mit'], capture_output=True, text=True, cwd=tmp_path
+        [*map(str, command), '--license', 'mit'],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     scores = json.loads((tmp_path / 'net/scores.json').read_text())
@@ -438,8 +441,8 @@ def test_scores_of_a_file(trained, tmp_path, monkeypatch):
 
 
 def test_errors_of_the_tool_are_one_line(tmp_path, trained):
-    command = [sys.executable, ROOT / 'tools/publish.py', trained[0], 'none.pth', tmp_path / 'net']
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=tmp_path)
+    command = [sys.executable, ROOT / 'tools/publish.py', trained[0], 'none.pth', '--out']
+    done = subprocess.run([*map(str, command), 'net'], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith('error: the checkpoint none.pth')
     assert not list(tmp_path.iterdir())

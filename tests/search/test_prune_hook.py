@@ -184,7 +184,7 @@ def test_the_tool_writes_the_same_network(searched, tmp_path):
     """Without data, from a checkpoint of the same iteration."""
     command = [sys.executable, tiny.ROOT / 'tools/prune.py', searched[0] / 'iter_7.pth']
     done = subprocess.run(
-        [*map(str, command), '--out-dir', str(tmp_path)],
+        [*map(str, command), '--out', str(tmp_path)],
         capture_output=True,
         text=True,
         env=tiny.environment(),

@@ -1,4 +1,4 @@
-"""`--help` of the tools: there at once, since torch and the package are imported behind it."""
+"""`--help` of the tools: there at once, since all that is large is imported behind it."""
 
 import json
 import re
@@ -12,19 +12,23 @@ import pytest
 from mmseg_sparsemask.connectivity import ARCHITECTURES, PRESETS
 from mmseg_sparsemask.deployment.export import SUFFIXES, TOLERANCE
 from mmseg_sparsemask.deployment.precision import MIOU_TOLERANCE
+from mmseg_sparsemask_cli.arguments import cfg_options, device, out_file, parser_of, shape
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 ALL = sorted(path.relative_to(TOOLS).as_posix() for path in TOOLS.rglob('*.py'))
-#: Runs tools one after the other in a process that loads torch for none of them.
+COMMANDS = ['results.py add', 'results.py time', 'results.py page']
+#: Runs tools one after the other in a process that loads no library for any of them.
 SCRIPT = """
 import contextlib, io, json, runpy, sys
 texts, folder, names = {}, sys.argv[1], json.loads(sys.argv[2])
 for name in names:
-    sys.argv[:] = [name, '--help']
+    name, *command = name.split()
+    sys.argv[:] = [name, *command, '--help']
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):
         runpy.run_path(f'{folder}/{name}', run_name='__main__')
-    assert 'torch' not in sys.modules, f'{name} --help imports torch'
-    texts[name] = out.getvalue()
+    large = {'torch', 'numpy', 'mmengine', 'mmseg_sparsemask'} & set(sys.modules)
+    assert not large, f'{name} --help imports {large}'
+    texts[name] = texts.get(name, '') + out.getvalue()
 print(json.dumps(texts))
 """
 
@@ -32,7 +36,7 @@ print(json.dumps(texts))
 @pytest.fixture(scope='module')
 def helps():
     done = subprocess.run(
-        [sys.executable, '-c', SCRIPT, str(TOOLS), json.dumps(ALL)],
+        [sys.executable, '-c', SCRIPT, str(TOOLS), json.dumps(ALL + COMMANDS)],
         capture_output=True,
         text=True,
     )
@@ -40,9 +44,50 @@ def helps():
     return json.loads(done.stdout)
 
 
-def test_no_tool_waits_for_torch_to_explain_itself(helps):
+def test_no_tool_waits_for_a_library_to_explain_itself(helps):
     assert list(helps) == ALL
     assert all(text.startswith('usage: ') for text in helps.values())
+
+
+SHARED = ['--cfg-options', '--shape', '--work-dir', '--trust-checkpoint', '--device', '--out']
+
+#: What may differ: what is overridden, the default, and whether it is one file or a folder.
+OF_ITS_OWN = r'\(default: .*\)|settings of [\w ().]+;|\b(FILE|DIR|file|folder)\b'
+
+
+@pytest.mark.parametrize('option', SHARED)
+def test_an_option_means_one_thing_in_all_tools(helps, option):
+    said = set()
+    for text in helps.values():
+        found = re.search(rf'^  {option} (.*?)(?=^  -|^$|\Z)', text, re.MULTILINE | re.DOTALL)
+        if found:
+            words = re.sub(OF_ITS_OWN, '', ' '.join(found[1].split()))
+            said.add(' '.join(words.split()))
+    assert len(said) == 1
+
+
+def test_shared_options_are_written_once():
+    own = re.compile(rf"add_argument\(\s*'({'|'.join(SHARED)})'")
+    assert [tool for tool in ALL if own.search((TOOLS / tool).read_text())] == []
+
+
+def test_what_shared_options_hold():
+    parser = parser_of('Tool.\n\nMore.', cfg_options(), shape(), device(), out_file('x.json'))
+    assert parser.description == 'Tool.'
+    args = parser.parse_args([])
+    assert (args.cfg_options, args.shape, args.device) == (None, (512, 512), None)
+    assert args.out == Path('x.json')
+    given = ['--cfg-options', 'a.b=[1,2]', 'c=x', '--shape', '64', '--out', 'y']
+    args = parser.parse_args(given)
+    assert (args.cfg_options, args.shape) == ({'a.b': [1, 2], 'c': 'x'}, (64, 64))
+    assert parser.parse_args(['--shape', '3', '4']).shape == (3, 4)
+
+
+@pytest.mark.parametrize('sizes', [['0'], ['1', '2', '3'], ['-1', '5'], ['x']])
+def test_a_shape_is_one_or_two_positive_numbers(sizes, capsys):
+    with pytest.raises(SystemExit):
+        parser_of('', shape()).parse_args(['--shape', *sizes])
+    assert '--shape: ' in capsys.readouterr().err
 
 
 def test_export_names_every_format_and_the_tolerances_of_the_package():

@@ -48,13 +48,13 @@ def message(monkeypatch, tool, *arguments):
     [
         ('train.py', [CONFIG, '--resume', '--work-dir', '{folder}/w']),
         ('test.py', [CONFIG, '{checkpoint}', '--work-dir', '{folder}/eval']),
-        ('prune.py', ['{checkpoint}', '--out-dir', '{folder}/pruned']),
-        ('prune.py', ['{checkpoint}', '--config', CONFIG, '--out-dir', '{folder}/pruned']),
+        ('prune.py', ['{checkpoint}', '--out', '{folder}/pruned']),
+        ('prune.py', ['{checkpoint}', '--config', CONFIG, '--out', '{folder}/pruned']),
         ('deployment/export.py', [CONFIG, '{checkpoint}', '--format', 'torchscript']),
         (
             'inference.py',
             ['{folder}/a.png', '--config', CONFIG, '--checkpoint', '{checkpoint}']
-            + ['--out-dir', '{folder}/shown'],
+            + ['--out', '{folder}/shown'],
         ),
     ],
     ids=['train', 'test', 'prune', 'prune --config', 'export', 'inference'],

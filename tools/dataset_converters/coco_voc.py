@@ -1,19 +1,11 @@
 """Write label maps of PASCAL VOC's 21 classes from COCO's instance annotations."""
 
-import argparse
+from mmseg_sparsemask_cli.arguments import out_folder, parser_of
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__, out_folder('data/coco/voc21'))
     parser.add_argument('annotations', help="COCO's instances_train2017.json")
-    parser.add_argument(
-        '--out',
-        '-o',
-        '--out-dir',
-        dest='out_dir',
-        default='data/coco/voc21',
-        help='folder to write',
-    )
     parser.add_argument('--split', default='train2017', help='name of the folder and list')
     parser.add_argument(
         '--min-pixels', type=int, default=1000, help='leave out images with fewer labelled pixels'
@@ -27,8 +19,8 @@ def main(argv=None):
     from mmseg_sparsemask.utils.errors import one_line_errors
 
     with one_line_errors():
-        count = convert_coco(args.annotations, args.out_dir, args.split, args.min_pixels)
-    print(f'{args.out_dir}: {count} images of {args.split}')
+        count = convert_coco(args.annotations, args.out, args.split, args.min_pixels)
+    print(f'{args.out}: {count} images of {args.split}')
 
 
 if __name__ == '__main__':

@@ -1,17 +1,14 @@
 """Sort MSRA-B into ``images/<split>`` and ``masks/<split>`` by its 2,500/500/2,000 lists."""
 
-import argparse
+from mmseg_sparsemask_cli.arguments import out_folder, parser_of
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__, out_folder('data/MSRA-B'))
     parser.add_argument('source', help='the unpacked download, images and masks together')
     parser.add_argument('--train', required=True, help='list of the 2,500 training images')
     parser.add_argument('--val', required=True, help='list of the 500 validation images')
     parser.add_argument('--test', required=True, help='list of the 2,000 test images')
-    parser.add_argument(
-        '--out', '-o', '--out-dir', dest='out_dir', default='data/MSRA-B', help='folder to write'
-    )
     return parser.parse_args()
 
 
@@ -22,8 +19,8 @@ def main():
 
     lists = dict(train=args.train, val=args.val, test=args.test)
     with one_line_errors():
-        counts = convert_msra_b(args.source, lists, args.out_dir)
-    print(f'{args.out_dir}: ' + ', '.join(f'{number} {split}' for split, number in counts.items()))
+        counts = convert_msra_b(args.source, lists, args.out)
+    print(f'{args.out}: ' + ', '.join(f'{number} {split}' for split, number in counts.items()))
 
 
 if __name__ == '__main__':

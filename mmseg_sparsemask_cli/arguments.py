@@ -1,0 +1,139 @@
+"""Options that several tools have: each means one thing and is written once.
+
+A tool lists those it takes as ``parents`` of its parser.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def _parent(*names: str, **settings: Any) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument(*names, **settings)
+    return parser
+
+
+class _CfgOptions(argparse.Action):
+    """MMEngine's `DictAction`, imported when the option is given."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        from mmengine.config import DictAction  # type: ignore[import-untyped]
+
+        DictAction(self.option_strings, self.dest, nargs='+')(parser, namespace, values)
+
+
+def cfg_options(of: str = 'the config') -> argparse.ArgumentParser:
+    """``--cfg-options``: a dict of dotted keys, or None."""
+    return _parent(
+        '--cfg-options',
+        nargs='+',
+        action=_CfgOptions,
+        metavar='KEY=VALUE',
+        help=f'override settings of {of}; a list is key="[a,b]" or key=a,b, nested ones are '
+        'key="[(a,b),(c,d)]", without white space',
+    )
+
+
+class _Shape(argparse.Action):
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        if len(values) > 2 or min(values) < 1:
+            parser.error(f'--shape: expected one or two positive numbers, got {values}')
+        setattr(namespace, self.dest, (values[0], values[-1]))
+
+
+def shape(
+    default: tuple[int, int] | None = (512, 512), said: str = '512'
+) -> argparse.ArgumentParser:
+    """``--shape``: (height, width) in pixels of what the network sees."""
+    return _parent(
+        '--shape',
+        type=int,
+        nargs='+',
+        action=_Shape,
+        default=default,
+        metavar='N',
+        help=f'size of the images in pixels, one number or height and width (default: {said})',
+    )
+
+
+def work_dir(default: str) -> argparse.ArgumentParser:
+    """``--work-dir``: the folder of a run, with its logs and checkpoints; a path, or None."""
+    return _parent(
+        '--work-dir', metavar='DIR', help=f'where the run writes all it leaves (default: {default})'
+    )
+
+
+def trust_checkpoint() -> argparse.ArgumentParser:
+    """``--trust-checkpoint``."""
+    return _parent(
+        '--trust-checkpoint',
+        action='store_true',
+        help='read a checkpoint that may run code while it is read',
+    )
+
+
+def device(default: str | None = None) -> argparse.ArgumentParser:
+    """``--device``: where networks run; None stands for a GPU if there is one."""
+    said = default or 'cuda if there is one, else cpu'
+    return _parent('--device', default=default, help=f'cpu, cuda or cuda:N (default: {said})')
+
+
+def out_file(default: str | Path | None, said: str | None = None) -> argparse.ArgumentParser:
+    """``--out`` of a tool that writes one file: its path."""
+    return _parent(
+        '--out',
+        type=Path,
+        default=default and Path(default),
+        metavar='FILE',
+        help=f'file to write (default: {said or default})',
+    )
+
+
+def out_folder(
+    default: str | Path | None = None, said: str | None = None, required: bool = False
+) -> argparse.ArgumentParser:
+    """``--out`` of a tool that writes several files: their folder."""
+    said = said or (str(default) if default else None)
+    return _parent(
+        '--out',
+        type=Path,
+        default=default and Path(default),
+        required=required,
+        metavar='DIR',
+        help='folder to write' + (f' (default: {said})' if said else ''),
+    )
+
+
+def launcher() -> argparse.ArgumentParser:
+    """``--launcher`` and the ``--local_rank`` that launchers give."""
+    parser = _parent(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher',
+    )
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    return parser
+
+
+def parser_of(
+    text: str | None, *parents: argparse.ArgumentParser, epilog: str | None = None
+) -> argparse.ArgumentParser:
+    """The parser of a tool: the first line of its docstring, and the options it shares."""
+    first = (text or '').partition('\n')[0]
+    return argparse.ArgumentParser(description=first, parents=parents, epilog=epilog)
