@@ -222,7 +222,7 @@ def test_tool(tmp_path, capsys):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     source = write(tmp_path, json.dumps(annotations()))
-    module.main([str(source), '-o', str(tmp_path / 'o'), '--min-pixels', '1'])
+    module.main([str(source), '--out', str(tmp_path / 'o'), '--min-pixels', '1'])
     assert '2 images of train2017' in capsys.readouterr().out
     with pytest.raises(SystemExit, match='^error: .*does not exist; expected COCO'):
         module.main([str(tmp_path / 'no.json')])

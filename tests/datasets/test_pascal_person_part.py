@@ -123,7 +123,7 @@ def test_bad_input(voc, tmp_path):
 def test_tool(voc, tmp_path):
     tool = ROOT / 'tools' / 'dataset_converters' / 'pascal_person_part.py'
     out = subprocess.run(
-        [sys.executable, tool, voc[0], voc[1], '-o', tmp_path / 'out'],
+        [sys.executable, tool, voc[0], voc[1], '--out', tmp_path / 'out'],
         capture_output=True,
         text=True,
         env={'PYTHONPATH': str(ROOT), 'PATH': ''},

@@ -24,7 +24,7 @@ def test_converter(tmp_path):
             (tmp_path / 'in' / folder).mkdir(parents=True)
             image = Image.fromarray(np.full(shape, 11, np.uint8))
             image.save(tmp_path / 'in' / folder / 'a.png')
-    done = convert(tmp_path / 'in', '-o', tmp_path / 'out')
+    done = convert(tmp_path / 'in', '--out', tmp_path / 'out')
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == f'{tmp_path}/out: 1 train, 1 val, 1 test'
     assert (np.array(Image.open(tmp_path / 'out/annotations/val/a.png')) == 255).all()
@@ -34,7 +34,7 @@ def test_converter(tmp_path):
 
 
 def test_converter_error(tmp_path):
-    done = convert(tmp_path, '-o', tmp_path / 'out')
+    done = convert(tmp_path, '--out', tmp_path / 'out')
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith('error: ')
     assert 'Traceback' not in done.stderr
