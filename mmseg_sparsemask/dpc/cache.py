@@ -15,7 +15,7 @@ import random
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from io import BytesIO
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,12 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from mmseg_sparsemask.dpc.cached import FEATURES, LABELS, META, check_sizes, read_meta
-from mmseg_sparsemask.utils.files import write_json
+from mmseg_sparsemask.utils.files import read_json, write_json
 
 #: Images between two points from which an interrupted build can go on.
 CHUNK = 16
 
-DTYPES = {'float16': 2, 'float32': 4}
+DTYPES = ('float16', 'float32')
 
 
 def weights_digest(module: nn.Module) -> str:
@@ -88,12 +88,13 @@ def _resized(label: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(label[None].float(), size=size, mode='nearest-exact')[0].to(label.dtype)
 
 
+@dataclass
 class FeatureExtractor:
     """One feature and the labels of items of a data set, by a frozen backbone.
 
     Args:
         model: A segmentor with ``data_preprocessor`` and ``extract_feat``; set to evaluation.
-        dataset: Config of a data set whose pipeline ends in ``PackSegInputs``.
+        source: Config of a data set whose pipeline ends in ``PackSegInputs``.
         in_index: Which feature.
         images: Only so many of the first images; all if None.
         passes: How often the data set is gone through, each time with other random augmentation.
@@ -107,53 +108,38 @@ class FeatureExtractor:
         ValueError: A number out of range.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        dataset: Mapping[str, Any],
-        in_index: int,
-        images: int | None,
-        passes: int,
-        seed: int,
-        label_stride: int,
-        dtype: str,
-        backbone: Mapping[str, Any],
-        preprocessor: Mapping[str, Any],
-    ) -> None:
-        if dtype not in DTYPES:
-            raise ValueError(f'dtype must be one of {sorted(DTYPES)}, got {dtype!r}')
-        for name, value in dict(images=images, passes=passes, label_stride=label_stride).items():
+    model: nn.Module
+    source: Mapping[str, Any]
+    in_index: int
+    images: int | None
+    passes: int
+    seed: int
+    label_stride: int
+    dtype: str
+    backbone: Mapping[str, Any]
+    preprocessor: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise ValueError(f'dtype must be one of {DTYPES}, got {self.dtype!r}')
+        for name in ('images', 'passes', 'label_stride'):
+            value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f'{name} must be at least 1, got {value}')
-        self.model = model.eval()
-        self.in_index = in_index
-        self.seed = seed
-        self.label_stride = label_stride
-        self.dtype = dtype
-        self.dataset = DATASETS.build(copy.deepcopy(dict(dataset)))
+        self.model.eval()
+        self.dataset = DATASETS.build(copy.deepcopy(dict(self.source)))
         available = len(self.dataset)
         if available == 0:
             raise ValueError('the data set of the proxy task is empty; check its paths')
-        self.images = available if images is None else min(images, available)
-        self.length = self.images * passes
-        self.fingerprint: dict[str, Any] = json.loads(
-            json.dumps(
-                dict(
-                    version=1,
-                    backbone=dict(backbone),
-                    weights=weights_digest(model.backbone),
-                    preprocessor=dict(preprocessor),
-                    dataset=dict(dataset),
-                    images=self.images,
-                    passes=passes,
-                    in_index=in_index,
-                    seed=seed,
-                    label_stride=label_stride,
-                    dtype=dtype,
-                ),
-                default=repr,
-            )
-        )
+        self.images = min(self.images or available, available)
+        self.length = self.images * self.passes
+        found = {
+            **{f.name: getattr(self, f.name) for f in fields(self) if f.name != 'model'},
+            'version': 1,
+            'weights': weights_digest(self.model.backbone),
+        }
+        found['dataset'] = found.pop('source')
+        self.fingerprint: dict[str, Any] = json.loads(json.dumps(found, default=repr))
         self.key = fingerprint_key(self.fingerprint)
 
     @property
@@ -207,90 +193,59 @@ class FeatureExtractor:
 
 def readable(size: float) -> str:
     """Bytes in words."""
-    for unit in ('B', 'kB', 'MB', 'GB', 'TB'):
-        if size < 1000 or unit == 'TB':
-            break
-        size /= 1000
-    return f'{size:.1f} {unit}'
+    return tqdm.format_sizeof(size, 'B')
 
 
 def _noted(progress: Path) -> int:
     """How many items an interrupted build has noted as written."""
     try:
-        done = json.loads(progress.read_text())['done']
+        done = read_json(progress)['done']
     except (OSError, ValueError, KeyError, TypeError):
         return 0
     return done if type(done) is int and done > 0 else 0
 
 
-class PartialArray:
-    """An array on disk that grows item by item, in NumPy's format.
+def _open_array(path: Path, length: int, first: np.ndarray) -> tuple[np.ndarray, bool]:
+    """An array on disk of ``length`` items like ``first``, and whether it was there already.
 
-    It is written and not mapped: on a full disk a mapped page that finds no room kills the
-    process, while a write is an error with a name.
+    All of its room is taken at once: a mapped page that finds none later would kill the process.
 
-    Args:
-        path: The file.
-        length: Items of the whole array.
-        first: The first item; all have its shape and type.
+    Raises:
+        ValueError: There is no room, or the file cannot be written.
     """
+    shape = (length, *first.shape)
+    try:
+        # Only reading refuses a file that was cut; 'r+' would lengthen it.
+        whole = np.lib.format.open_memmap(path, 'r')
+        if whole.shape == shape and whole.dtype == first.dtype:
+            return np.lib.format.open_memmap(path, 'r+'), True
+    except (OSError, ValueError):
+        pass  # not there, or not whole
+    try:
+        array = np.lib.format.open_memmap(path, 'w+', first.dtype, shape)
+        with open(path, 'r+b') as file:
+            if hasattr(os, 'posix_fallocate'):  # Linux and the BSDs
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        return array, False
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise ValueError(
+            f'{path}: cannot be written ({error.strerror}); make room, or set '
+            'dpc_search.proxy.cache_dir to another disk; the same command goes on'
+        ) from None
 
-    def __init__(self, path: Path, length: int, first: np.ndarray) -> None:
-        self.path = path
-        self.shape = first.shape
-        self.item = first.nbytes
-        self.bytes = length * first.nbytes
-        header = BytesIO()
-        np.lib.format.write_array_header_1_0(
-            header,
-            dict(descr=first.dtype.str, fortran_order=False, shape=(length, *first.shape)),
-        )
-        self.header = header.getvalue()
 
-    def complete(self) -> int:
-        """How many whole items the file holds; 0 for a file of another array."""
-        try:
-            with open(self.path, 'rb') as file:
-                if file.read(len(self.header)) != self.header:
-                    return 0
-            return (self.path.stat().st_size - len(self.header)) // self.item
-        except OSError:
-            return 0
-
-    def cut(self, items: int) -> None:
-        """Keep the first ``items`` items; 0 begins the file anew."""
-        if items == 0:
-            self._write('wb', self.header)
-        else:
-            os.truncate(self.path, len(self.header) + items * self.item)
-
-    def append(self, items: Sequence[np.ndarray]) -> None:
-        """Write items behind those that are there, down to the disk.
-
-        Raises:
-            ValueError: An item has another shape, there is no room, or the file cannot be written.
-        """
-        for item in items:
-            if item.shape != self.shape:
-                raise ValueError(
-                    f'a cache needs {self.path.name.split(".")[0]} of one size, got {item.shape} '
-                    f'after {self.shape}; let the pipeline resize or crop all images alike, or '
-                    'set data_preprocessor.size'
-                )
-        self._write('ab', b''.join(item.tobytes() for item in items))
-
-    def _write(self, mode: str, content: bytes) -> None:
-        try:
-            with open(self.path, mode) as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
+def _write(array: np.ndarray, start: int, items: Sequence[np.ndarray]) -> None:
+    """Write items into an array, down to the disk."""
+    for place, item in enumerate(items, start):
+        if item.shape != array.shape[1:]:
             raise ValueError(
-                f'{self.path}: cannot be written ({error.strerror}); make room, or set '
-                'dpc_search.proxy.cache_dir to another disk. What is written is kept: the same '
-                'command goes on'
-            ) from None
+                f'a cache needs features and labels of one size, got {item.shape} after '
+                f'{array.shape[1:]}; let the pipeline resize or crop all images alike, or set '
+                'data_preprocessor.size'
+            )
+        array[place] = item
+    array.flush()
 
 
 def build_cache(extractor: FeatureExtractor, cache_dir: str | Path, name: str) -> Path:
@@ -308,7 +263,7 @@ def build_cache(extractor: FeatureExtractor, cache_dir: str | Path, name: str) -
 
     Raises:
         ValueError: The disk is too small (nothing is written then), or what
-            `FeatureExtractor.batch` and `PartialArray.append` refuse.
+            `FeatureExtractor.batch` refuses; items of several sizes.
     """
     folder = Path(cache_dir) / extractor.key
     with locked(Path(cache_dir) / f'{extractor.key}.lock', f'{name} cache'):
@@ -320,13 +275,11 @@ def build_cache(extractor: FeatureExtractor, cache_dir: str | Path, name: str) -
                 logger='current',
             )
             return folder
-        (feature,), (label,) = extractor.batch(0, 1)
-        parts = {
-            file: PartialArray(folder / f'{file}.partial', extractor.length, first)
-            for file, first in ((FEATURES, feature), (LABELS, label))
-        }
-        needed = sum(part.bytes for part in parts.values())
-        present = sum(f.stat().st_blocks * 512 for f in folder.glob('*.partial') if folder.exists())
+        first = dict(zip((FEATURES, LABELS), (item[0] for item in extractor.batch(0, 1))))
+        feature, label = first.values()
+        partial = {file: folder / f'{file}.partial' for file in first}
+        needed = sum(extractor.length * item.nbytes for item in first.values())
+        present = sum(f.stat().st_blocks * 512 for f in partial.values() if f.exists())
         free = shutil.disk_usage(cache_dir).free
         print_log(
             f'{name} cache: {extractor.length} items, features {feature.shape} '
@@ -342,10 +295,8 @@ def build_cache(extractor: FeatureExtractor, cache_dir: str | Path, name: str) -
             )
         folder.mkdir(parents=True, exist_ok=True)
         progress = folder / 'progress.json'
-        # What was noted as done, as far as it is there: a file may have been cut since.
-        done = min(_noted(progress), *(part.complete() for part in parts.values()))
-        for part in parts.values():
-            part.cut(done)
+        opened = [_open_array(path, extractor.length, first[f]) for f, path in partial.items()]
+        done = _noted(progress) if all(present for _, present in opened) else 0
         # disable=None: no bar where there is no terminal.
         bar = tqdm(
             total=extractor.length, initial=done, desc=f'{name} cache', unit='img', disable=None
@@ -353,13 +304,13 @@ def build_cache(extractor: FeatureExtractor, cache_dir: str | Path, name: str) -
         with bar:
             while done < extractor.length:
                 stop = min(done + CHUNK, extractor.length)
-                for part, items in zip(parts.values(), extractor.batch(done, stop), strict=True):
-                    part.append(items)
+                for (array, _), items in zip(opened, extractor.batch(done, stop), strict=True):
+                    _write(array, done, items)
                 bar.update(stop - done)
                 done = stop
                 write_json(progress, {'done': done})
-        for file, part in parts.items():
-            os.replace(part.path, folder / file)
+        for file, path in partial.items():
+            os.replace(path, folder / file)
         write_json(
             folder / META,
             dict(
@@ -371,7 +322,7 @@ def build_cache(extractor: FeatureExtractor, cache_dir: str | Path, name: str) -
                 label_size=list(label.shape),
                 metainfo=extractor.metainfo,
                 fingerprint=extractor.fingerprint,
-                files={file: (folder / file).stat().st_size for file in parts},
+                files={file: (folder / file).stat().st_size for file in partial},
             ),
         )
         progress.unlink()
