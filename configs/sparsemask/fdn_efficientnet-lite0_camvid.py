@@ -1,6 +1,6 @@
-# Search on EfficientNet-Lite0, from ImageNet weights, on CamVid. The schedule is short, so the
-# sparse loss weighs ten times the paper's 0.01, and connection weights learn at four times the rate
-# of the rest.
+# Search on EfficientNet-Lite0, from ImageNet weights, on CamVid. The schedule is
+# short, so the sparse loss weighs ten times the paper's 0.01, and connection weights learn at a
+# rate of their own.
 _base_ = ['./sparsemask_efficientnet-lite0_camvid.py', '../_base_/fdn_short.py']
 model = dict(decode_head={{_base_.fdn_head}})
 optim_wrapper = dict(

@@ -1,0 +1,14 @@
+# Baseline: DeepLab-V3 on VOC's images of animals, at a size for CPUs.
+_base_ = [
+    '../_base_/default_runtime.py',
+    '../_base_/models/deeplabv3_mbv2.py',
+    '../_base_/datasets/voc_animals_161.py',
+    '../_base_/schedules/sgd_700.py',
+]
+model = dict(
+    data_preprocessor=dict(size=(161, 161)),
+    # Small batches: the encoder's statistics stay those of ImageNet.
+    backbone=dict(backbone=dict(norm_eval=True)),
+    decode_head=dict(num_classes=7),
+)
+randomness = dict(seed=0)
