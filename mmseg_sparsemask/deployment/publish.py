@@ -178,7 +178,7 @@ def description(model: EncoderDecoder) -> dict[str, Any]:
     Raises:
         ValueError: A class, setting or value may not be published; the message names it.
     """
-    network = _published(model.cfg.model.to_dict(), MODELS)
+    network = published_settings(model.cfg.model.to_dict(), MODELS)
     connectivity = _connectivity_of(model)
     if connectivity is not None:
         # A path would lead nowhere elsewhere.
@@ -197,7 +197,7 @@ def description(model: EncoderDecoder) -> dict[str, Any]:
         'version': VERSION,
         'library': f'mmseg-sparsemask {__version__}',
         'model': network,
-        'test_pipeline': _published(_image_pipeline(model.cfg), TRANSFORMS),
+        'test_pipeline': published_settings(_image_pipeline(model.cfg), TRANSFORMS),
         'dataset_meta': {
             'classes': [_one_line(text)[:200] for text in classes],
             'palette': [list(colour) for colour in palette],
@@ -207,13 +207,15 @@ def description(model: EncoderDecoder) -> dict[str, Any]:
     return content
 
 
-def _published(node: Any, registry: Any) -> Any:
+def published_settings(node: Any, registry: Any) -> Any:
     """A config without what is left out, with the names of classes that are allowed."""
     if isinstance(node, (list, tuple)):
-        return type(node)(_published(child, registry) for child in node)
+        return type(node)(published_settings(child, registry) for child in node)
     if not isinstance(node, Mapping):
         return node
-    kept = {k: _published(v, registry) for k, v in node.items() if k not in allowed.LEFT_OUT}
+    kept = {
+        k: published_settings(v, registry) for k, v in node.items() if k not in allowed.LEFT_OUT
+    }
     if 'type' in kept:
         kind = kept['type']
         found = kind if isinstance(kind, type) else registered_class(kind, registry)

@@ -7,11 +7,13 @@ import pytest
 import torch
 from mmseg.apis import inference_model
 from mmseg.models.decode_heads import FCNHead
-from reference.small_networks import HEADS, LAST, PIPELINE, network
+from mmseg.registry import MODELS, TRANSFORMS
+from reference.configs import CONFIGS, load_as_it_is, name_of
+from reference.small_networks import CONNECTIVITY, HEADS, LAST, PIPELINE, network
 
 from mmseg_sparsemask.deployment import load_published
 from mmseg_sparsemask.deployment.predictor import _image_pipeline
-from mmseg_sparsemask.deployment.publish import publish
+from mmseg_sparsemask.deployment.publish import publish, published_settings
 from mmseg_sparsemask.deployment.published import WithoutValues, build, read_description
 from mmseg_sparsemask.models import allowed
 
@@ -100,3 +102,21 @@ def test_a_class_by_another_name_is_published_under_that_of_the_lists(other, tmp
     assert content['model']['decode_head']['type'] == 'FCNHead'
     steps = [step['type'] for step in content['test_pipeline']]
     assert steps == ['LoadImageFromFile', 'Resize', 'PackSegInputs']
+
+
+def test_networks_of_every_config_may_be_published():
+    refused = {}
+    for path in CONFIGS:
+        cfg = load_as_it_is(name_of(path))
+        if 'model' not in cfg:
+            continue
+        model = published_settings(cfg.model.to_dict(), MODELS)
+        if 'connectivity' in model['decode_head']:
+            model['decode_head']['connectivity'] = CONNECTIVITY  # as a trained one has it
+        try:
+            allowed.check_model(model, 'model')
+            pipeline = published_settings(_image_pipeline(cfg), TRANSFORMS)
+            allowed.check_pipeline(pipeline, 'test_pipeline')
+        except ValueError as error:
+            refused[path.name] = str(error)
+    assert not refused

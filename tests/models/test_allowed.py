@@ -78,6 +78,14 @@ def test_classes_that_fetch_weights_by_themselves_are_told_not_to(name):
                 allowed.part(name)({'type': name, **settings}, 'x')
 
 
+def test_every_setting_of_this_package_is_in_the_lists():
+    own = {n: c for n, c in CLASSES.items() if c.__module__.startswith('mmseg_sparsemask.')}
+    unknown = {(n, key) for n, c in own.items() for key in settings_of(c)}
+    unknown = {(n, key) for n, key in unknown if key not in allowed.KINDS.keys() | allowed.LEFT_OUT}
+    # What a subclass fixes for its base.
+    assert {key for name, key in unknown} <= {'kwargs'}, unknown
+
+
 def test_the_lists_hold_nothing_that_is_not_used():
     own = {key for name in CLASSES for key in settings_of(CLASSES[name])}
     # Of objects without a type: cells, connectivities, stages of HRNet, sizes; arguments of timm's

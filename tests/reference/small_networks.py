@@ -13,6 +13,13 @@ STAGES = dict(D3=['E3', 'G'], D2=['E2', 'D3'], D1=['E1', 'D2', 'E4'])
 CONNECTIVITY = dict(strides=[4, 8, 16, 32], stages=STAGES)
 ALL = dict(in_channels=CHANNELS, in_index=[0, 1, 2, 3])
 LAST = dict(in_channels=64, in_index=3, channels=8)
+LRASPP = dict(
+    in_channels=(8, 16, 32),
+    in_index=(0, 1, 2),
+    channels=8,
+    input_transform='multiple_select',
+    branch_channels=(4, 4),
+)
 
 #: Settings of each head on the four features of a small ResNet.
 HEADS = dict(
@@ -38,13 +45,8 @@ HEADS = dict(
         in_channels=[8] * 4, in_index=[0, 1, 2, 3], channels=8, feature_strides=[4, 8, 16, 32]
     ),
     HEDHead=dict(ALL),
-    LRASPPHead=dict(
-        in_channels=(8, 16, 32),
-        in_index=(0, 1, 2),
-        channels=8,
-        input_transform='multiple_select',
-        branch_channels=(4, 4),
-    ),
+    LRASPPHead=LRASPP,
+    GlobalLRASPPHead=LRASPP,
     PSPHead=dict(LAST, pool_scales=(1, 2)),
     SegformerHead=dict(ALL, channels=8),
     SparseMaskHead=dict(ALL, connectivity=CONNECTIVITY, channels=8),
