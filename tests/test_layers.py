@@ -25,7 +25,8 @@ LEVEL = {name: level for level, row in enumerate(LAYERS) for name in row.split()
 
 #: Pure Python: no torch, nothing of the toolbox.
 PURE = (
-    'utils/__init__ utils/derived_config utils/figures utils/files connectivity/* report/* '
+    'utils/__init__ utils/derived_config utils/figures utils/files utils/markup '
+    'connectivity/* report/* '
     'compare/__init__ compare/comparisons compare/leaderboard compare/plan compare/results '
     'compare/rows compare/scatter compare/scores compare/statistics '
     'dpc/cell dpc/cost dpc/draw dpc/presets dpc/space'

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from mmseg_sparsemask.compare.comparisons import Comparison, Design, choices, co
 from mmseg_sparsemask.compare.results import Group, Result, group_results
 from mmseg_sparsemask.compare.rows import MISSING
 from mmseg_sparsemask.compare.scatter import Panel, draw_comparison
+from mmseg_sparsemask.utils.markup import plain_text
 
 _INTRODUCTION = """# Leaderboard
 
@@ -80,15 +79,6 @@ def page_text(sections: Sequence[Section]) -> str:
     return '\n'.join([_INTRODUCTION, *(_section(part) for part in sections if part.results)])
 
 
-def markdown_text(text: str) -> str:
-    """A text as Markdown shows it: nothing in it is markup, and it stays in its cell."""
-    escaped = re.sub(
-        r'[\\`*\[\]|~$]|\b_|_\b', r'\\\g<0>', html.escape(' '.join(text.split()), False)
-    )
-    # GitHub makes links of bare addresses.
-    return re.sub(r'(?i)\b(https?|ftp)://|\bwww\.', lambda found: found[0] + '&#8203;', escaped)
-
-
 def _section(part: Section) -> str:
     groups = group_results(part.results)
     metric = groups[0].first.metric
@@ -103,7 +93,7 @@ def _section(part: Section) -> str:
         'Commits': 'commit',
     }
     lines = [
-        f'## {markdown_text(part.title)}\n',
+        f'## {plain_text(part.title)}\n',
         *(_listed(title, part.results, column) for title, column in columns.items()),
         '',
         _methods(groups),
@@ -122,7 +112,7 @@ def _section(part: Section) -> str:
 
 def _listed(title: str, results: Sequence[Result], column: str) -> str:
     values = dict.fromkeys(str(getattr(result, column)) for result in results)
-    return f'- {title}: {"; ".join(map(markdown_text, values))}'
+    return f'- {title}: {"; ".join(map(plain_text, values))}'
 
 
 def _table(columns: Sequence[str], left: Sequence[str], rows: Sequence[list[object]]) -> str:
@@ -144,8 +134,8 @@ def _methods(groups: Sequence[Group]) -> str:
         rows.append(
             [
                 number,
-                markdown_text(first.method),
-                markdown_text(first.training),
+                plain_text(first.method),
+                plain_text(first.training),
                 len(group.runs),
                 f'{first.search_iterations} + {first.training_iterations}',
                 ', '.join(counts),
@@ -166,7 +156,7 @@ def _comparisons(groups: Sequence[Group], found: Sequence[Comparison]) -> str:
     digits = _digits(groups[0].first.metric)
 
     def named(group: Group) -> str:
-        return f'{numbers[group.first.group]} {markdown_text(group.title)}'
+        return f'{numbers[group.first.group]} {plain_text(group.title)}'
 
     rows: list[list[object]] = []
     for one in found:
@@ -192,7 +182,7 @@ def _choices(groups: Sequence[Group], design: Design) -> str:
     metric = groups[0].first.metric
     rows: list[list[object]] = [
         [
-            markdown_text(one.group.title),
+            plain_text(one.group.title),
             one.count,
             f'{one.iterations:,}',
             f'{one.test:.{_digits(metric)}f}',

@@ -12,8 +12,11 @@ from typing import Any
 from prettytable import PrettyTable, TableStyle
 
 from mmseg_sparsemask.utils.files import csv_text
+from mmseg_sparsemask.utils.markup import plain_text
 
 MISSING = '-'
+
+_PARTS = ('encoder', 'decoder')
 
 
 @dataclass
@@ -114,18 +117,19 @@ def to_markdown(rows: Sequence[Row], measured: bool, heading: str = '') -> str:
     """
     metric = metric_of(rows)
     table = PrettyTable(
-        ['method', 'connections', metric, 'parameters', 'multiply-adds']
+        ['#', 'method', 'connections', metric, 'parameters', 'multiply-adds']
         + (['FPS', 'peak memory'] if measured else [])
     )
     table.align = 'l'
     table.set_style(TableStyle.MARKDOWN)
-    for row in rows:
+    for number, row in enumerate(rows, 1):
         said = [row.metric] if metric == 'score' else []
         said += [row.score_source] if row.score_source else []
-        cells = [
-            row.method,
+        cells: list[object] = [
+            number,
+            plain_text(row.method),
             MISSING if row.connections is None else str(row.connections),
-            score_text(row) + (f' ({", ".join(said)})' if row.scores and said else ''),
+            score_text(row) + (f' ({plain_text(", ".join(said))})' if row.scores and said else ''),
             both(row.encoder_parameters, row.decoder_parameters, 1e6, 'M'),
             both(row.encoder_multiply_adds, row.decoder_multiply_adds, 1e9, 'G'),
         ]
@@ -135,8 +139,8 @@ def to_markdown(rows: Sequence[Row], measured: bool, heading: str = '') -> str:
         table.add_row(cells)
     parts = [f'{heading}\n'] if heading else []
     parts.append(table.get_string())
-    notes = [f'- {row.method}: {note}' for row in rows for note in row.notes]
-    return '\n'.join(parts + ([''] + notes if notes else [])) + '\n'
+    notes = [plain_text(f'{row.method}: {note}') for row in rows for note in row.notes]
+    return '\n'.join(parts + ([''] + [f'- {note}' for note in notes] if notes else [])) + '\n'
 
 
 def to_csv(rows: Sequence[Row]) -> str:
@@ -152,6 +156,7 @@ def to_json(rows: Sequence[Row]) -> str:
 
 
 def _record(row: Row) -> dict[str, Any]:
+    costs = [f'{part}_{cost}' for cost in ('parameters', 'multiply_adds') for part in _PARTS]
     return {
         'method': row.method,
         'connections': row.connections,
@@ -160,10 +165,7 @@ def _record(row: Row) -> dict[str, Any]:
         'score_std': row.spread,
         'runs': len(row.scores),
         'score_source': row.score_source,
-        'encoder_parameters': row.encoder_parameters,
-        'decoder_parameters': row.decoder_parameters,
-        'encoder_multiply_adds': row.encoder_multiply_adds,
-        'decoder_multiply_adds': row.decoder_multiply_adds,
+        **{name: getattr(row, name) for name in costs},
         'fps': row.fps,
         'peak_memory_bytes': row.memory,
         'notes': row.notes,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import html
 import math
 import os
 import re
@@ -41,6 +40,7 @@ from mmseg_sparsemask.models import allowed
 from mmseg_sparsemask.utils.extras import require_extra, requirement
 from mmseg_sparsemask.utils.figures import save_figure
 from mmseg_sparsemask.utils.files import write_atomically, write_json
+from mmseg_sparsemask.utils.markup import one_line, plain_text
 from mmseg_sparsemask.utils.registered import registered_class
 from mmseg_sparsemask.version import __version__
 
@@ -199,7 +199,7 @@ def description(model: EncoderDecoder) -> dict[str, Any]:
         'model': network,
         'test_pipeline': published_settings(_image_pipeline(model.cfg), TRANSFORMS),
         'dataset_meta': {
-            'classes': [_one_line(text)[:200] for text in classes],
+            'classes': [one_line(text)[:200] for text in classes],
             'palette': [list(colour) for colour in palette],
         },
     }
@@ -259,7 +259,7 @@ def model_card(
         place=_Raw(repr(place)),
         scores=scores.values,
         dataset=scores.dataset,
-        command=_Raw(_one_line(scores.command)),
+        command=_Raw(one_line(scores.command)),
         connectivity=_connectivity_of(model),
         parameters=sum(p.numel() for p in model.parameters()),
         decoder_parameters=sum(p.numel() for p in model.decode_head.parameters()),
@@ -279,15 +279,11 @@ def _as_text(value: Any) -> Any:
     """Text as Markdown and HTML show it: nothing in it is markup, or begins a line of its own."""
     if not isinstance(value, str) or isinstance(value, _Raw):
         return value
-    return re.sub(r'[\\`*_~\[\]!|$]|:(?=//)', r'\\\g<0>', html.escape(_one_line(value), False))
-
-
-def _one_line(text: str) -> str:
-    return ''.join(filter(str.isprintable, ' '.join(text.split())))
+    return plain_text(value)
 
 
 def _hub_metadata(name: str, scores: Scores, licence: str | None) -> str:
-    name, dataset, licence = (_one_line(text or '') for text in (name, scores.dataset, licence))
+    name, dataset, licence = (one_line(text or '') for text in (name, scores.dataset, licence))
     content: dict[str, Any] = {
         'library_name': 'mmseg-sparsemask',
         'pipeline_tag': 'image-segmentation',

@@ -41,14 +41,22 @@ def test_markdown():
     assert text[:2] == ['At 512x512.', ''] and len({len(line) for line in text[2:7]}) == 1
     cells = [[cell.strip() for cell in line.strip('|').split('|')] for line in text[2:7]]
     assert cells[0] == [
-        *('method', 'connections', 'mIoU', 'parameters', 'multiply-adds', 'FPS', 'peak memory')
+        *('#', 'method', 'connections', 'mIoU', 'parameters', 'multiply-adds', 'FPS', 'peak memory')
     ]
-    assert all(set(cell) == {':', '-'} for cell in cells[1])
+    assert all(set(cell) <= {':', '-'} for cell in cells[1])
     size = ['2.22+0.56M', '1.56+0.29G']
-    assert cells[2] == ['sparsemask', '15', '72.00 ± 1.00 (3 runs) (test)', *size, '12.35', '3 MiB']
+    assert cells[2] == [
+        '1',
+        'sparsemask',
+        '15',
+        '72.00 ± 1.00 (3 runs) (test)',
+        *size,
+        '12.35',
+        '3 MiB',
+    ]
     size = ['2.22+0.03M', '1.00+0.01G']
-    assert cells[3] == ['fcn', '-', '60.00 (val at 600)', *size, '-', '-']
-    assert cells[4] == ['broken', *'------']
+    assert cells[3] == ['2', 'fcn', '-', '60.00 (val at 600)', *size, '-', '-']
+    assert cells[4] == ['3', 'broken', *'------']
     assert text[7:] == ['', '- broken: cannot be built: ValueError: no such head']
     assert 'FPS' not in to_markdown(ROWS, False)
 
