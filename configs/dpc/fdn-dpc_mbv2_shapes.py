@@ -13,3 +13,11 @@ model = dict(
     ),
     decode_head=dict(in_channels=[*channels, 128]),
 )
+custom_hooks = [
+    dict(
+        type='PruneHook',
+        interval=25,
+        image_interval=100,
+        retrain_config='{{ fileDirname }}/sparsemask-dpc_mbv2_shapes.py',
+    )
+]

@@ -70,7 +70,8 @@ def write_finetune(
     content |= _decoder(cfg, connectivity)
     # Everything is in pruned.pth: no encoder has to be fetched first.
     content['model'] = {**_without_pretrained(cfg.model), **content['model']}
-    content['model']['decode_head']['act_encoder'] = head.act_encoder
+    # Retrained, it may be wider.
+    content['model']['decode_head'] |= {'channels': head.channels, 'act_encoder': head.act_encoder}
     schedule = f'the schedule of {os.path.basename(base)}'
     if settings.finetune_config is None:
         content |= shortened(cfg, FINETUNE_ITERATIONS, FINETUNE_RATE)

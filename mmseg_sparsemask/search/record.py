@@ -90,8 +90,8 @@ class Search:
 
     Attributes:
         head: The supernet.
-        state: State of the segmentor, as its checkpoints have it.
-        prefix: Where the supernet is in it: ``decode_head.``.
+        state: State of the network; what it is inside of is taken away.
+        prefix: Where the supernet is in it, usually ``decode_head.``.
         title: Its name, for people.
         meta: Plain values on where it comes from, for connectivity.json; with its ``iteration``.
         dataset_meta: Classes and colours, if they are known.
@@ -113,6 +113,10 @@ class Search:
     compared: tuple[Mapping[str, float], Mapping[str, float]] | None = None
 
     def __post_init__(self) -> None:
+        # What stands around the segmentor is not part of it.
+        outer = self.prefix[: max(self.prefix.find('decode_head'), 0)]
+        inner = {k[len(outer) :]: v for k, v in self.state.items() if k.startswith(outer)}
+        self.state, self.prefix = inner, self.prefix[len(outer) :]
         weights = self.head.connection_weights()
         self.history.add(self.meta['iteration'], weights)
         sizes = {len(row) for row in self.history.weights}
@@ -124,13 +128,10 @@ class Search:
         """The search that a runner has trained; with an `EMAHook`, its averaged weights."""
         model, info = searched_model(runner), runner.message_hub.runtime_info
         name = supernet_name(model)
-        # What stands around the segmentor is not part of it.
-        outer = name[: max(name.find('decode_head'), 0)]
-        found = model.state_dict().items()
         return cls(
             head=model.get_submodule(name),
-            state={key[len(outer) :]: value for key, value in found if key.startswith(outer)},
-            prefix=f'{name[len(outer) :]}.' if name else '',
+            state=model.state_dict(),
+            prefix=f'{name}.' if name else '',
             title=runner.experiment_name,
             meta={'experiment': runner.experiment_name, 'iteration': runner.iter},
             dataset_meta=getattr(runner.train_dataloader.dataset, 'metainfo', None),

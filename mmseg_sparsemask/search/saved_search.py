@@ -70,7 +70,7 @@ def read_search(
         ValueError: Not a checkpoint, no supernet in it, or neither description nor config.
     """
     checkpoint = load_checkpoint(path, trust)
-    state, meta = (_mapping(checkpoint.get(key)) for key in ('state_dict', 'meta'))
+    state, meta = (checkpoint.get(key, {}) for key in ('state_dict', 'meta'))
     found = [re.match(r'((?:.*\.)?)connections\.', key) for key in state]
     prefixes = [match[1] for match in found if match and f'{match[1]}conv_seg.weight' in state]
     if not prefixes:
@@ -87,16 +87,16 @@ def read_search(
         )
     else:
         try:
-            head, settings = _from_description(meta[SEARCH_KEY])
+            head, settings = described_search(meta[SEARCH_KEY])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f'{path}: its description of the search cannot be used ({error}); give the config '
                 'of the search with --config'
             ) from None
     _load(head, state, prefixes[0], path)
-    info = _mapping(_mapping(checkpoint.get('message_hub')).get('runtime_info'))
     name = os.path.basename(path)
     try:
+        info = checkpoint.get('message_hub', {}).get('runtime_info') or {}
         return Search(
             head=head.eval(),
             state=state,
@@ -112,11 +112,6 @@ def read_search(
         raise ValueError(f'{path}: its record of the search cannot be used ({error})') from None
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
-    """A part of a checkpoint that may be missing."""
-    return value if isinstance(value, Mapping) else {}
-
-
 def _settings(hook: Mapping[str, Any]) -> PruneSettings:
     return PruneSettings(**{f.name: hook[f.name] for f in fields(PruneSettings) if f.name in hook})
 
@@ -128,7 +123,13 @@ def _from_config(config: str) -> tuple[FDNHead, PruneSettings]:
     return head, _settings(hooks[0] if hooks else {})
 
 
-def _from_description(data: Mapping[str, Any]) -> tuple[FDNHead, PruneSettings]:
+def described_search(data: Mapping[str, Any]) -> tuple[FDNHead, PruneSettings]:
+    """The supernet, without weights, and the settings of what `describe_search` gives.
+
+    Raises:
+        AttributeError, KeyError, TypeError, ValueError: It is something else, or names anything
+            but a supernet of plain settings and a registered `ConnectionRule`.
+    """
     head = {key: value for key, value in data['head'].items() if key not in LEFT_OUT}
     check_head({**head, 'type': 'FDNHead'}, 'head')
     budgets = [dict(budget) for budget in data.get('budgets', ())]

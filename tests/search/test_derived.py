@@ -27,7 +27,7 @@ from mmseg_sparsemask.search.record import PruneSettings
 FOUND = Connectivity((2, 4, 8, 16, 32), {'D5': ['E5', 'G'], 'D1': ['E1', 'E3', 'D5']})
 
 #: What finetune.py needs to know of the supernet.
-HEAD = SimpleNamespace(act_encoder=True)
+HEAD = SimpleNamespace(act_encoder=True, channels=8)
 
 
 @pytest.fixture
@@ -144,6 +144,7 @@ OWN = "_base_ = ['sparse.py']\nmodel = dict(decode_head=dict({}))\n"
     ('folder', 'text'),
     [
         ('w', "_base_ = ['sparse.py']\n"),
+        ('w', OWN.format('channels=16')),
         ('{{ fileDirname }}', "_base_ = ['sparse.py']\n"),
         ("it's {{ $HOME:x }}", "_base_ = ['sparse.py']\n"),
         ('w', PURE),
@@ -152,7 +153,7 @@ OWN = "_base_ = ['sparse.py']\nmodel = dict(decode_head=dict({}))\n"
                          'in_index=[0, 1, 2, 3, 4], strides=[2, 4, 8, 16, 32], channels=8, '
                          'num_classes=8')),
     ],
-    ids=['text', 'variable in the path', 'quote in the path', 'pure', 'pure, from a-b', 'no graph'],
+    ids=['text', 'wider', 'variable', 'quote', 'pure', 'pure, from a-b', 'no graph'],
 )  # fmt: skip
 def test_what_is_checked_can_be_written_and_read(search, tmp_path, folder, text):
     """Also where the head of the retrain config says nothing of a connectivity."""
@@ -167,7 +168,7 @@ def test_what_is_checked_can_be_written_and_read(search, tmp_path, folder, text)
         cfg = Config.fromfile(folder / f'{name}.py')
         assert MODELS.build(cfg.model.decode_head).connectivity == FOUND
         assert cfg.work_dir == str(folder / name)
-    assert cfg.load_from == str(folder / 'pruned.pth')
+    assert cfg.load_from == str(folder / 'pruned.pth') and cfg.model.decode_head.channels == 8
     assert cfg.train_cfg.max_iters == (200 if text == PURE else 2)
     assert cfg.param_scheduler[-1].type in ('PolyLR', PolyLR)
     assert cfg.model.decode_head.act_encoder is model.decode_head.act_encoder
@@ -181,7 +182,7 @@ def test_what_is_checked_can_be_written_and_read(search, tmp_path, folder, text)
         ("_base_ = ['sparse.py']\noptim_wrapper = dict(optimizer=dict(_delete_=True, type='A'))\n",
          'an optimizer with lr.*finetune_config'),
         ("_base_ = ['sparse.py']\nparam_scheduler = [dict(type='Mine')]\n", 'got Mine.*shortened'),
-        (OWN.format('channels=16'), r'another than that of the search.*finetune_config'),
+        (OWN.format('in_channels=[8, 8, 16, 32, 65]'), 'another than .*finetune_config'),
         (OWN.format('num_classes=9'), r'another than that of the search.*\(conv_seg\.weight\)'),
         (OWN.format("type='FCNHead'"), 'unexpected keyword'),
         (OWN.format('strides=[2, 4, 8, 16, 64]'), 'strides'),

@@ -2,13 +2,19 @@
 
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.model import BaseModel
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
+from mmseg.apis import init_model
+from mmseg.registry import MODELS
 from reference import tiny
 from reference.small_search import (
     CONFIGS,
     RESULTS,
     STAGES,
     STILL,
+    WITHOUT_CONFIGS,
     files_of,
     log_of,
     make_runner,
@@ -16,6 +22,9 @@ from reference.small_search import (
 )
 
 from mmseg_sparsemask.connectivity import load
+from mmseg_sparsemask.models.decode_heads import FDNHead
+from mmseg_sparsemask.search.finish import finish
+from mmseg_sparsemask.search.prune_hook import PruneHook
 from mmseg_sparsemask.search.saved_search import read_search
 from mmseg_sparsemask.search.supernet import find_supernet
 
@@ -142,3 +151,86 @@ def test_everything_pruned_leaves_no_file(tmp_path):
     assert 'if pruned now: 0 of 30 connections' in log_of(tmp_path / 'w')
     # The search itself is not lost.
     assert read_search(tmp_path / 'w/iter_4.pth').meta['iteration'] == 4
+
+
+def test_a_validation_that_fails_loses_nothing(tmp_path, monkeypatch):
+    """What was found is written all the same, and the failure is not hidden."""
+
+    def fail(*arguments):
+        raise RuntimeError('no image can be read')
+
+    monkeypatch.setattr('mmseg_sparsemask.search.validation.validate', fail)
+    still = {key: value for key, value in STILL.items() if not key.startswith('val_')}
+    cfg = tiny.load(tiny.write_configs(tmp_path, 4), tmp_path / 'w', **still)
+    cfg.train_cfg.val_begin = 100
+    runner = Runner.from_cfg(cfg)
+    put_weights(runner, STAGES, 0.0)
+    with pytest.raises(RuntimeError, match='no image can be read'):
+        runner.train()
+    assert files_of(tmp_path / 'w') == RESULTS
+    assert 'train further: python' in log_of(tmp_path / 'w')
+
+
+def test_a_config_that_changed_during_the_search_loses_nothing(tmp_path):
+    runner = make_runner(tmp_path, 4)
+    hook = next(hook for hook in runner.hooks if isinstance(hook, PruneHook))
+    original = hook.before_train
+
+    def before_train(runner):
+        original(runner)
+        (tmp_path / 'sparse.py').write_text("_base_ = ['gone.py']\n")
+
+    hook.before_train = before_train
+    runner.train()
+    assert files_of(tmp_path / 'w') == WITHOUT_CONFIGS
+    text = log_of(tmp_path / 'w')
+    assert 'retrain.py was not written' in text and 'train further' not in text
+
+
+class Around(BaseModel):
+    """A model that has the segmentor inside, as notebooks write them."""
+
+    def __init__(self, segmentor):
+        super().__init__(data_preprocessor=segmentor.data_preprocessor)
+        self.segmentor = segmentor
+        self.more = torch.nn.Linear(2, 2, bias=False)
+
+    def forward(self, *arguments, **options):
+        return self.segmentor(*arguments, **options)
+
+
+@pytest.mark.parametrize('around', [False, True], ids=['built', 'inside another'])
+def test_a_built_model(tmp_path, around):
+    """A Runner without a config of its model: the search is described by what it is."""
+    cfg = tiny.load(tiny.write_configs(tmp_path, 4), tmp_path / 'w', **STILL)
+    init_default_scope('mmseg')
+    model = MODELS.build(cfg.model)
+    names = ('train_dataloader', 'val_dataloader', 'val_cfg', 'val_evaluator', 'optim_wrapper')
+    evaluated = Config.fromfile(tmp_path / 'search.py')
+    runner = Runner(
+        model=Around(model) if around else model,
+        work_dir=str(tmp_path / 'w'),
+        train_cfg=dict(by_epoch=False, max_iters=4, val_interval=4),
+        custom_hooks=list(cfg.custom_hooks),
+        default_hooks=dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=4)),
+        default_scope='mmseg',
+        experiment_name=f'built_{around}_{tmp_path.name}',
+        **{name: evaluated[name] for name in names},
+    )
+    put_weights(runner, STAGES, 0.0)
+    runner.train()
+    assert files_of(tmp_path / 'w') == RESULTS
+    assert 'mIoU' in log_of(tmp_path / 'w')
+    found = init_model(tmp_path / 'w/finetune.py', str(tmp_path / 'w/pruned.pth'), device='cpu')
+    images = torch.randn(2, 3, 64, 64)
+    model.eval()
+    with torch.no_grad():
+        expected = model.decode_head(model.extract_feat(images))
+        logits = found.decode_head(found.extract_feat(images))
+    torch.testing.assert_close(logits, expected, rtol=1e-3, atol=1e-4)
+    assert isinstance(model.decode_head, FDNHead)
+    search = read_search(tmp_path / 'w/iter_4.pth')
+    assert search.prune() == load(tmp_path / 'w/connectivity.json')
+    finish(search, search.prune(), tmp_path)
+    one, other = (torch.load(f / 'pruned.pth') for f in (tmp_path, tmp_path / 'w'))
+    assert one['state_dict'].keys() == other['state_dict'].keys()

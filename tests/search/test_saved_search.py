@@ -141,7 +141,7 @@ def test_a_description_builds_nothing_else(saved, tmp_path, part, words):
     ('change', 'words'),
     [
         (lambda c: c.update(meta=None), 'does not describe its search'),
-        (lambda c: c.update(meta=[1]), 'does not describe its search'),
+        (lambda c: c['message_hub'].update(runtime_info=[1]), 'record .* cannot be used'),
         (lambda c: c.update(state_dict=None), 'holds no supernet'),
         (lambda c: c['meta'].update({SEARCH_KEY: None}), 'description .* cannot be used'),
         (lambda c: c['meta'][SEARCH_KEY].update(hook=None), 'description .* cannot be used'),
