@@ -58,42 +58,49 @@ def add(args):
 def time(args):
     from tqdm import tqdm
 
-    from mmseg_sparsemask.compare.results import read_results, write_rows
+    from mmseg_sparsemask.compare.results import read_results, write_results
     from mmseg_sparsemask.compare.run_record import PASSES, time_together
 
     results = read_results(args.csv)
     with tqdm(total=PASSES * len(results), desc='passes') as bar:
         timed = time_together(results, bar.update, args.device)
-    write_rows(args.csv, timed)
+    write_results(args.csv, timed)
     for before, after in zip(results, timed):
         print(f'{after.title}: {before.ms} -> {after.ms} ms')
     print(f'written: {args.csv}')
 
 
 def page(args):
-    from mmseg_sparsemask.compare.leaderboard import Section, draw_results, figure_name, page_text
-    from mmseg_sparsemask.compare.plan import Design, read_table
+    from mmseg_sparsemask.compare.leaderboard import draw_results, figure_name, page_text
+    from mmseg_sparsemask.compare.plan import read_table
     from mmseg_sparsemask.compare.results import read_results
     from mmseg_sparsemask.utils.figures import save_figure
     from mmseg_sparsemask.utils.files import write_atomically
 
     out = args.out or args.root / 'docs/leaderboard.md'
     images = out.parent if args.out else out.parent / 'images'
-    files = args.csv or sorted((args.root / 'results').glob('*.csv'))
+    files = {path.stem: path for path in args.csv or sorted((args.root / 'results').glob('*.csv'))}
     if not files:
         raise ValueError(f'{args.root / "results"}: expected CSV files, found none')
-    sections = []
-    for path in files:
-        table = path.with_suffix('.yaml')
-        design = read_table(table, check_configs=False).design if table.exists() else Design()
-        image = images / figure_name(path.stem)
-        names = (Path(os.path.relpath(file, out.parent)).as_posix() for file in (image, path))
-        sections.append(Section(path.stem, read_results(path), design, *names))
+    if args.csv and len(files) < len(args.csv):
+        raise ValueError(f'--csv: expected files of different names, got {", ".join(files)}')
+    tables = {stem: read_results(path) for stem, path in files.items()}
+    plans = {stem: path.with_suffix('.yaml') for stem, path in files.items()}
+    designs = {
+        stem: read_table(path, check_configs=False).design
+        for stem, path in plans.items()
+        if path.exists()
+    }
+    plots = {stem: images / figure_name(stem) for stem in files}
+    places = {
+        stem: tuple(Path(os.path.relpath(p, out.parent)).as_posix() for p in (plot, files[stem]))
+        for stem, plot in plots.items()
+    }
     images.mkdir(parents=True, exist_ok=True)
-    for path, section in zip(files, sections):
-        if section.results:
-            save_figure(draw_results(section.results), images / figure_name(path.stem))
-    write_atomically(out, page_text(sections))
+    for stem, results in tables.items():
+        if results:
+            save_figure(draw_results(results), plots[stem])
+    write_atomically(out, page_text(tables, designs, places))
     print(f'written: {out}')
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from matplotlib.figure import Figure
@@ -45,25 +44,6 @@ _PANELS: tuple[Panel, ...] = (
 )
 
 
-@dataclass(frozen=True)
-class Section:
-    """A table on the page.
-
-    Attributes:
-        title: Its heading, such as the stem of the file.
-        results: Its rows.
-        design: What it named before it ran.
-        image: Where its plot lies, as the page names it.
-        csv: Where its file lies, as the page names it.
-    """
-
-    title: str
-    results: Sequence[Result]
-    design: Design
-    image: str
-    csv: str
-
-
 def figure_name(stem: str) -> str:
     """File of a table's plot, in ``docs/images``."""
     return f'leaderboard_{stem}.svg'
@@ -74,13 +54,30 @@ def draw_results(results: Sequence[Result]) -> Figure:
     return draw_comparison([group.row() for group in group_results(results)], _PANELS)
 
 
-def page_text(sections: Sequence[Section]) -> str:
-    """The page in Markdown."""
-    return '\n'.join([_INTRODUCTION, *(_section(part) for part in sections if part.results)])
+def page_text(
+    tables: Mapping[str, Sequence[Result]],
+    designs: Mapping[str, Design] | None = None,
+    places: Mapping[str, tuple[str, str]] | None = None,
+) -> str:
+    """The page in Markdown.
+
+    Args:
+        tables: Results by the stem of their file.
+        designs: What tables named before they ran, by the same.
+        places: Where plot and CSV file of each table lie, as the page names them; by default as in
+            this repository.
+    """
+    parts = [_INTRODUCTION]
+    for stem, results in sorted(tables.items()):
+        known = (f'images/{figure_name(stem)}', f'../results/{stem}.csv')
+        place, design = (places or {}).get(stem, known), (designs or {}).get(stem, Design())
+        if results:
+            parts.append(_section(stem, results, design, *place))
+    return '\n'.join(parts)
 
 
-def _section(part: Section) -> str:
-    groups = group_results(part.results)
+def _section(stem: str, results: Sequence[Result], design: Design, image: str, csv: str) -> str:
+    groups = group_results(results)
     metric = groups[0].first.metric
     columns = {
         'Data': 'data',
@@ -93,20 +90,20 @@ def _section(part: Section) -> str:
         'Commits': 'commit',
     }
     lines = [
-        f'## {plain_text(part.title)}\n',
-        *(_listed(title, part.results, column) for title, column in columns.items()),
+        f'## {plain_text(stem)}\n',
+        *(_listed(title, results, column) for title, column in columns.items()),
         '',
         _methods(groups),
         '',
-        f"![{metric} on test against the decoder's costs and time]({quote(part.image)})",
+        f"![{metric} on test against the decoder's costs and time]({quote(image)})",
         '',
     ]
-    found = compare_groups(groups, part.design)
+    found = compare_groups(groups, design)
     if found:
         lines += [_comparisons(groups, found), '']
-    chosen = _choices(groups, part.design)
+    chosen = _choices(groups, design)
     lines += [chosen, ''] if chosen else []
-    lines += [f'[Every run]({quote(part.csv)}), with its config, options and log.', '']
+    lines += [f'[Every run]({quote(csv)}), with its config, options and log.', '']
     return '\n'.join(lines)
 
 

@@ -225,10 +225,10 @@ def append_results(path: str | Path, new: Iterable[Result]) -> None:
     for result in new:
         _check_new(result, results)
         results.append(result)
-    write_rows(path, results)
+    write_results(path, results)
 
 
-def write_rows(path: str | Path, results: Iterable[Result]) -> None:
+def write_results(path: str | Path, results: Iterable[Result]) -> None:
     """Write a file of these rows, whole or not at all."""
     write_atomically(path, csv_text(COLUMNS, map(astuple, results)))
 

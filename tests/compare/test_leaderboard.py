@@ -10,12 +10,7 @@ from compare.test_results import ROOT, UNET, runs
 from reference.figures import texts_outside
 
 from mmseg_sparsemask.compare.comparisons import Design, choices, compare_groups
-from mmseg_sparsemask.compare.leaderboard import (
-    Section,
-    draw_results,
-    figure_name,
-    page_text,
-)
+from mmseg_sparsemask.compare.leaderboard import draw_results, figure_name, page_text
 from mmseg_sparsemask.compare.plan import read_table
 from mmseg_sparsemask.compare.results import (
     CONTROL,
@@ -30,7 +25,7 @@ RANDOM = [30.0, 31.0, 29.5, 30.2, 28.8, 31.4, 30.9, 29.9]
 
 
 def text_of(results):
-    return page_text([Section('camvid', results, Design(), 'images/x y.svg', '../results/x.csv')])
+    return page_text({'camvid': results}, places={'camvid': ('images/x y.svg', '../results/x.csv')})
 
 
 def tables_of(text):
@@ -175,14 +170,15 @@ def test_no_text_of_the_plots_leaves_the_canvas():
 
 def page_of(root):
     """The page that a folder's files make, and the page that it has, or None."""
-    sections = []
-    for path in sorted((root / 'results').glob('*.csv')):
-        table = path.with_suffix('.yaml')
-        design = read_table(table, check_configs=False).design if table.exists() else Design()
-        names = (f'images/{figure_name(path.stem)}', f'../results/{path.name}')
-        sections.append(Section(path.stem, read_results(path), design, *names))
+    files = {path.stem: path for path in (root / 'results').glob('*.csv')}
+    tables = {stem: read_results(path) for stem, path in files.items()}
+    designs = {
+        stem: read_table(table, check_configs=False).design
+        for stem, path in files.items()
+        if (table := path.with_suffix('.yaml')).exists()
+    }
     page = root / 'docs/leaderboard.md'
-    return page_text(sections), page.read_text() if page.exists() else None
+    return page_text(tables, designs), page.read_text() if page.exists() else None
 
 
 def write_page(*arguments):
@@ -227,6 +223,8 @@ def test_a_page_of_ones_own_tables(tmp_path, capsys):
     assert (page.parent / figure_name('mine')).is_file()
     with pytest.raises(SystemExit):
         write_page('--csv', tmp_path / 'b/mine.csv')
+    with pytest.raises(SystemExit, match='expected files of different names'):
+        write_page('--csv', *tmp_path.glob('*/mine.csv'), '--out', page)
 
 
 def test_a_page_of_nothing_is_refused(tmp_path):
