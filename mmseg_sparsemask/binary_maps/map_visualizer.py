@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import mmcv
 import numpy as np
+from matplotlib.figure import Figure
 from mmengine.dist import master_only
 from mmseg.registry import VISUALIZERS
 from mmseg.structures import SegDataSample
@@ -11,8 +14,26 @@ from mmseg.visualization import SegLocalVisualizer
 
 from mmseg_sparsemask.utils.figures import figure_to_array, new_figure
 
-#: Inches of a panel's width.
-_WIDTH = 4.0
+
+def draw_panels(rows: Sequence[Mapping[str, np.ndarray]], width: float = 4.0) -> Figure:
+    """Pictures side by side, a row for each image, with titles above the first row.
+
+    Args:
+        rows: Title -> (H, W, 3) uint8 in RGB, or (H, W) in [0, 1], black to white. Each row has the
+            titles of the first.
+        width: Of a picture, in inches.
+    """
+    titles = list(rows[0])
+    shapes = [row[titles[0]].shape for row in rows]
+    heights = [width * shape[0] / shape[1] for shape in shapes]
+    figure = new_figure(width * len(titles), sum(heights) + 0.3)
+    grid = figure.subplots(len(rows), len(titles), squeeze=False, height_ratios=heights)
+    for place, (line, row) in enumerate(zip(grid, rows)):
+        for axes, title in zip(line, titles):
+            axes.imshow(row[title], cmap='gray', vmin=0, vmax=1)
+            axes.set_title(title if place == 0 else '')
+            axes.set_axis_off()
+    return figure
 
 
 @VISUALIZERS.register_module()
@@ -62,15 +83,7 @@ class MapVisualizer(SegLocalVisualizer):
                 panels['probability, black 0 to white 1'] = (
                     data_sample.seg_logits.data[0].cpu().numpy()
                 )
-        height, width = image.shape[:2]
-        figure = new_figure(_WIDTH * len(panels), _WIDTH * height / width + 0.3)
-        for axes, (title, panel) in zip(
-            np.atleast_1d(figure.subplots(1, len(panels))), panels.items()
-        ):
-            axes.imshow(panel, cmap='gray', vmin=0, vmax=1)
-            axes.set_title(title)
-            axes.set_axis_off()
-        drawn = figure_to_array(figure)
+        drawn = figure_to_array(draw_panels([panels]))
         if show:
             self.show(drawn, win_name=name, wait_time=wait_time)
         if out_file is not None:

@@ -1,5 +1,9 @@
 """What `MapVisualizer` draws, against the arrays it was given."""
 
+import runpy
+import sys
+from pathlib import Path
+
 import mmcv
 import numpy as np
 import pytest
@@ -9,7 +13,7 @@ from mmseg.registry import VISUALIZERS
 from mmseg.structures import SegDataSample
 
 import mmseg_sparsemask  # noqa: F401
-from mmseg_sparsemask.binary_maps.map_visualizer import MapVisualizer, _truth
+from mmseg_sparsemask.binary_maps.map_visualizer import MapVisualizer, _truth, draw_panels
 from mmseg_sparsemask.utils import figures
 
 
@@ -68,3 +72,25 @@ def test_truth_of_several_annotators_and_of_unlabelled_pixels():
     np.testing.assert_array_equal(_truth(one), [[0.5, 1, 0]])
     other = sample(np.zeros((1, 3), np.float32), labels=np.array([[0, 1, 255]]))
     np.testing.assert_array_equal(_truth(other), [[0, 1, 0.5]])
+
+
+def test_rows_of_several_images_have_one_line_of_titles():
+    tall, flat = np.zeros((40, 20)), np.ones((10, 20))
+    figure = draw_panels([{'image': flat, 'HED': flat}, {'HED': tall + 0.5, 'image': tall}])
+    assert [axes.get_title() for axes in figure.axes] == ['image', 'HED', '', '']
+    assert [float(axes.images[0].get_array()[0, 0]) for axes in figure.axes] == [1, 1, 0, 0.5]
+
+
+def test_the_tool_reads_masks_and_annotations(tmp_path, monkeypatch):
+    tool = Path(__file__).parents[2] / 'tools/draw_maps.py'
+    for folder, values in (('images', (20, 30, 3)), ('truth', (20, 30)), ('maps', (20, 30))):
+        (tmp_path / folder).mkdir()
+        mmcv.imwrite(np.full(values, 255, np.uint8), str(tmp_path / folder / 'a.png'))
+    line = [str(tmp_path / 'images'), str(tmp_path / 'truth'), '--maps', f'HED={tmp_path}/maps']
+    out = ['--names', 'a', '--out', str(tmp_path / 'shown.jpg')]
+    monkeypatch.setattr(sys, 'argv', [str(tool), *line, *out])
+    runpy.run_path(str(tool), run_name='__main__')
+    assert mmcv.imread(str(tmp_path / 'shown.jpg')).min() < 255  # the titles
+    monkeypatch.setattr(sys, 'argv', [str(tool), *line, '--names', 'b'])
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(tool), run_name='__main__')
