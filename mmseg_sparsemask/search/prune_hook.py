@@ -68,9 +68,9 @@ class PruneHook(Hook):
             the largest dropped.
 
     Raises:
-        ValueError: An argument out of its range; the model has no FDNHead; a config does not
-            exist; the work directory cannot be written; a budget that counts with another
-            threshold. All before training starts.
+        ValueError: An argument out of its range; the model has no FDNHead; a config that cannot be
+            used for retrain.py or finetune.py; the work directory cannot be written; a budget that
+            counts with another threshold. All before training starts.
     """
 
     # After the EMAHook (NORMAL), whose average it reads; before the LoggerHook (BELOW_NORMAL),

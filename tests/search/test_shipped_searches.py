@@ -1,4 +1,4 @@
-"""Every search in configs/ can end: what it will write is read back, and a checkpoint describes it."""
+"""Every search in configs/ can end: its configs are read back, and checkpoints describe it."""
 
 import pytest
 from mmengine.config import Config
