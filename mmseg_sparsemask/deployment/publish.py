@@ -6,8 +6,8 @@ import hashlib
 import math
 import os
 import re
+import secrets
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,14 +99,16 @@ def publish(
             be published, or cannot be exported; weights or scores are not finite.
     """
     require_extra('safetensors', 'hub')
-    out = Path(out)
+    # What a link names is filled, and the link stays one.
+    out = Path(os.path.realpath(out))
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f'{out}: exists and is not empty; name another folder')
     scores = scores or Scores()
     if not all(map(math.isfinite, scores.values.values())):
         raise ValueError(f'scores: expected finite numbers, got {scores.values}')
     out.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f'.{out.name}.'))
+    folder = out.with_name(f'.{out.name}.{secrets.token_hex(4)}')
+    folder.mkdir()
     try:
         files = _write_network(model, folder, search_dir)
         if scores.values:
@@ -120,8 +122,8 @@ def publish(
             files[path.name] = 'the network for onnxruntime'
         card = model_card(model, name, scores, files, out.name, licence)
         write_atomically(folder / 'README.md', card)
-        folder.chmod(0o755)
         if out.exists():
+            shutil.copymode(out, folder)
             out.rmdir()
         folder.rename(out)
     except BaseException:

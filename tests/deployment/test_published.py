@@ -8,6 +8,7 @@ import json
 import os
 import runpy
 import shutil
+import stat
 import subprocess
 import sys
 import threading
@@ -446,3 +447,18 @@ def test_errors_of_the_tool_are_one_line(tmp_path, trained):
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith('error: the checkpoint none.pth')
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_there_keeps_its_mode_and_its_link(model, tmp_path):
+    (tmp_path / 'mine').mkdir(mode=0o750)
+    (tmp_path / 'link').symlink_to('mine')
+    publish(model, tmp_path / 'link', 'a net')
+    assert (tmp_path / 'link').is_symlink() and (tmp_path / 'mine/README.md').is_file()
+    assert stat.S_IMODE((tmp_path / 'mine').stat().st_mode) == 0o750
+    before = os.umask(0o027)
+    try:
+        publish(model, tmp_path / 'new', 'a net')
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / 'new').stat().st_mode) == 0o750
+    assert stat.S_IMODE((tmp_path / 'new/README.md').stat().st_mode) == 0o640
