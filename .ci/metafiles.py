@@ -5,7 +5,8 @@
     python .ci/metafiles.py --check    # say what is not current
 
 A config's results are the rows of results/*.csv that name it (one entry for each method and
-training, the mean over the seeds) and the entries of results/single_runs.yml.
+training, the mean over the seeds), unless the table says that they are superseded, and the entries
+of results/single_runs.yml.
 """
 
 import csv
@@ -70,6 +71,8 @@ def table_results(task):
     """Results of every config that results/*.csv name: means over the seeds."""
     groups = {}
     for path in sorted((ROOT / 'results').glob('*.csv')):
+        if 'superseded' in yaml.safe_load(path.with_suffix('.yaml').read_text()):
+            continue
         with path.open(newline='') as file:
             for row in csv.DictReader(file):
                 iterations = row['search_iterations'], row['training_iterations']

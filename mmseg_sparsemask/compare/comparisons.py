@@ -21,10 +21,12 @@ class Design:
         primary: The one comparison that needs no correction: a group, and what it is compared with.
         controls: Groups that every other one of their size is compared with; None stands for those
             of the method `CONTROL`.
+        superseded: Why its rows no longer say what the configs give; the page says so, too.
     """
 
     primary: tuple[Key, Key] | None = None
     controls: frozenset[Key] | None = None
+    superseded: str | None = None
 
     def is_control(self, group: Group) -> bool:
         """Whether others are compared with a group."""

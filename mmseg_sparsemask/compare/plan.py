@@ -92,6 +92,7 @@ class Table:
             p-value is not corrected. It is named before the table runs.
         controls: Names of the entries that others of their size are compared with; by default those
             of the method `CONTROL`.
+        superseded: Why its rows no longer say what the configs give, for the page.
     """
 
     name: str
@@ -105,6 +106,7 @@ class Table:
     options: Mapping[str, Any] = field(default_factory=dict)
     primary: Mapping[str, str] | None = None
     controls: tuple[str, ...] | None = None
+    superseded: str | None = None
 
     @property
     def design(self) -> Design:
@@ -115,7 +117,7 @@ class Table:
             primary = (keys[self.primary['entry']], keys[self.primary['control']])
         if self.controls is not None:
             controls = frozenset(keys[name] for name in self.controls)
-        return Design(primary, controls)
+        return Design(primary, controls, self.superseded)
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,11 @@ def test_choosing_by_val():
     assert choices(group_results(runs(CONTROL, [1.0], score_val='-')), design) == []
 
 
+def test_the_page_says_which_rows_are_superseded():
+    text = page_text({'t': runs('found', [33.0])}, {'t': Design(superseded='other | start')})
+    assert '**Superseded.** other \\| start' in text
+
+
 def test_the_page_says_what_the_rows_say():
     text = text_of([*runs('found', [33.0, 32.0]), *runs(CONTROL, [30.0, 31.0, 32.0])])
     methods, compared, chosen = tables_of(text)
