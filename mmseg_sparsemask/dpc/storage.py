@@ -151,6 +151,8 @@ class PatientStorage(BaseStorage):
                         f'asking again for up to {self._patience / 60:.0f} minutes',
                         'current',
                     )
+                # SQLite keeps to reading on a connection that was made while it could not write.
+                self.engine.dispose()
                 time.sleep(0.5)
         if time.monotonic() - start > 1:
             self.back = time.monotonic()

@@ -18,6 +18,8 @@ from mmseg_sparsemask.utils.one_output import check_one_output
 
 #: What any class may be given: the runner or the registry takes it.
 _EVERYWHERE = {'type', '_scope_', 'priority'}
+#: What the runner gives to loops.
+_GIVEN = {'runner', 'dataloader', 'evaluator'}
 #: Parts of a model that are classes with settings.
 _PARTS = ('data_preprocessor', 'backbone', 'neck', 'decode_head', 'auxiliary_head')
 
@@ -27,7 +29,8 @@ def check_settings(cfg: Config) -> None:
 
     Raises:
         ValueError: A part without ``type``, one that is no dict, a setting that its class does not
-            take, such as ``max_iter`` for ``max_iters``, or a softmax over one output.
+            take, such as ``max_iter`` for ``max_iters``, one that it needs and that is missing, or
+            a softmax over one output.
     """
     for key, settings, registry in _parts(cfg):
         if not isinstance(settings, Mapping):
@@ -42,11 +45,18 @@ def check_settings(cfg: Config) -> None:
                 f'set --cfg-options {key}.type=CLASS'
             )
         kind = settings['type']
-        known = _arguments(registry.get(kind) if isinstance(kind, str) else kind)
+        cls = registry.get(kind) if isinstance(kind, str) else kind
+        known, needed = _arguments(cls) if inspect.isclass(cls) else (None, set())
         for name in () if known is None else set(settings) - known - _EVERYWHERE:
             close = difflib.get_close_matches(name, sorted(known), 1)
             meant = f'did you mean {close[0]}?' if close else f'known are {sorted(known)}'
             raise ValueError(f'{key}.{name}: {kind} has no such setting; {meant}')
+        missing = sorted(needed - set(settings) - _GIVEN)
+        if missing:
+            raise ValueError(
+                f'{key}: {kind} needs {", ".join(missing)} as well; set --cfg-options '
+                f'{key}.{missing[0]}=VALUE, or write it in the config'
+            )
     for key, head in heads_of(cfg.model):
         if (head.get('out_channels') or head.get('num_classes')) == 1:
             losses = head.get('loss_decode') or dict(type='CrossEntropyLoss')
@@ -74,6 +84,7 @@ def _parts(cfg: Config) -> Iterator[tuple[str, Any, Registry]]:
     for key, hook in named.items():
         if isinstance(hook, (Mapping, str)):  # else one that is built already, or none
             yield key, hook, HOOKS
+    yield 'model', cfg.model, MODELS
     for name in _PARTS:
         part = cfg.model.get(name)
         several = isinstance(part, (list, tuple))
@@ -81,18 +92,20 @@ def _parts(cfg: Config) -> Iterator[tuple[str, Any, Registry]]:
             yield f'model.{name}.{number}' if several else f'model.{name}', settings, MODELS
 
 
-def _arguments(kind: Any) -> set[str] | None:
-    """The arguments of a class; None where it takes any, or is not known here."""
-    if not inspect.isclass(kind):
-        return None
+def _arguments(kind: type) -> tuple[set[str] | None, set[str]]:
+    """The arguments that a class takes, None for any, and those that it needs."""
     names: set[str] = set()
+    needed: set[str] | None = None
     for cls in kind.__mro__:
         if '__init__' in vars(cls) and cls is not object:
-            taken = inspect.signature(cls.__init__).parameters.values()
-            names.update(p.name for p in taken if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL))
+            taken = list(inspect.signature(cls.__init__).parameters.values())[1:]
+            named = [p for p in taken if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+            names.update(p.name for p in named)
+            if needed is None:
+                needed = {p.name for p in named if p.default is p.empty}
             if all(p.kind is not p.VAR_KEYWORD for p in taken):
-                return names - {'self'}
+                break
             # Decode heads pass on what they do not know; other classes may make use of it.
             if not issubclass(kind, BaseDecodeHead):
-                return None
-    return names - {'self'}
+                return None, needed
+    return names, needed or set()

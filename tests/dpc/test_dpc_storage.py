@@ -193,6 +193,24 @@ def test_any_path_is_a_path(tmp_path, name):
     assert optuna.get_all_study_names(open_storage(url)) == ['s']
 
 
+def test_a_connection_made_in_an_outage_is_made_anew(tmp_path, clock, monkeypatch):
+    """SQLite opens a file that it must not write for reading, and keeps to that."""
+    path = tmp_path / 'study.db'
+    optuna.create_study(storage=open_storage(str(path)), study_name='s')
+    connect, made = sqlite3.connect, []
+
+    def restricted(database, **options):
+        made.append(database)
+        if len(made) > 2:
+            return connect(database, **options)
+        return connect(f'file:{database}?mode=ro', uri=True, **options)
+
+    monkeypatch.setattr(sqlite3, 'connect', restricted)
+    study = optuna.load_study(study_name='s', storage=open_storage(str(path), patience=30))
+    study.set_user_attr('a', 1)
+    assert study.user_attrs == {'a': 1} and len(made) > 2
+
+
 def test_patience_ends(tmp_path):
     opened = open_storage(str(tmp_path / 'study.db'), patience=1, announce=False)
 

@@ -20,6 +20,9 @@ from mmseg_sparsemask.utils.one_output import check_one_output
         ({'default_hooks.logger': dict(interval=3)}, r'^default_hooks\.logger: expected a class'),
         ({'model.decode_head': dict(num_classes=6)}, r'model\.decode_head\.type=CLASS'),
         ({'model.decode_head.num_class': 6}, 'did you mean num_classes'),
+        ({'model.decod_head': 6}, r'^model\.decod_head: .* did you mean decode_head'),
+        ({'model.decode_head': None}, '^model: EncoderDecoder needs decode_head as well'),
+        ({'train_cfg': dict(type='IterBasedTrainLoop')}, '^train_cfg: .* needs max_iters as well'),
         ({'model.backbone': [1]}, r'^model\.backbone\.0: expected settings'),
         ({'model.data_preprocessor.sizes': 6}, 'did you mean size'),
         (
@@ -32,9 +35,12 @@ def test_one_line_that_names_the_key(options, message):
     cfg = Config.fromfile(ROOT / 'configs/sparsemask/fdn_mbv2_shapes.py')
     check_settings(cfg)
     for key, value in options.items():
-        if isinstance(value, dict):
-            name = key.rpartition('.')
-            cfg.get(name[0].split('.')[0])[name[2]] = value
+        parent, _, name = key.rpartition('.')
+        holder = cfg[parent] if parent in cfg else cfg
+        if value is None:
+            del holder[name]
+        elif isinstance(value, dict):
+            holder[name] = value
         else:
             cfg.merge_from_dict({key: value})
     with pytest.raises(ValueError, match=message):
