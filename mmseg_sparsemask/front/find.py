@@ -1,0 +1,165 @@
+"""The front of one supernet, from its checkpoint to its files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scipy.stats import spearmanr
+
+from mmseg_sparsemask.connectivity import Connectivity
+from mmseg_sparsemask.connectivity.budget import KINDS
+from mmseg_sparsemask.connectivity.latency import LatencyTable
+from mmseg_sparsemask.front.descent import (
+    Cost,
+    best_within,
+    budgets_between,
+    descend,
+    improve,
+)
+from mmseg_sparsemask.front.images import held_back_images
+from mmseg_sparsemask.front.points import Point, draw_front, write_points
+from mmseg_sparsemask.front.scorer import Scorer
+from mmseg_sparsemask.models.connections import SampledConnections
+from mmseg_sparsemask.models.decode_heads import FDNHead
+from mmseg_sparsemask.search.record import Search
+from mmseg_sparsemask.utils.commands import clock
+from mmseg_sparsemask.utils.figures import save_figure
+
+#: Below this rank agreement of two halves of the images, scores mean little.
+LEAST_AGREEMENT = 0.5
+
+
+@dataclass(frozen=True)
+class FrontSettings:
+    """What is asked of a front.
+
+    Attributes:
+        cost: ``'parameters'``, ``'multiply_adds'`` or ``'latency'``.
+        table: Latency table, for the latter.
+        points: Budgets; none for `count` budgets at equal ratios.
+        count: Their number then.
+        images: Training images to score on.
+        swaps: Swaps to score for each budget.
+    """
+
+    cost: str = 'parameters'
+    table: str | None = None
+    points: Sequence[float] = ()
+    count: int = 12
+    images: int = 64
+    swaps: int = 30
+
+
+def find_front(search: Search, config: str | Path, folder: Path, settings: FrontSettings) -> str:
+    """Find the front of a supernet and write it.
+
+    Everything that was scored is noted in ``scores.jsonl``: a run that was stopped goes on there.
+
+    Args:
+        search: Its supernet.
+        config: Of the search, for its data and encoder.
+        folder: An existing folder to write into.
+        settings: What is asked of it.
+
+    Returns:
+        What people are told.
+
+    Raises:
+        ValueError: Data that is not there, costs of another head, a point out of reach.
+    """
+    images = held_back_images(search, config, settings.images, folder)
+    head = search.head
+    scorer = Scorer(head, images, folder / 'scores.jsonl')
+    cost = _cost_of(head, images.size, settings)
+    space = head.connectivity
+    rule = head.connections
+    ends = rule.ends if isinstance(rule, SampledConnections) else [space.end]
+    if settings.cost == 'latency':
+        ends = [space.end]  # a table has times of decoders with one end
+    write = KINDS[settings.cost].format
+    start = time.perf_counter()
+    way = descend(scorer, space, cost, ends)
+    low, high = min(map(cost, way)), cost(space)
+    print(f'{len(way)} decoders on the way down, {clock(time.perf_counter() - start)}', flush=True)
+    wanted = list(settings.points) or budgets_between(low, high, settings.count)
+    for limit in wanted:
+        if limit < low:
+            raise ValueError(
+                f'{write(limit)}: expected a point from {write(low)} to {write(high)}, the range '
+                'of the front'
+            )
+    chosen: dict[Connectivity, float] = {}
+    for place, limit in enumerate(wanted, 1):
+        found = best_within(_losses(scorer), cost, limit)
+        if found is None:
+            continue
+        found = improve(scorer, found, space, cost, limit, settings.swaps)
+        chosen[found] = cost(found)
+        spent = time.perf_counter() - start
+        left = spent / place * (len(wanted) - place)
+        print(
+            f'within {write(limit)}: loss {scorer.loss(found):.4f} with {write(cost(found))}, '
+            f'eta {clock(left)}',
+            flush=True,
+        )
+    # What a later budget has found may be better and cheaper than what an earlier one has.
+    losses = _losses(scorer)
+    chosen = {
+        graph: spent
+        for graph, spent in sorted(chosen.items(), key=lambda item: item[1])
+        if not any(losses[o] < losses[graph] and cost(o) <= spent for o in chosen)
+    }
+    points = write_points(search, scorer, list(chosen.items()), folder)
+    scored = [(cost(graph), loss) for graph, loss in losses.items()]
+    unit = settings.cost.replace('_', '-').replace('latency', 'milliseconds')
+    save_figure(draw_front(scored, points, unit), folder / 'front.svg')
+    return told(points, scorer, folder)
+
+
+def told(points: Sequence[Point], scorer: Scorer, folder: Path) -> str:
+    """A table of the points, how far scores can be trusted, and the commands that come next."""
+    lines = [
+        f'{point.folder}: {point.parameters:,} parameters, {point.multiply_adds:,} multiply-adds, '
+        f'loss {point.loss:.4f}, mIoU {point.miou:.2f} on images held back'
+        for point in points
+    ]
+    first, last = zip(*scorer.losses.values())
+    agreement = float(spearmanr(first, last).statistic) if len(first) > 2 else 0.0
+    lines.append(f'rank agreement of two halves of the images: {agreement:.2f}')
+    if agreement < LEAST_AGREEMENT:
+        lines.append(
+            'that is little: the scores say more about the images than about decoders; '
+            'hold back more of them, or train the supernet longer'
+        )
+    last_folder = folder / points[-1].folder
+    lines.append(
+        f'test a point: python tools/test.py {last_folder}/finetune.py {last_folder}/pruned.pth'
+    )
+    lines.append(f'train it further: python tools/train.py {last_folder}/finetune.py')
+    return '\n'.join(lines)
+
+
+def _losses(scorer: Scorer) -> Mapping[Connectivity, float]:
+    return {graph: sum(halves) / 2 for graph, halves in scorer.losses.items()}
+
+
+def _cost_of(head: FDNHead, size: tuple[int, int], settings: FrontSettings) -> Cost:
+    if settings.cost == 'latency':
+        if settings.table is None:
+            raise ValueError('latency: expected a table of tools/latency_table.py with --table')
+        table = LatencyTable.load(settings.table)
+        table.check(head.shape)
+        return table.costs.total
+    if settings.cost not in KINDS:
+        raise ValueError(f'cost: expected one of {", ".join(KINDS)}, got {settings.cost!r}')
+    known: dict[Connectivity, float] = {}
+
+    def cost(graph: Connectivity) -> float:
+        if graph not in known:
+            known[graph] = getattr(head.shape.cost(graph, size), settings.cost)
+        return known[graph]
+
+    return cost

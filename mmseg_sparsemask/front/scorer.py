@@ -1,0 +1,176 @@
+"""Scores of parts of a supernet: the loss on images, with statistics of their own."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import revert_sync_batchnorm
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from mmseg_sparsemask.connectivity import Connection, Connectivity, from_dict, to_dict
+from mmseg_sparsemask.front.images import Images
+from mmseg_sparsemask.models.decode_heads import FDNHead
+from mmseg_sparsemask.models.decode_heads.upsampling import upsample
+
+
+class FixedWeights(nn.Module):
+    """A supernet's connection weights as they are in evaluation, in place of their rule.
+
+    Args:
+        head: The supernet.
+    """
+
+    def __init__(self, head: FDNHead) -> None:
+        super().__init__()
+        scales = head.connections.weights_in_pass(None).items()
+        self.raw = nn.ParameterDict({s: nn.Parameter(w.detach().clone()) for s, w in scales})
+
+    def forward(self) -> dict[str, Tensor]:
+        """By stage: (n_l,)."""
+        return dict(self.raw.items())
+
+    def weights_in_pass(self, noise: None) -> dict[str, Tensor]:
+        """By stage: (n_l,); what a `ConnectionRule` gives in evaluation."""
+        return self()
+
+
+class Scorer:
+    """Scores parts of a supernet by their loss on two halves of images.
+
+    Each part is computed with the statistics of its own activations: running ones belong to no
+    part. What was scored is noted in a file at once, and is not computed again.
+
+    Args:
+        head: The supernet; it is not changed.
+        images: What to score on.
+        notes: File of earlier scores of the same supernet and images, or where to note them.
+
+    Raises:
+        ValueError: The weights of the supernet are not numbers.
+    """
+
+    def __init__(self, head: FDNHead, images: Images, notes: Path) -> None:
+        head.connection_weights()  # an error if they are no numbers
+        if not all(parameter.isfinite().all() for parameter in head.parameters()):
+            raise ValueError('the supernet has weights that are not numbers: its training diverged')
+        self.head = revert_sync_batchnorm(copy.deepcopy(head)).train().requires_grad_(False)
+        self.head.connections = FixedWeights(head)
+        self.head.dropout = None
+        for norm in self.head.modules():
+            if isinstance(norm, _BatchNorm):
+                norm.momentum = 0.0
+        self.images = images
+        self.notes = notes
+        self.losses: dict[Connectivity, tuple[float, float]] = {}
+        self._importance: dict[Connectivity, dict[Connection, float]] = {}
+        self._read()
+
+    def loss(self, connectivity: Connectivity) -> float:
+        """Mean loss of a part on both halves."""
+        if connectivity not in self.losses:
+            with torch.no_grad():
+                first, last = (float(loss) for loss in self._halves(connectivity))
+            self.losses[connectivity] = first, last
+            self._note(connectivity, {'losses': [first, last]})
+        return sum(self.losses[connectivity]) / 2
+
+    def importance(self, connectivity: Connectivity) -> dict[Connection, float]:
+        """By how much the loss would rise without each connection, to first order.
+
+        That is ``-w dL/dw`` (Molchanov et al., "Importance estimation for neural network pruning",
+        CVPR 2019).
+        """
+        if connectivity not in self._importance:
+            weights = [self.head.connections.raw[stage] for stage in connectivity.stages]
+            for weight in weights:
+                weight.requires_grad_(True)
+            slopes = [torch.zeros_like(weight) for weight in weights]
+            for loss in self._halves(connectivity):
+                for slope, grad in zip(slopes, torch.autograd.grad(loss, weights)):
+                    slope += grad / 2
+            found = {}
+            for stage, weight, slope in zip(connectivity.stages, weights, slopes):
+                weight.requires_grad_(False)
+                rises = (-weight * slope).tolist()
+                for source, rise in zip(self.head.connectivity.stages[stage], rises):
+                    if source in connectivity.stages[stage]:
+                        found[Connection(source, stage)] = rise
+            self._importance[connectivity] = found
+            self._note(connectivity, {'importance': list(found.values())})
+        return self._importance[connectivity]
+
+    @torch.no_grad()
+    def miou(self, connectivity: Connectivity) -> float:
+        """Mean IoU of a part on the images, in percent, over the classes that occur."""
+        head, hits = self.head, 0
+        for images in self.images.halves():
+            logits = self._logits(connectivity, images)
+            found = logits.argmax(1) if logits.shape[1] > 1 else (logits > 0)[:, 0].long()
+            valid = images.labels != head.ignore_index
+            pairs = images.labels[valid] * head.num_classes + found[valid]
+            hits = hits + torch.bincount(pairs, minlength=head.num_classes**2)
+        table = hits.view(head.num_classes, -1).double()
+        union = table.sum(0) + table.sum(1) - table.diag()
+        return float(100 * (table.diag() / union)[table.sum(1) > 0].mean())
+
+    @torch.no_grad()
+    def with_statistics(self, connectivity: Connectivity) -> FDNHead:
+        """The supernet with running statistics of a part of it, and all else cut.
+
+        Returns:
+            In evaluation mode. `pruned_head` makes the part's decoder of it.
+        """
+        head = copy.deepcopy(self.head)
+        for norm in head.modules():
+            if isinstance(norm, _BatchNorm):
+                norm.reset_running_stats()
+                norm.momentum = 1.0
+        with head.cut_to(connectivity):
+            head.decode(self.images.features)
+        for stage, sources in head.connectivity.stages.items():
+            for place, source in enumerate(sources):
+                if (source, stage) not in connectivity:
+                    head.connections.raw[stage][place] = 0.0
+        return head.eval()
+
+    def _halves(self, connectivity: Connectivity) -> Iterable[Tensor]:
+        for images in self.images.halves():
+            logits = self._logits(connectivity, images)
+            if logits.shape[1] > 1:
+                yield F.cross_entropy(logits, images.labels, ignore_index=self.head.ignore_index)
+            else:
+                valid = images.labels != self.head.ignore_index
+                wanted = images.labels[valid].to(logits.dtype)
+                yield F.binary_cross_entropy_with_logits(logits[:, 0][valid], wanted)
+
+    def _logits(self, connectivity: Connectivity, images: Images) -> Tensor:
+        with self.head.cut_to(connectivity):
+            logits = self.head.decode(images.features)
+        return upsample(logits, images.size, self.head.align_corners)
+
+    def _note(self, connectivity: Connectivity, found: dict[str, list[float]]) -> None:
+        with self.notes.open('a', encoding='utf-8') as file:
+            stages = to_dict(connectivity)['stages']
+            file.write(json.dumps({'stages': stages, **found}) + '\n')
+
+    def _read(self) -> None:
+        text = self.notes.read_text(encoding='utf-8') if self.notes.is_file() else ''
+        lines = text.split('\n')
+        # What a killed run has not finished ends without a line break.
+        if lines.pop():
+            self.notes.write_text('\n'.join([*lines, '']), encoding='utf-8')
+        for line in lines:
+            note = json.loads(line)
+            strides = self.head.connectivity.strides
+            graph = from_dict({'strides': list(strides), 'stages': note['stages']})
+            if 'losses' in note:
+                first, last = note['losses']
+                self.losses[graph] = first, last
+            else:
+                self._importance[graph] = dict(zip(graph, note['importance']))
