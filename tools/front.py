@@ -4,6 +4,8 @@ import argparse
 import re
 from pathlib import Path
 
+from mmseg_sparsemask_cli.arguments import out_folder, parser_of, trust_checkpoint
+
 #: Units that a point may have, and what one of it is worth.
 UNITS = {'': 1, 'k': 1e3, 'm': 1e6, 'g': 1e9, 'ms': 1}
 
@@ -18,7 +20,9 @@ def point(text):
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(
+        __doc__, out_folder(said="front/ in the search's folder"), trust_checkpoint()
+    )
     parser.add_argument('search', type=Path, help='work directory of a search, or its checkpoint')
     parser.add_argument(
         '--config', type=Path, help="the search's config (default: the one in its work directory)"
@@ -42,12 +46,6 @@ def parse_args(argv=None):
     parser.add_argument(
         '--swaps', type=int, default=30, help='swaps to score for each point (default: 30)'
     )
-    parser.add_argument('--out', type=Path, help="default: front/ in the search's folder")
-    parser.add_argument(
-        '--trust-checkpoint',
-        action='store_true',
-        help='read a checkpoint that may run code while it is read',
-    )
     return parser.parse_args(argv)
 
 
@@ -56,14 +54,14 @@ def main(argv=None):
     from mmengine.registry import init_default_scope
 
     import mmseg_sparsemask  # noqa: F401
-    from mmseg_sparsemask.front.find import FrontSettings, find_front
+    from mmseg_sparsemask.front.find import FrontSettings, find_front, search_files
     from mmseg_sparsemask.search.saved_search import read_search
     from mmseg_sparsemask.utils.errors import one_line_errors
     from mmseg_sparsemask.utils.files import check_work_dir, output_folder
 
     with one_line_errors():
         init_default_scope('mmseg')
-        checkpoint, config = found(args.search, args.config)
+        checkpoint, config = search_files(args.search, args.config)
         search = read_search(checkpoint, trust=args.trust_checkpoint)
         out = args.out or checkpoint.parent / 'front'
         check_work_dir(out, '--out')
@@ -71,26 +69,6 @@ def main(argv=None):
             args.cost, args.table, args.points, args.count, args.images, args.swaps
         )
         print(find_front(search, config, output_folder(out), settings))
-
-
-def found(search, config):
-    """Checkpoint and config of a search."""
-    checkpoint = search
-    if search.is_dir():
-        last = search / 'last_checkpoint'
-        if not last.is_file():
-            raise ValueError(f'{search}: expected the work directory of a search, with checkpoints')
-        checkpoint = search / Path(last.read_text().strip()).name
-    if config is None:
-        configs = [
-            p for p in checkpoint.parent.glob('*.py') if p.stem not in ('retrain', 'finetune')
-        ]
-        if len(configs) != 1:
-            raise ValueError(
-                f'{checkpoint.parent}: expected one config there, got {len(configs)}; give --config'
-            )
-        config = configs[0]
-    return checkpoint, config
 
 
 if __name__ == '__main__':

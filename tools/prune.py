@@ -9,7 +9,9 @@ from mmseg_sparsemask_cli.arguments import out_folder, parser_of, trust_checkpoi
 
 def parse_args():
     parser = parser_of(__doc__, out_folder(said="the checkpoint's folder"), trust_checkpoint())
-    parser.add_argument('checkpoint', help='checkpoint of a search')
+    parser.add_argument(
+        'checkpoint', help='checkpoint of a search; with --budget also its work directory'
+    )
     parser.add_argument(
         '--threshold',
         type=float,
@@ -36,6 +38,12 @@ def parse_args():
         'with a shorter schedule)',
     )
     parser.add_argument(
+        '--budget',
+        metavar='KIND=LIMIT',
+        help='pick the best decoder within it from the front that tools/front.py made of the '
+        'search, such as parameters=150000 or multiply_adds=50e6; prunes nothing',
+    )
+    parser.add_argument(
         '--config', help="the search's config, for a checkpoint that does not describe its search"
     )
     args = parser.parse_args()
@@ -56,6 +64,11 @@ def main():
     from mmseg_sparsemask.utils.files import check_work_dir
 
     with one_line_errors():
+        if args.budget:
+            from mmseg_sparsemask.front.points import picked
+
+            print(picked(args.checkpoint, args.budget, args.out))
+            return
         init_default_scope('mmseg')
         search = read_search(args.checkpoint, args.config, args.trust_checkpoint)
         names = ('threshold', 'merge', 'retrain_config', 'finetune_config')

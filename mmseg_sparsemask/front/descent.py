@@ -62,7 +62,7 @@ def descend(
 def improve(
     scorer: Scorer, start: Connectivity, space: Connectivity, cost: Cost, limit: float, tries: int
 ) -> Connectivity:
-    """Swap one connection for another while the loss falls and the cost stays within a limit.
+    """Swap a connection for another, or add or drop one, while that lowers the loss within a limit.
 
     Args:
         scorer: Of the supernet.
@@ -79,8 +79,11 @@ def improve(
             break
         absent = [c for c in space if c not in set(best)]
         out = numbers.choice([None, *best])
-        more = numbers.choice(absent) if absent else None
-        changed = (set(best) - {out}) | ({more} if more else set())
+        more = [numbers.choice(absent)] if absent else []
+        while more and more[-1].source[0] == 'D' and more[-1].source not in best.stages:
+            # A stage that is not there needs an input, too.
+            more.append(numbers.choice([c for c in space if c.stage == more[-1].source]))
+        changed = (set(best) - {out}) | set(more)
         swapped = _part(best, drop_unreachable(changed, best.end))
         if swapped is None or swapped == best or cost(swapped) > limit:
             continue

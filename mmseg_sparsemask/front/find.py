@@ -119,6 +119,33 @@ def find_front(search: Search, config: str | Path, folder: Path, settings: Front
     return told(points, scorer, folder)
 
 
+def search_files(search: Path, config: Path | None) -> tuple[Path, Path]:
+    """Checkpoint and config of a search.
+
+    Args:
+        search: Its work directory, whose last checkpoint counts, or a checkpoint.
+        config: None for the one beside the checkpoint.
+
+    Raises:
+        ValueError: There is no checkpoint, or not one config.
+    """
+    checkpoint = search
+    if search.is_dir():
+        last = search / 'last_checkpoint'
+        if not last.is_file():
+            raise ValueError(f'{search}: expected the work directory of a search, with checkpoints')
+        checkpoint = search / Path(last.read_text().strip()).name
+    if config is not None:
+        return checkpoint, config
+    written = ('retrain', 'finetune')
+    configs = [path for path in checkpoint.parent.glob('*.py') if path.stem not in written]
+    if len(configs) != 1:
+        raise ValueError(
+            f'{checkpoint.parent}: expected one config there, got {len(configs)}; give --config'
+        )
+    return checkpoint, configs[0]
+
+
 def told(points: Sequence[Point], scorer: Scorer, folder: Path) -> str:
     """A table of the points, how far scores can be trusted, and the commands that come next."""
     lines = [

@@ -158,6 +158,35 @@ def pick(points: Sequence[Point], kind: str, limit: float) -> Point:
     return min(within, key=lambda point: point.loss)
 
 
+def picked(search: str, budget: str, front: Path | None = None) -> str:
+    """What is told of the point that a budget picks from the front of a search.
+
+    Args:
+        search: Work directory, or a checkpoint in it.
+        budget: ``'parameters=150000'``.
+        front: Folder of the front; None for ``front`` in the work directory.
+
+    Raises:
+        ValueError: No front, no such budget, or no point within it.
+    """
+    kind, _, limit = budget.partition('=')
+    kinds = ('parameters', 'multiply_adds', 'cost')
+    try:
+        wanted = float(limit)
+    except ValueError:
+        wanted = 0.0
+    if kind not in kinds or not wanted > 0:
+        raise ValueError(f'--budget: expected one of {", ".join(kinds)}, =, a number; got {budget}')
+    path = Path(search)
+    folder = front or (path if path.is_dir() else path.parent) / 'front'
+    point = pick(read_points(folder), kind, wanted)
+    return (
+        f'{point.connectivity}\n{point.parameters:,} parameters, {point.multiply_adds:,} '
+        f'multiply-adds, loss {point.loss} on images held back\n'
+        f'train it further: python tools/train.py {folder / point.folder / "finetune.py"}'
+    )
+
+
 def draw_front(scored: Sequence[tuple[float, float]], points: Sequence[Point], unit: str) -> Figure:
     """Loss over cost: all that was scored, and the front.
 
