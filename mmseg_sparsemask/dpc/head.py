@@ -74,14 +74,12 @@ class DPCHead(BaseDecodeHead):
             dropout_ratio,
             norm_cfg,
             self.act_cfg,
-            dict(
-                cell=cell,
-                in_channels=in_channels,
-                filters=channels if filters is None else filters,
-                output_stride=output_stride,
-                pooling=pooling,
-                align_corners=align_corners,
-            ),
+            filters,
+            cell=cell,
+            in_channels=in_channels,
+            output_stride=output_stride,
+            pooling=pooling,
+            align_corners=align_corners,
         )
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
@@ -143,14 +141,12 @@ class DPCNeck(BaseModule):
             dropout_ratio,
             norm_cfg,
             act_cfg,
-            dict(
-                cell=cell,
-                in_channels=in_channels[self.in_index],
-                filters=channels if filters is None else filters,
-                output_stride=output_stride,
-                pooling=pooling,
-                align_corners=align_corners,
-            ),
+            filters,
+            cell=cell,
+            in_channels=in_channels[self.in_index],
+            output_stride=output_stride,
+            pooling=pooling,
+            align_corners=align_corners,
         )
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:

@@ -6,7 +6,7 @@ NeurIPS 2018 (arXiv:1809.04184), sections 3.2 and 4.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from mmcv.cnn import ConvModule, build_norm_layer
 from mmengine.model import BaseModule, kaiming_init
 from torch import Tensor, nn
 
-from mmseg_sparsemask.dpc.cell import CONV1X1, FEATURE, SEP3X3
+from mmseg_sparsemask.dpc.cell import FEATURE, POOL, SEP3X3
 from mmseg_sparsemask.dpc.cost import POOLING_MODES, CellCost, cell_cost, window_size
 from mmseg_sparsemask.dpc.presets import resolve_cell
 from mmseg_sparsemask.utils.layers import build_activation
@@ -40,15 +40,37 @@ def scaled_rate(rate: tuple[int, int], output_stride: int) -> tuple[int, int]:
     return height, width
 
 
-def _pointwise(
-    in_channels: int, channels: int, norm_cfg: dict[str, Any] | None, act_cfg: dict[str, Any] | None
-) -> ConvModule:
-    conv = ConvModule(in_channels, channels, 1, bias=False, norm_cfg=norm_cfg, act_cfg=None)
-    # ConvModule itself gives `inplace` to classes that do not know it.
-    if act_cfg:
-        conv.activate, conv.with_activation = build_activation(act_cfg, inplace=True), True
-        conv.act_cfg = act_cfg  # which `init_weights` looks at
-    return conv
+@dataclass(frozen=True)
+class Layers:
+    """What stands behind each convolution of a cell.
+
+    Args:
+        norm_cfg: Normalisation layer; none if None.
+        act_cfg: Activation layer; none if None.
+    """
+
+    norm_cfg: dict[str, Any] | None
+    act_cfg: dict[str, Any] | None
+
+    def norm(self, channels: int) -> nn.Module:
+        """A normalisation."""
+        return build_norm_layer(self.norm_cfg, channels)[1] if self.norm_cfg else nn.Identity()
+
+    def act(self) -> nn.Module:
+        """An activation that leaves its input as it is."""
+        return build_activation(self.act_cfg) if self.act_cfg else nn.Identity()
+
+    def pointwise(self, in_channels: int, channels: int) -> ConvModule:
+        """A 1x1 convolution with both."""
+        conv = ConvModule(
+            in_channels, channels, 1, bias=False, norm_cfg=self.norm_cfg, act_cfg=None
+        )
+        # ConvModule itself gives `inplace` to classes that do not know it.
+        if self.act_cfg:
+            conv.activate = build_activation(self.act_cfg, inplace=True)
+            conv.with_activation = True
+            conv.act_cfg = self.act_cfg  # which `init_weights` looks at
+        return conv
 
 
 class AtrousDepthwiseConv2d(nn.Conv2d):
@@ -104,24 +126,18 @@ class SeparableBranch(BaseModule):
         in_channels: Channels in.
         filters: Channels out.
         rate: (height, width), already scaled to the output stride.
-        norm_cfg: Normalisation layer.
-        act_cfg: Activation layer.
+        layers: Behind both convolutions.
     """
 
     def __init__(
-        self,
-        in_channels: int,
-        filters: int,
-        rate: tuple[int, int],
-        norm_cfg: dict[str, Any] | None,
-        act_cfg: dict[str, Any] | None,
+        self, in_channels: int, filters: int, rate: tuple[int, int], layers: Layers
     ) -> None:
         super().__init__()
         self.depthwise = AtrousDepthwiseConv2d(in_channels, rate)
         kaiming_init(self.depthwise)
-        self.norm = build_norm_layer(norm_cfg, in_channels)[1] if norm_cfg else nn.Identity()
-        self.act = build_activation(act_cfg) if act_cfg else nn.Identity()
-        self.pointwise = _pointwise(in_channels, filters, norm_cfg, act_cfg)
+        self.norm = layers.norm(in_channels)
+        self.act = layers.act()
+        self.pointwise = layers.pointwise(in_channels, filters)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to (N, filters, H, W)."""
@@ -132,32 +148,22 @@ class PoolingBranch(BaseModule):
     """Average pooling over a grid, 1x1 convolution (BN, activation), bilinear back.
 
     Args:
-        in_channels: Channels in.
-        filters: Channels out.
+        conv: The convolution.
         grid: (height, width) of the grid.
         mode: ``grid`` averages each grid cell, as the paper's text says; ``window`` slides a
             window of the size of a grid cell with stride 1 and no padding, as the published code
             does. Both are the same for a 1x1 grid.
         align_corners: Of the bilinear resize.
-        norm_cfg: Normalisation layer.
-        act_cfg: Activation layer.
     """
 
     def __init__(
-        self,
-        in_channels: int,
-        filters: int,
-        grid: tuple[int, int],
-        mode: str,
-        align_corners: bool,
-        norm_cfg: dict[str, Any] | None,
-        act_cfg: dict[str, Any] | None,
+        self, conv: nn.Module, grid: tuple[int, int], mode: str, align_corners: bool
     ) -> None:
         super().__init__()
+        self.conv = conv
         self.grid = grid
         self.mode = mode
         self.align_corners = align_corners
-        self.conv = _pointwise(in_channels, filters, norm_cfg, act_cfg)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to (N, filters, H, W)."""
@@ -212,17 +218,16 @@ class DensePredictionCell(BaseModule):
         self.filters = filters
         self.pooling = pooling
         self.branches = nn.ModuleList()
+        layers = Layers(norm_cfg, act_cfg)
         for branch in self.cell.branches:
             source = in_channels if branch.input == FEATURE else filters
-            if branch.op.kind == CONV1X1:
-                module: nn.Module = _pointwise(source, filters, norm_cfg, act_cfg)
-            elif branch.op.kind == SEP3X3:
+            if branch.op.kind == SEP3X3:
                 rate = scaled_rate(branch.op.size, output_stride)
-                module = SeparableBranch(source, filters, rate, norm_cfg, act_cfg)
+                module: nn.Module = SeparableBranch(source, filters, rate, layers)
             else:
-                module = PoolingBranch(
-                    source, filters, branch.op.size, pooling, align_corners, norm_cfg, act_cfg
-                )
+                module = layers.pointwise(source, filters)
+            if branch.op.kind == POOL:
+                module = PoolingBranch(module, branch.op.size, pooling, align_corners)
             self.branches.append(module)
 
     @property
@@ -259,7 +264,8 @@ class ProjectedCell(BaseModule):
         dropout_ratio: Of single values, in [0, 1).
         norm_cfg: Normalisation layer.
         act_cfg: Activation layer.
-        cell_cfg: The other arguments of `DensePredictionCell`.
+        filters: Output channels of every branch; ``channels`` if None.
+        **cell_cfg: The other arguments of `DensePredictionCell`.
     """
 
     def __init__(
@@ -268,12 +274,16 @@ class ProjectedCell(BaseModule):
         dropout_ratio: float,
         norm_cfg: dict[str, Any] | None,
         act_cfg: dict[str, Any] | None,
-        cell_cfg: Mapping[str, Any],
+        filters: int | None,
+        **cell_cfg: Any,
     ) -> None:
         super().__init__()
-        self.cell = DensePredictionCell(**cell_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        filters = channels if filters is None else filters
+        self.cell = DensePredictionCell(
+            filters=filters, norm_cfg=norm_cfg, act_cfg=act_cfg, **cell_cfg
+        )
         self.dropout = nn.Dropout(dropout_ratio)
-        self.project = _pointwise(self.cell.out_channels, channels, norm_cfg, act_cfg)
+        self.project = Layers(norm_cfg, act_cfg).pointwise(self.cell.out_channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to (N, channels, H, W)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import random
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,7 @@ from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from mmseg_sparsemask.dpc.cell import Cell
+from mmseg_sparsemask.dpc.cell import Cell, check_keys
 from mmseg_sparsemask.dpc.space import SearchSpace
 
 #: What each sampler takes.
@@ -139,37 +140,20 @@ class NumberedSampler(BaseSampler):
         self._sampler = self._make(rng.randrange(2**31))
         self._sampler.before_trial(study, trial)
 
-    def infer_relative_search_space(
-        self, study: Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """The decisions that the sampler draws together."""
-        return self._sampler.infer_relative_search_space(study, trial)
 
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Draw them."""
-        return self._sampler.sample_relative(study, trial, search_space)
+def _forward(name: str) -> Callable[..., Any]:
+    def call(self: NumberedSampler, *args: Any) -> Any:
+        return getattr(self._sampler, name)(*args)
 
-    def sample_independent(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        """Draw one decision by itself."""
-        return self._sampler.sample_independent(study, trial, param_name, param_distribution)
+    return call
 
-    def after_trial(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        state: TrialState,
-        values: Sequence[float] | None,
-    ) -> None:
-        """Whatever the sampler does then, such as noting how far bounds were missed."""
-        self._sampler.after_trial(study, trial, state, values)
+
+for _name in (
+    *('infer_relative_search_space', 'sample_relative', 'sample_independent'),
+    'after_trial',  # such as noting how far bounds were missed
+):
+    setattr(NumberedSampler, _name, _forward(_name))
+abc.update_abstractmethods(NumberedSampler)
 
 
 def build_sampler(
@@ -197,21 +181,11 @@ def build_sampler(
     kind = config.pop('type', 'local_search')
     if kind not in SAMPLERS:
         raise ValueError(f'unknown sampler {kind!r}; known are {", ".join(SAMPLERS)}')
-    unknown = set(config) - SAMPLERS[kind]
-    if unknown:
-        raise ValueError(
-            f'sampler {kind}: unknown argument(s) {sorted(unknown)}; '
-            f'known are {sorted(SAMPLERS[kind])}'
-        )
+    check_keys(config, SAMPLERS[kind], f'sampler {kind}')
     if kind == 'tpe':
-        return NumberedSampler(
-            TPESampler,
-            seed,
-            n_startup_trials=config.get('startup', 10),
-            # Without it, two workers at a time are sent to the same place.
-            constant_liar=True,
-            constraints_func=constraints,
-        )
+        # Without the liar, two workers at a time are sent to the same place.
+        given = dict(n_startup_trials=config.get('startup', 10), constant_liar=True)
+        return NumberedSampler(TPESampler, seed, constraints_func=constraints, **given)
     if kind == 'nsga2':
         size = config.get('population_size', 20)
         return NumberedSampler(

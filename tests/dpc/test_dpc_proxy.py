@@ -131,7 +131,7 @@ def test_bad_proxy_settings(change, message):
         (dict(objectives=['miou', 'miou']), 'different ones of'),
         (dict(constraints=dict(miou=50)), 'may bound parameters, multiply_adds and latency'),
         (dict(sampler=dict(type='grid')), "unknown sampler 'grid'"),
-        (dict(sampler=dict(type='tpe', explore=1)), "unknown argument.*'explore'"),
+        (dict(sampler=dict(type='tpe', explore=1)), "unknown key.*'explore'"),
         (dict(sampler=dict(type='local_search', explore=2)), 'explore must lie'),
         (dict(sampler=dict(type='local_search', startup=-1)), 'startup must be'),
         (dict(spaces={}), "unknown key.*'spaces'"),
