@@ -96,8 +96,8 @@ COLUMNS = tuple(field.name for field in fields(Result))
 #: Columns in which `NONE` may stand for something that does not apply.
 _MAY_LACK = ('connectivity', 'connections', 'score_val', 'options')
 
-#: The largest score by metric, and the decimals that mean something: an image more or less.
-_METRICS = {'mIoU': (100, 2), 'ODS': (1, 4), 'max F': (1, 4)}
+#: The largest score by metric, and its decimals: two more than are shown where these are few.
+_METRICS = {'mIoU': (100, 2), 'ODS': (1, 5), 'max F': (1, 5)}
 
 _WHOLE = re.compile('[0-9]{1,15}')
 _NUMBER = re.compile(r'[0-9]{1,15}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?')

@@ -144,14 +144,14 @@ def to_markdown(rows: Sequence[Row], measured: bool, heading: str = '') -> str:
 
 
 def to_csv(rows: Sequence[Row]) -> str:
-    """Every number unrounded, one line a row; empty where unknown."""
+    """One line a row, numbers rounded to what they mean; empty where unknown."""
     records = [{**_record(row), 'notes': '; '.join(row.notes)} for row in rows]
     return csv_text(list(_record(Row(''))), [record.values() for record in records])
 
 
 def to_json(rows: Sequence[Row]) -> str:
     """The same as a list of objects; null where unknown."""
-    records = [{**_record(row), 'scores': row.scores} for row in rows]
+    records = [{**_record(row), 'scores': [round(s, 4) for s in row.scores]} for row in rows]
     return json.dumps(records, indent=2) + '\n'
 
 
@@ -161,15 +161,19 @@ def _record(row: Row) -> dict[str, Any]:
         'method': row.method,
         'connections': row.connections,
         'metric': row.metric,
-        'score': row.score,
-        'score_std': row.spread,
+        'score': _rounded(row.score, 4),
+        'score_std': _rounded(row.spread, 4),
         'runs': len(row.scores),
         'score_source': row.score_source,
         **{name: getattr(row, name) for name in costs},
-        'fps': row.fps,
+        'fps': _rounded(row.fps, 3),
         'peak_memory_bytes': row.memory,
         'notes': row.notes,
     }
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
 
 
 def one_line(error: Exception) -> str:

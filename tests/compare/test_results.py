@@ -112,7 +112,7 @@ def test_numbers_are_rounded_to_what_they_mean():
     row = to_result({**FIELDS, 'score_test': 38.86000061035156, 'ms': 31.23456})
     assert (row.score_test, row.ms) == (38.86, 31.23)
     edge = dict(metric='ODS', score_val='-', score_test=0.68542760796)
-    assert to_result({**FIELDS, **edge}).score_test == 0.6854
+    assert to_result({**FIELDS, **edge}).score_test == 0.68543
 
 
 def test_a_run_that_is_there_is_not_added_again(tmp_path):

@@ -61,7 +61,10 @@ def test_markdown():
     assert 'FPS' not in to_markdown(ROWS, False)
 
 
-def test_csv_has_every_digit():
+def test_csv_has_what_the_digits_mean():
+    artefact = replace(ROWS[0], scores=[43.619998931884766], fps=41.8918918918919)
+    text = to_csv([artefact]) + to_json([artefact])
+    assert '43.62,' in text and '41.892' in text and '43.6199' not in text
     lines = list(csv.DictReader(io.StringIO(to_csv(ROWS))))
     assert [line['method'] for line in lines] == ['sparsemask', 'fcn', 'broken']
     assert float(lines[0]['score']) == 72.0 and float(lines[0]['score_std']) == 1.0
