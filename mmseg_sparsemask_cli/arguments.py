@@ -26,7 +26,7 @@ class _CfgOptions(argparse.Action):
         values: Any,
         option_string: str | None = None,
     ) -> None:
-        from mmengine.config import DictAction  # type: ignore[import-untyped]
+        from mmengine.config import DictAction
 
         DictAction(self.option_strings, self.dest, nargs='+')(parser, namespace, values)
 

@@ -98,7 +98,7 @@ def to_timm(state: Mapping[str, Any], expected: Mapping[str, Tensor]) -> dict[st
     found: dict[str, Tensor] = {}
     for name, value in state.items():
         target = _timm_name(name)
-        if target not in expected or not isinstance(value, Tensor):
+        if target is None or target not in expected or not isinstance(value, Tensor):
             raise ValueError(
                 f'expected EfficientNet-Lite0, got another architecture: {name!r} has no place in '
                 f'it; {remedy}'

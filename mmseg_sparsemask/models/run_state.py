@@ -21,16 +21,17 @@ def belongs_to_run(module: nn.Module, *names: str) -> None:
         module: What has the buffers, or will have them.
         names: Of the buffers.
     """
-    module.run_state = names
+    module.run_state = names  # type: ignore[assignment]
     module.register_load_state_dict_pre_hook(_set_aside)
 
 
 def _set_aside(
     module: nn.Module, state: dict[str, Any], prefix: str, *_: Mapping[str, Any] | bool | list[str]
 ) -> None:
-    buffers = {name: getattr(module, name, None) for name in module.run_state}
+    buffers = {name: getattr(module, name, None) for name in module.run_state}  # type: ignore[union-attr]
     own = {name: value for name, value in buffers.items() if value is not None}
-    module.set_aside = {name: state[prefix + name] for name in own if prefix + name in state}
+    held = {name: state[prefix + name] for name in own if prefix + name in state}
+    module.set_aside = held  # type: ignore[assignment]
     # Its own values stand in for them, also for those that older checkpoints do not have.
     state.update((prefix + name, value.clone()) for name, value in own.items())
 

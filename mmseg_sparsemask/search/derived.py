@@ -43,7 +43,7 @@ def write_retrain(
     comment = 'The pruned decoder, to train from scratch. Written at the end of the search.'
     cfg = Config.fromfile(settings.retrain_config)
     content = {'work_dir': Beside('retrain'), **_decoder(cfg, connectivity)}
-    _write(path, settings.retrain_config, content, comment)
+    _write(path, settings.retrain_config or '', content, comment)
 
 
 def write_finetune(
@@ -64,9 +64,9 @@ def write_finetune(
     Raises:
         ValueError: The file cannot be written, or the schedule cannot be shortened.
     """
-    base = settings.finetune_config or settings.retrain_config
+    base = settings.finetune_config or settings.retrain_config or ''
     cfg = Config.fromfile(base)
-    content = {'work_dir': Beside('finetune'), 'load_from': Beside('pruned.pth')}
+    content: dict[str, Any] = {'work_dir': Beside('finetune'), 'load_from': Beside('pruned.pth')}
     content |= _decoder(cfg, connectivity)
     # Everything is in pruned.pth: no encoder has to be fetched first.
     content['model'] = {**_without_pretrained(cfg.model), **content['model']}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from mmengine.logging import print_log
@@ -82,7 +83,7 @@ def finish(search: Search, connectivity: Connectivity, out_dir: str | os.PathLik
     figure = draw_connection_weights(search, connectivity)
     write('connection_weights.svg', lambda path: save_figure(figure, path))
     for name, budget in budget_files(head).items():
-        write(name, lambda path, budget=budget: save_figure(draw_budget(search, budget), path))
+        write(name, partial(save_figure, draw_budget(search, budget)))
     steps = steps_after(folder, written)
     page = search_page(search_record(search, connectivity, steps))
     write('report.html', lambda path: write_page(page, path))

@@ -129,7 +129,7 @@ class Search:
         model, info = searched_model(runner), runner.message_hub.runtime_info
         name = supernet_name(model)
         return cls(
-            head=model.get_submodule(name),
+            head=model.get_submodule(name),  # type: ignore[arg-type]
             state=model.state_dict(),
             prefix=f'{name}.' if name else '',
             title=runner.experiment_name,

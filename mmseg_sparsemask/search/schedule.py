@@ -51,7 +51,7 @@ def shortened(cfg: Config, iterations: float, rate: float) -> dict[str, Any]:
         return max(1, round(value * iterations)) if value else 0
 
     total = time(train[unit])
-    counts = {unit: total}
+    counts: dict[str, Any] = {unit: total}
     counts |= {key: min(train[key], total) for key in ('val_interval',) if train.get(key)}
     counts |= {key: min(time(train[key]), total) for key in ('val_begin',) if train.get(key)}
     settings: dict[str, Any] = {

@@ -37,7 +37,8 @@ def find_supernet(model: nn.Module) -> FDNHead:
     Raises:
         ValueError: There is none.
     """
-    return model.get_submodule(supernet_name(model))
+    head: FDNHead = model.get_submodule(supernet_name(model))  # type: ignore[assignment]
+    return head
 
 
 def searched_model(runner: Runner) -> nn.Module:

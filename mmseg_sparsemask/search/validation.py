@@ -79,7 +79,7 @@ def validate(runner: Runner, model: nn.Module, title: str) -> dict[str, float]:
     shown = tqdm(loop.dataloader, desc=title, disable=not is_main_process(), leave=False)
     for data in shown:
         with autocast(enabled=getattr(loop, 'fp16', False)):
-            samples = model.val_step(data)
+            samples = model.val_step(data)  # type: ignore[operator]
         loop.evaluator.process(data_samples=samples, data_batch=data)
     return numbers_of(loop.evaluator.evaluate(len(loop.dataloader.dataset)))
 

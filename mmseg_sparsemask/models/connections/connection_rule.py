@@ -30,6 +30,8 @@ class ConnectionRule(nn.Module):
         seed: Of the noise, which depends on it and on the number of training passes only.
     """
 
+    step: Tensor
+
     def __init__(
         self, connectivity: Connectivity, start: float, max_weight: float = 1.0, seed: int = 0
     ) -> None:

@@ -72,9 +72,8 @@ class SampledConnections(ConnectionRule):
         share, place = uniform[-2], min(int(uniform[-1] * len(self.ends)), len(self.ends) - 1)
         end = self.ends[place]
         drawn = dict(zip(connections, uniform))
-        order = sorted(
-            (c for c in connections if level_of(c.stage) >= level_of(end)), key=drawn.get
-        )
+        allowed = [c for c in connections if level_of(c.stage) >= level_of(end)]
+        order = sorted(allowed, key=lambda c: drawn[c])
         count = sum(drawn[c] < share for c in order)
         while not (kept := drop_unreachable(order[:count], end)):
             count += 1

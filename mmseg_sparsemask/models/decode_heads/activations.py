@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +14,7 @@ from torch.autograd.function import once_differentiable
 
 class _ReLU6(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         ctx.mark_dirty(x)
         x.clamp_(0, 6)
         ctx.save_for_backward(x)
@@ -21,7 +22,7 @@ class _ReLU6(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor) -> Tensor:
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         (output,) = ctx.saved_tensors
         # The output lies between the bounds exactly where the input did.
         return torch.ops.aten.hardtanh_backward(grad, output, 0, 6)
@@ -54,5 +55,5 @@ def in_place(act: nn.Module) -> Callable[[Tensor], Tensor]:
         return act.__call__
     act = copy.deepcopy(act)
     if hasattr(act, 'inplace'):
-        act.inplace = True
+        act.inplace = True  # type: ignore[assignment]
     return act

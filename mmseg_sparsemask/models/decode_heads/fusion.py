@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -76,7 +77,7 @@ class _Moments(torch.autograd.Function):
     """Mean and covariance over the rows of a matrix; keeps the matrix itself and nothing else."""
 
     @staticmethod
-    def forward(ctx, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, rows: Tensor) -> tuple[Tensor, Tensor]:
         # Half precision has too few digits for second moments.
         exact = rows if rows.dtype == torch.float64 else rows.float()
         mean = exact.mean(0)
@@ -88,7 +89,7 @@ class _Moments(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad_mean: Tensor, grad_covariance: Tensor) -> Tensor:
+    def backward(ctx: Any, grad_mean: Tensor, grad_covariance: Tensor) -> Tensor:
         rows, mean = ctx.saved_tensors
         # d cov / d mean vanishes, because the centred rows sum to zero.
         mix = (grad_covariance + grad_covariance.t()) / len(rows)

@@ -68,6 +68,11 @@ class BudgetLoss(nn.Module):
         ValueError: An argument out of its range, or a table that cannot be read.
     """
 
+    step: Tensor
+    multiplier: Tensor
+    smoothed: Tensor
+    kept: Tensor
+
     def __init__(
         self,
         budget: Mapping[str, Any],
@@ -169,7 +174,7 @@ class BudgetLoss(nn.Module):
             self.smoothed.fill_(state.smoothed)
             self.step.add_(1)
         kept = self._what_fits(now, replace(self.budget, limit=target))
-        total = 0
+        total: Any = 0
         for stage, values in weights.items():
             connections = [Connection(source, stage) for source in self._stages[stage]]
             pressure = [self._pressure[c] * _direction(c in kept, now[c]) for c in connections]

@@ -45,8 +45,8 @@ def build_connectivity_losses(
                 'kind; keep the smaller'
             )
     for loss in losses if isinstance(losses, nn.ModuleList) else [losses]:
-        if hasattr(loss, 'set_costs'):
-            loss.set_costs(connectivity, shape)
+        if set_costs := getattr(loss, 'set_costs', None):
+            set_costs(connectivity, shape)
     return losses
 
 

@@ -39,6 +39,8 @@ class SparseConnectivityLoss(nn.Module):
         ValueError: An argument out of its range.
     """
 
+    step: Tensor
+
     def __init__(
         self,
         loss_weight: float = 0.01,
