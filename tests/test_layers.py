@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = 'mmseg_sparsemask'
-FRAMEWORKS = {'torch', 'torchvision', 'mmengine', 'mmcv', 'mmseg', 'mmpretrain', 'mmdet'}
+FRAMEWORKS = set('torch torchvision mmengine mmcv mmseg mmpretrain mmdet optuna'.split())
 
 #: From the bottom: a module imports from its own folder and from rows above its own.
 LAYERS = (
