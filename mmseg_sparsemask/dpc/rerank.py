@@ -61,7 +61,7 @@ def train_for_real(cell: Cell, config: Config, work_dir: Path) -> float:
     run.resume = True
     runner = build_runner(run)
     runner.train()
-    miou = float(runner.val()['mIoU'])
+    miou = round(float(runner.val()['mIoU']), 4)
     write_json(done, dict(miou=miou, cell=cell.to_dict()))
     return miou
 

@@ -148,7 +148,7 @@ def _score(job: Job, study: Study, trial: Trial) -> tuple[float, ...] | None:
         'miou': result.miou,
         'parameters': cost.parameters,
         'multiply_adds': cost.multiply_adds,
-        'latency': measure_latency(job.task, cell),
+        'latency': round(measure_latency(job.task, cell), 3),
     }
     note(**found, seconds=round(result.seconds, 3), iters=result.curve[-1][0])
     note(curve=[list(point) for point in result.curve])

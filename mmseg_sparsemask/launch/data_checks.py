@@ -40,6 +40,8 @@ def check_images(cfg: Config) -> None:
             continue
         key = f'{loader}.dataset'
         dataset = DATASETS.build(_plainly(cfg[loader].dataset))
+        if not hasattr(dataset, '__len__'):
+            continue  # a stream
         for name, part in _parts(key, dataset):
             if not len(part):
                 raise ValueError(_no_image(name, part))
@@ -112,7 +114,7 @@ def _label_maps(key: str, dataset: Any) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _check_labels(cfg: Config, key: str, dataset: Any) -> None:
-    classes = dataset.metainfo.get('classes') or ()
+    classes = (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()
     heads = [head for _, head in heads_of(cfg.model) if head.get('num_classes')]
     ignored = {255, *(head.get('ignore_index', 255) for head in heads)}
     seen: Counter[int] = Counter()
