@@ -46,6 +46,16 @@ def parse_args(argv=None):
     parser.add_argument(
         '--swaps', type=int, default=30, help='swaps to score for each point (default: 30)'
     )
+    parser.add_argument(
+        '--controls',
+        type=int,
+        default=0,
+        metavar='N',
+        help='random decoders with the parameters and multiply-adds of a point, to score beside it',
+    )
+    parser.add_argument(
+        '--validate', action='store_true', help='validate each point with the inherited weights'
+    )
     return parser.parse_args(argv)
 
 
@@ -65,9 +75,8 @@ def main(argv=None):
         search = read_search(checkpoint, trust=args.trust_checkpoint)
         out = args.out or checkpoint.parent / 'front'
         check_work_dir(out, '--out')
-        settings = FrontSettings(
-            args.cost, args.table, args.points, args.count, args.images, args.swaps
-        )
+        names = ('cost', 'table', 'points', 'count', 'images', 'swaps', 'controls', 'validate')
+        settings = FrontSettings(**{name: getattr(args, name) for name in names})
         print(find_front(search, config, output_folder(out), settings))
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 
+from mmengine.logging import print_log
 from scipy.stats import spearmanr
 
-from mmseg_sparsemask.connectivity import Connectivity
+from mmseg_sparsemask.connectivity import Connectivity, resolve
 from mmseg_sparsemask.connectivity.budget import KINDS
+from mmseg_sparsemask.connectivity.controls import like
 from mmseg_sparsemask.connectivity.latency import LatencyTable
 from mmseg_sparsemask.front.descent import (
     Cost,
@@ -20,7 +23,7 @@ from mmseg_sparsemask.front.descent import (
     improve,
 )
 from mmseg_sparsemask.front.images import held_back_images
-from mmseg_sparsemask.front.points import Point, draw_front, write_points
+from mmseg_sparsemask.front.points import Point, draw_front, validated, write_points, write_table
 from mmseg_sparsemask.front.scorer import Scorer
 from mmseg_sparsemask.models.connections import SampledConnections
 from mmseg_sparsemask.models.decode_heads import FDNHead
@@ -43,6 +46,8 @@ class FrontSettings:
         count: Their number then.
         images: Training images to score on.
         swaps: Swaps to score for each budget.
+        controls: Random decoders with both costs of a point to score beside it.
+        validate: Whether the points are validated, too.
     """
 
     cost: str = 'parameters'
@@ -51,6 +56,8 @@ class FrontSettings:
     count: int = 12
     images: int = 64
     swaps: int = 30
+    controls: int = 0
+    validate: bool = False
 
 
 def find_front(search: Search, config: str | Path, folder: Path, settings: FrontSettings) -> str:
@@ -113,6 +120,15 @@ def find_front(search: Search, config: str | Path, folder: Path, settings: Front
         if not any(losses[o] < losses[graph] and cost(o) <= spent for o in chosen)
     }
     points = write_points(search, scorer, list(chosen.items()), folder)
+    points = [
+        replace(
+            point,
+            random_loss=_random_loss(scorer, graph, settings.controls),
+            val=validated(folder / point.folder) if settings.validate else None,
+        )
+        for point, graph in zip(points, chosen)
+    ]
+    write_table(points, folder)
     scored = [(cost(graph), loss) for graph, loss in losses.items()]
     unit = settings.cost.replace('_', '-').replace('latency', 'milliseconds')
     save_figure(draw_front(scored, points, unit), folder / 'front.svg')
@@ -151,6 +167,8 @@ def told(points: Sequence[Point], scorer: Scorer, folder: Path) -> str:
     lines = [
         f'{point.folder}: {point.parameters:,} parameters, {point.multiply_adds:,} multiply-adds, '
         f'loss {point.loss:.4f}, mIoU {point.miou:.2f} on images held back'
+        + ('' if point.random_loss is None else f'; random decoders: loss {point.random_loss:.4f}')
+        + ('' if point.val is None else f'; {point.val:.2f} on val')
         for point in points
     ]
     first, last = zip(*scorer.losses.values())
@@ -167,6 +185,19 @@ def told(points: Sequence[Point], scorer: Scorer, folder: Path) -> str:
     )
     lines.append(f'train it further: python tools/train.py {last_folder}/finetune.py')
     return '\n'.join(lines)
+
+
+def _random_loss(scorer: Scorer, graph: Connectivity, controls: int) -> float | None:
+    """Mean loss of random decoders with both costs of a point; None if none were drawn."""
+    losses, shape = [], scorer.head.shape
+    for seed in range(controls):
+        try:
+            drawn = resolve(like(graph, shape, seed, scorer.images.size), shape=shape)
+        except ValueError as error:  # few or no others have such costs
+            print_log(str(error), 'current')
+            break
+        losses.append(scorer.loss(drawn))
+    return round(fmean(losses), 5) if losses else None
 
 
 def _losses(scorer: Scorer) -> Mapping[Connectivity, float]:

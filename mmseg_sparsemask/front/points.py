@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from mmengine.config import Config
+from mmengine.runner import Runner
 
 from mmseg_sparsemask.connectivity import Connectivity, save
 from mmseg_sparsemask.connectivity.draw import draw_graph
@@ -17,6 +19,7 @@ from mmseg_sparsemask.models.inheritance import pruned_head
 from mmseg_sparsemask.search.derived import write_finetune, write_retrain
 from mmseg_sparsemask.search.pruned_file import largest_difference, write_pruned
 from mmseg_sparsemask.search.record import Search
+from mmseg_sparsemask.search.validation import main_score
 from mmseg_sparsemask.utils.figures import new_figure, save_figure
 from mmseg_sparsemask.utils.files import csv_text, write_atomically
 
@@ -37,6 +40,8 @@ class Point:
         loss: On the images held back, with inherited weights.
         miou: On the same images, in percent.
         connectivity: The graph.
+        random_loss: Mean loss of random decoders with both costs, if they were scored.
+        val: Validation score of ``pruned.pth``, if it was validated.
     """
 
     folder: str
@@ -48,12 +53,14 @@ class Point:
     loss: float
     miou: float
     connectivity: str
+    random_loss: float | None = None
+    val: float | None = None
 
 
 def write_points(
     search: Search, scorer: Scorer, chosen: Sequence[tuple[Connectivity, float]], folder: Path
 ) -> list[Point]:
-    """Write the points of a front and its table.
+    """Write the points of a front.
 
     Args:
         search: Whose supernet it is.
@@ -84,10 +91,32 @@ def write_points(
                 str(graph),
             )
         )
+    return points
+
+
+def write_table(points: Sequence[Point], folder: Path) -> None:
+    """Write ``front.csv``, whole or not at all."""
     header = [item.name for item in fields(Point)]
     rows = [asdict(point).values() for point in points]
     write_atomically(folder / TABLE, csv_text(header, rows))
-    return points
+
+
+def validated(folder: Path) -> float | None:
+    """Validation score of a point with the supernet's weights; None without a validation.
+
+    Args:
+        folder: Of the point, with ``finetune.py`` and ``pruned.pth``.
+    """
+    if not (folder / 'finetune.py').is_file():
+        return None
+    cfg = Config.fromfile(folder / 'finetune.py')
+    if cfg.get('val_dataloader') is None:
+        return None
+    cfg.load_from, cfg.work_dir = str(folder / 'pruned.pth'), str(folder / 'val')
+    cfg.experiment_name = cfg.visualizer.name = f'{folder.resolve()}'.replace('/', '_')
+    cfg.launcher, cfg.log_level = 'none', 'WARNING'
+    scores = dict(main_score(Runner.from_cfg(cfg).val()))
+    return round(next(iter(scores.values())), 2) if scores else None
 
 
 def write_point(search: Search, scorer: Scorer, graph: Connectivity, folder: Path) -> None:
@@ -134,7 +163,12 @@ def read_points(folder: str | os.PathLike[str]) -> list[Point]:
         raise ValueError(f'{path}: expected the table of a front ({error!r})') from None
 
 
-_KINDS = {'str': str, 'int': int, 'float': float}
+_KINDS = {
+    'str': str,
+    'int': int,
+    'float': float,
+    'float | None': lambda text: float(text) if text else None,
+}
 
 
 def pick(points: Sequence[Point], kind: str, limit: float) -> Point:

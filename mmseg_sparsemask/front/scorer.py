@@ -67,17 +67,20 @@ class Scorer:
                 norm.momentum = 0.0
         self.images = images
         self.notes = notes
+        #: What was asked for so far, in this run: losses on both halves.
         self.losses: dict[Connectivity, tuple[float, float]] = {}
+        self._noted: dict[Connectivity, tuple[float, float]] = {}
         self._importance: dict[Connectivity, dict[Connection, float]] = {}
         self._read()
 
     def loss(self, connectivity: Connectivity) -> float:
         """Mean loss of a part on both halves."""
-        if connectivity not in self.losses:
+        if connectivity not in self._noted:
             with torch.no_grad():
                 first, last = (float(loss) for loss in self._halves(connectivity))
-            self.losses[connectivity] = first, last
+            self._noted[connectivity] = first, last
             self._note(connectivity, {'losses': [first, last]})
+        self.losses[connectivity] = self._noted[connectivity]
         return sum(self.losses[connectivity]) / 2
 
     def importance(self, connectivity: Connectivity) -> dict[Connection, float]:
@@ -171,6 +174,6 @@ class Scorer:
             graph = from_dict({'strides': list(strides), 'stages': note['stages']})
             if 'losses' in note:
                 first, last = note['losses']
-                self.losses[graph] = first, last
+                self._noted[graph] = first, last
             else:
                 self._importance[graph] = dict(zip(graph, note['importance']))

@@ -13,13 +13,14 @@ from mmseg.registry import MODELS
 from reference import tiny
 
 from mmseg_sparsemask.connectivity import load
-from mmseg_sparsemask.front.points import pick, read_points
+from mmseg_sparsemask.front.points import pick, read_points, validated
 
 MORE = """
 model['decode_head'].update(connections=dict(type='SampledConnections'), loss_connectivity=None)
 train_dataloader['dataset']['indices'] = 20
 val_cfg = val_dataloader = val_evaluator = None
 """
+ASKED = ['--images', 4, '--count', 4, '--swaps', 3, '--controls', 2]
 FILES = {'connectivity.json', 'connectivity.svg', 'pruned.pth', 'finetune.py', 'retrain.py'}
 
 
@@ -37,7 +38,7 @@ def run(*arguments):
 
 @pytest.fixture(scope='module')
 def front(searched):
-    run(searched, '--images', 4, '--count', 4, '--swaps', 3)
+    run(searched, *ASKED)
     return searched / 'front'
 
 
@@ -60,17 +61,25 @@ def test_what_is_written(front):
             assert model.eval().encode_decode(torch.randn(1, 3, 32, 32), [IMAGE]).isfinite().all()
 
 
+def test_points_are_validated_and_compared_with_chance(front):
+    points = read_points(front)
+    assert any(point.random_loss is not None for point in points)
+    assert all(point.val is None for point in points)
+    score = validated(front / points[-1].folder)
+    assert 0 <= score <= 100 and score == validated(front / points[-1].folder)
+
+
 IMAGE = dict(ori_shape=(32, 32), img_shape=(32, 32), pad_shape=(32, 32))
 
 
 def test_a_run_that_was_killed_goes_on(front, searched, tmp_path):
     expected = (front / 'front.csv').read_text()
     notes = (front / 'scores.jsonl').read_text()
-    for place, part in enumerate((0.1, 0.5, 0.9)):
+    for place, part in enumerate((0.1, 0.5, 1)):
         again = tmp_path / str(place)
         again.mkdir()
         (again / 'scores.jsonl').write_text(notes[: int(part * len(notes))])
-        run(searched, '--images', 4, '--count', 4, '--swaps', 3, '--out', again)
+        run(searched, *ASKED, '--out', again)
         assert (again / 'front.csv').read_text() == expected
         assert sorted((again / 'scores.jsonl').read_text().split()) == sorted(notes.split())
 
