@@ -187,6 +187,10 @@ def _to_table(name: str, content: Any, check_configs: bool) -> Table:
         raise ValueError(f'image_size: expected [height, width] in pixels, got {size!r}')
     if not _is_count(settings['threads']):
         raise ValueError(f'threads: expected at least 1, got {settings["threads"]!r}')
+    if not isinstance(settings['searches'] or {}, Mapping):
+        raise ValueError(f'searches: expected a mapping by name, got {settings["searches"]!r}')
+    if not isinstance(settings['entries'], list):
+        raise ValueError(f'entries: expected a list, got {settings["entries"]!r}')
     searches = {
         key: Search(**_settings(Search, value, f'search {key}'))
         for key, value in (settings['searches'] or {}).items()
@@ -206,7 +210,7 @@ def _to_table(name: str, content: Any, check_configs: bool) -> Table:
         _check_iterations(f'search {key}', search.iterations, least=1)
     values = {**settings, 'image_size': tuple(size), 'searches': searches, 'entries': entries}
     for key, used in _used_entries(settings).items():
-        unknown = [name for name in used if name not in {entry.name for entry in entries}]
+        unknown = [name for name in used if name not in [entry.name for entry in entries]]
         if unknown:
             raise ValueError(f'{key}: no entries {unknown}; there are {", ".join(names)}')
     if settings.get('controls') is not None:

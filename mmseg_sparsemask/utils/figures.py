@@ -50,6 +50,10 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
         raise ValueError(
             f'{path}: expected a name that ends in .svg, .png or .pdf, got the suffix {suffix!r}'
         )
+    legends = [text for legend in figure.findobj(Legend) for text in legend.get_texts()]
+    for text in [*legends, *(axes.title for axes in figure.axes)]:
+        # Names may have dollar signs, which are no formula.
+        text.set_parse_math(False)
     buffer = io.BytesIO()
     # Without a fixed salt and date every run would give other bytes for the same picture; text
     # that stays text can be searched and copied.

@@ -55,6 +55,15 @@ def test_an_svg_has_no_ground_a_title_and_no_black(tmp_path):
     np.testing.assert_array_equal(figure_to_array(made), before, 'the figure is as it was')
 
 
+def test_a_name_with_dollars_is_no_formula(tmp_path):
+    made = figure('cost in $, price in $\\frac')
+    made.axes[0].plot([0], [0], label='a $\\x$ b')
+    made.axes[0].legend()
+    save_figure(made, tmp_path / 'x.svg')
+    text = (tmp_path / 'x.svg').read_text()
+    assert 'cost in $, price in $\\frac' in text and 'a $\\x$ b' in text
+
+
 def test_other_formats_keep_ground_and_ink(tmp_path):
     save_figure(figure(), tmp_path / 'x.png')
     image = matplotlib.image.imread(tmp_path / 'x.png')
