@@ -58,7 +58,7 @@ def draw(predictor, image, path, opacity):
     from mmseg_sparsemask.utils.files import write_atomically
 
     pixels = read_image(image)
-    labels = predictor(pixels)
+    labels = predictor(read_image(image, predictor.channels))
     picture = overlay(
         cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB),
         labels,
@@ -73,7 +73,7 @@ def draw(predictor, image, path, opacity):
 def run(args):
     from mmengine.utils import ProgressBar
 
-    from mmseg_sparsemask.deployment.predictor import ToolboxPredictor, load_predictor
+    from mmseg_sparsemask.deployment import ToolboxPredictor, load_predictor
 
     paths = output_paths(args.images, args.out)
     args.out.mkdir(parents=True, exist_ok=True)

@@ -1,17 +1,20 @@
-"""Mean IoU of exported networks, to say what a smaller file costs."""
+"""Images of a config's data sets, and the mean IoU on them: what a smaller file costs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import torch
-from mmseg.evaluation import IoUMetric
-from torch import Tensor
+import numpy as np
+from mmengine.config import Config
+from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATASETS
 from tqdm import tqdm
 
-from mmseg_sparsemask.deployment.metadata import Metadata
-from mmseg_sparsemask.models.decode_heads.upsampling import upsample
+from mmseg_sparsemask.deployment.onnx_predictor import Predictor
+from mmseg_sparsemask.deployment.predictor import pipeline_steps
 
 
 @dataclass(frozen=True)
@@ -19,8 +22,8 @@ class TestSet:
     """Images to measure on, and what is to be found in them.
 
     Attributes:
-        images: What the network gets, each (1, 3, h, w).
-        truths: Labels (H, W), integers, at the size of the image that was read.
+        images: (H, W, C) uint8 each.
+        truths: Labels (H, W) of each.
         ignore_index: Label of positions that do not count.
         title: Where they come from, for the report.
     """
@@ -28,44 +31,104 @@ class TestSet:
     # The name looks like a test to pytest.
     __test__ = False
 
-    images: Sequence[Tensor]
-    truths: Sequence[Tensor]
+    images: Sequence[np.ndarray]
+    truths: Sequence[np.ndarray]
     ignore_index: int
     title: str
 
 
-def labels_of(logits: Tensor, size: Sequence[int], metadata: Metadata) -> Tensor:
-    """Labels (H, W) of logits (1, classes, h, w), as a `Predictor` takes them."""
-    logits = upsample(logits, size, metadata.align_corners)
-    if metadata.threshold is not None:
-        return (logits[0, 0].sigmoid() > metadata.threshold).long()
-    return logits[0].argmax(0)
-
-
-@torch.no_grad()
-def mean_iou(network: Callable[[Tensor], Tensor], test_set: TestSet, metadata: Metadata) -> float:
-    """Mean IoU of a network over the classes that occur, in percent.
+def mean_iou(predictor: Predictor, test_set: TestSet) -> float:
+    """Mean IoU over the classes that occur, in percent.
 
     Args:
-        network: From normalised images to logits.
+        predictor: What finds the labels.
         test_set: What to measure on.
-        metadata: Of the exported file.
 
     Raises:
-        ValueError: No position of the test set counts.
+        ValueError: No position of the test set counts, or its labels are not those of the classes.
     """
-    classes = len(metadata.classes)
-    intersections, unions = torch.zeros(2, classes)
-    pairs = zip(test_set.images, test_set.truths)
-    for image, truth in tqdm(pairs, total=len(test_set.images), desc='mean IoU'):
-        found = labels_of(network(image), truth.shape, metadata)
-        intersection, union, *_ = IoUMetric.intersect_and_union(
-            found, truth, classes, test_set.ignore_index
-        )
-        intersections += intersection
-        unions += union
-    if not (unions > 0).any():
+    count = len(predictor.classes)
+    pairs = np.zeros((count, count), int)
+    images = tqdm(test_set.images, desc='mean IoU')
+    for image, truth in zip(images, test_set.truths):
+        counts = truth != test_set.ignore_index
+        found, wanted = predictor(image)[counts], truth[counts].astype(int)
+        if wanted.size and not 0 <= wanted.min() <= wanted.max() < count:
+            raise ValueError(
+                f'mean IoU: expected labels from 0 to {count - 1}, or {test_set.ignore_index} for '
+                f'what does not count, got {wanted.min()} to {wanted.max()} ({test_set.title})'
+            )
+        np.add.at(pairs, (wanted, found), 1)
+    hits = pairs.diagonal()
+    unions = pairs.sum(0) + pairs.sum(1) - hits
+    if not unions.any():
         raise ValueError(
-            f'mean IoU: expected images with labels, got none that counts ({test_set.title})'
+            f'mean IoU: expected images with labels that count, got none ({test_set.title})'
         )
-    return 100 * (intersections / unions)[unions > 0].mean().item()
+    return float(100 * (hits[unions > 0] / unions[unions > 0]).mean())
+
+
+def images_of(cfg: Config, loader: str, count: int, spread: bool = False) -> list[np.ndarray]:
+    """The first images of a data set of a config, or some at equal distances.
+
+    Args:
+        cfg: The config.
+        loader: ``'test_dataloader'`` or ``'train_dataloader'``.
+        count: How many.
+        spread: At equal distances.
+
+    Raises:
+        ValueError: The config has none, or its files are not there.
+    """
+    samples, _ = _samples(cfg, loader, pipeline_steps(cfg)[:1], count, spread)
+    return [_image(sample) for sample in samples]
+
+
+def labelled_test_set(cfg: Config, count: int) -> TestSet:
+    """Images of a config's test data set, evenly spread, with their labels.
+
+    Raises:
+        ValueError: The config has none, its files are not there, or it loads no labels.
+    """
+    labels = pipeline_steps(cfg, labels=True)
+    if not labels:
+        raise ValueError('the test pipeline of the config loads no labels; give --images')
+    steps = [*pipeline_steps(cfg)[:1], *labels]
+    samples, dataset = _samples(cfg, 'test_dataloader', steps, count, spread=True)
+    truths = [sample['gt_seg_map'] for sample in samples]
+    title = f'{len(samples)} of {len(dataset)} test images'
+    return TestSet([*map(_image, samples)], truths, dataset.ignore_index, title)
+
+
+def self_labelled(predictor: Predictor, images: Sequence[np.ndarray]) -> TestSet:
+    """Images with the labels that a predictor gives: its own mean IoU on them is 100."""
+    title = f"{len(images)} --images, with the trained network's labels as the truth"
+    return TestSet(images, predictor(images), 255, title)
+
+
+def _image(sample: dict[str, Any]) -> np.ndarray:
+    image: np.ndarray = sample['img']
+    return image.reshape(*image.shape[:2], -1)
+
+
+def _samples(
+    cfg: Config, loader: str, steps: list[dict[str, Any]], count: int, spread: bool
+) -> tuple[list[dict[str, Any]], BaseSegDataset]:
+    """The first samples of a loader's data set, or some at equal distances, and the data set."""
+    if not cfg.get(loader):
+        raise ValueError(f'the config has no {loader}; give images with --images')
+    settings = copy.deepcopy(cfg[loader]['dataset'])
+    while 'dataset' in settings:  # repeats another
+        settings = settings['dataset']
+    settings['pipeline'] = steps
+    try:
+        dataset = DATASETS.build(settings)
+        step = max(1, len(dataset) // count) if spread else 1
+        samples = [dataset[i * step] for i in range(min(count, len(dataset)))]
+    # MMEngine asserts that files are there; a joined data set takes no pipeline.
+    except (AssertionError, OSError, TypeError, ValueError) as error:
+        name = loader.removesuffix('_dataloader')
+        raise ValueError(
+            f'the {name} data set of the config cannot be read ({error}); give images with --images'
+        ) from error
+    return samples, dataset

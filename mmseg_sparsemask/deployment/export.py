@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, fx, nn
@@ -24,7 +25,10 @@ from torch.export import Dim, ExportedProgram
 
 from mmseg_sparsemask.deployment.deployed import DeployedDecoder, deployed_segmentor
 from mmseg_sparsemask.deployment.metadata import Metadata, with_checksum
+from mmseg_sparsemask.deployment.onnx_predictor import FilePredictor, load_predictor, read_image
+from mmseg_sparsemask.deployment.predictor import ModelPredictor
 from mmseg_sparsemask.deployment.strips import GRAPH_STRIPS
+from mmseg_sparsemask.models.backbones.probing import image_channels
 from mmseg_sparsemask.utils.extras import require_extra
 from mmseg_sparsemask.utils.files import replacing
 
@@ -40,8 +44,6 @@ SMALLEST = 64
 
 #: Beside the graph in TorchScript and torch.export archives; ONNX has a place of its own.
 METADATA_FILE = 'metadata.json'
-
-Network = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,8 @@ def trace(
             module.inplace = False
     # Not named: names forbid what is read off sizes to be rounded down, as the ends of strips are.
     sizes = {0: Dim('batch'), 2: Dim.AUTO(min=smallest), 3: Dim.AUTO(min=smallest)}
-    known = next(segmentor.parameters())
-    example = torch.rand(2, 3, *image_size, dtype=dtype or known.dtype, device=known.device)
+    shape = 2, image_channels(segmentor), *image_size
+    example = next(segmentor.parameters()).new_zeros(shape, dtype=dtype)
     try:
         program = torch.export.export(segmentor, (example,), dynamic_shapes=(sizes,), strict=False)
     except Exception as error:  # whatever the network's own code raises on unknown sizes
@@ -133,7 +135,7 @@ def _check_open(program: ExportedProgram) -> None:
     """Raise a RuntimeError if the exporter has fixed the batch or the size of the images."""
     (name,) = program.graph_signature.user_inputs
     shape = next(node.meta['val'].shape for node in program.graph.nodes if node.name == name)
-    if [size for size in shape if isinstance(size, int)] != [3]:
+    if [isinstance(size, int) for size in shape] != [False, True, False, False]:
         raise RuntimeError(
             'the network cannot be exported for images of any size: the exporter fixes '
             f'{tuple(shape)}'
@@ -191,44 +193,59 @@ def export(
     program: ExportedProgram | None = None,
     image_size: tuple[int, int] = (512, 512),
     tolerance: float = TOLERANCE,
+    images: Mapping[str, np.ndarray | Path] | None = None,
 ) -> Exported:
     """Write a model's deployed form, if it computes what the model computes.
 
-    The file is written under a temporary name, loaded again, and compared on every input with the
-    toolbox's model as it stands. Only then it gets its name.
+    The file is written under a temporary name, loaded again, and compared with the toolbox's model
+    as it stands: network with network on normalised inputs, predictor with predictor on images.
+    Only then it gets its name.
 
     Args:
         model: A toolbox model in evaluation mode, on the CPU.
         path: Of the file; its folder is made.
         file_format: ``'onnx'``, ``'torchscript'`` or ``'torch_export'``.
         metadata: Stored in the file.
-        inputs: Normalised images (N, 3, H, W) to compare on, by a name for the report.
+        inputs: Normalised images (N, C, H, W) to compare networks on, by a name for the report.
         program: From `trace`, to write several formats of one model; traced here if None.
         image_size: (height, width) to trace with.
         tolerance: Largest difference of a logit that is accepted; times the largest logit where
             that is above 1.
+        images: Images (H, W, C), uint8, BGR, or their files, to compare predictions on, from the
+            image to the scores at its size; by a name for the report. Noise if None.
 
     Raises:
         ImportError: ONNX's libraries are missing.
-        ValueError: The format is unknown, the file cannot be written, or logits differ by more
-            than `tolerance`. Then nothing is left behind, and what was at `path` stays.
+        ValueError: The format is unknown, the path has not its suffix, the file cannot be written,
+            or logits differ by more than `tolerance`. Then nothing is left behind, and what was
+            at `path` stays.
         RuntimeError: The network cannot be exported.
     """
     if file_format not in SUFFIXES:
         raise ValueError(f'format: expected one of {list(SUFFIXES)}, got {file_format!r}')
+    path = Path(path)
+    if path.suffix != SUFFIXES[file_format]:
+        raise ValueError(f'{path}: expected a file *{SUFFIXES[file_format]}')
     if not inputs:
         raise ValueError('expected at least one input to compare on')
     require_format(file_format)
     if program is None:
         segmentor = deployed_segmentor(model, image_size)
         program = trace(segmentor, image_size, smallest_image(segmentor))
-    path = Path(path)
+    toolbox = ModelPredictor(model)
+    if images is None:
+        shape = (*image_size, toolbox.channels)
+        images = {'a noise image': np.random.default_rng(0).integers(0, 256, shape, np.uint8)}
     with written_if(path) as temporary:
         opset = WRITERS[file_format](program, temporary, metadata)
-        network = load_network(temporary, file_format)
+        predictor = load_predictor(temporary)
         differences = {}
-        for name, images in inputs.items():
-            difference = differences[name] = difference_from(model, network, images)
+        for name, given in {**inputs, **images}.items():
+            if isinstance(given, Tensor):
+                difference = difference_from(model, predictor.logits, given)
+            else:
+                difference = prediction_differs(toolbox, predictor, given)
+            differences[name] = difference
             if not difference.within(tolerance):
                 raise ValueError(
                     f'{file_format}: logits on {name} differ by {difference} from the '
@@ -261,44 +278,48 @@ def require_format(file_format: str) -> None:
 
 
 @torch.no_grad()
-def difference_from(model: EncoderDecoder, network: Network, images: Tensor) -> Difference:
-    """Compare a network's logits with those of a toolbox model.
+def difference_from(
+    model: EncoderDecoder, network: Callable[[np.ndarray], np.ndarray], images: Tensor
+) -> Difference:
+    """Compare the logits of a network with those of a toolbox model.
 
     Args:
         model: Its logits are taken as the toolbox takes them for a whole image.
         network: Gives logits of the images' size.
-        images: Normalised, (N, 3, H, W).
+        images: Normalised, (N, C, H, W).
     """
     wanted = model.encode_decode(images, [{'img_shape': images.shape[2:]}] * len(images))
-    got = network(images)
+    return _difference(network(images.numpy()), wanted.numpy())
+
+
+def prediction_differs(
+    toolbox: ModelPredictor, predictor: FilePredictor, image: np.ndarray | Path
+) -> Difference:
+    """Compare what a file and the toolbox make of an image (H, W, C), or of an image's file."""
+    wanted = toolbox.sample(image).seg_logits.data.numpy()
+    if isinstance(image, Path):
+        image = read_image(image, predictor.channels)
+    return _difference(predictor.scores(image), wanted)
+
+
+def _difference(got: np.ndarray, wanted: np.ndarray) -> Difference:
     if got.shape != wanted.shape:
-        raise ValueError(f'expected logits {tuple(wanted.shape)}, got {tuple(got.shape)}')
-    return Difference((got - wanted).abs().max().item(), wanted.abs().max().item())
+        raise ValueError(f'expected logits {wanted.shape}, got {got.shape}')
+    return Difference(float(abs(got - wanted).max()), float(abs(wanted).max()))
 
 
-def random_inputs(image_size: tuple[int, int], smallest: int, seed: int = 0) -> dict[str, Tensor]:
+def random_inputs(
+    image_size: tuple[int, int], smallest: int, channels: int = 3, seed: int = 0
+) -> dict[str, Tensor]:
     """Noise at the exported size, and at another size and batch."""
     generator = torch.Generator().manual_seed(seed)
     height, width = image_size
     other = max(height * 3 // 4 | 1, smallest), max(width * 5 // 4 | 1, smallest)
     shapes = [(2, *image_size), (1, *other), (3, smallest + 3, smallest + 6)]
     return {
-        f'noise {batch}x3x{h}x{w}': torch.randn(batch, 3, h, w, generator=generator)
+        f'noise {batch}x{channels}x{h}x{w}': torch.randn(batch, channels, h, w, generator=generator)
         for batch, h, w in shapes
     }
-
-
-def load_network(path: str | os.PathLike[str], file_format: str) -> Network:
-    """An exported file as a function from normalised images to logits, both on the CPU."""
-    if file_format == 'onnx':
-        import onnxruntime
-
-        session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
-        name = session.get_inputs()[0].name
-        return lambda images: torch.from_numpy(session.run(None, {name: images.numpy()})[0])
-    if file_format == 'torchscript':
-        return torch.jit.load(str(path), map_location='cpu')
-    return torch.export.load(path).module()
 
 
 def _write_onnx(program: ExportedProgram, path: Path, metadata: Metadata) -> int:

@@ -9,10 +9,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from mmseg_sparsemask.datasets.palette import voc_palette
+import cv2
 
 #: Of the keys below. A reader refuses a file of another version.
 FORMAT_VERSION = 1
+
+#: OpenCV's, by the names that MMCV has for them.
+INTERPOLATIONS = {
+    'nearest': cv2.INTER_NEAREST,
+    'bilinear': cv2.INTER_LINEAR,
+    'bicubic': cv2.INTER_CUBIC,
+    'area': cv2.INTER_AREA,
+    'lanczos': cv2.INTER_LANCZOS4,
+}
 
 # An ONNX file is a protocol buffer, whose parts may stand in any order: the last one here is a
 # metadata entry of a fixed length with the sum of all bytes before it.
@@ -24,11 +33,12 @@ class Metadata:
     """Stored with an exported network.
 
     Attributes:
-        mean: Subtracted from each channel, in the order that the network takes.
+        mean: Subtracted from each channel, in the order that the network takes; as many numbers as
+            an image has channels.
         std: What each channel is divided by.
         bgr_to_rgb: Whether an image read as BGR is turned to RGB first.
-        resize: The test pipeline's resizing of an image, ``{'scale': [width, height],
-            'keep_ratio': bool}``; None for none.
+        resize: The test pipeline's resizes of an image, in order: ``'scale'``, [width, height], or
+            ``'scale_factor'``, two numbers; ``'keep_ratio'``; ``'interpolation'``, by its name.
         classes: Names by label.
         palette: RGB colours by label, 0 to 255.
         threshold: Of the probability, for a network with one channel of logits; None where the
@@ -39,7 +49,7 @@ class Metadata:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     bgr_to_rgb: bool
-    resize: dict[str, Any] | None
+    resize: tuple[dict[str, Any], ...]
     classes: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
     threshold: float | None
@@ -85,14 +95,16 @@ class Metadata:
                 raise ValueError(
                     f'{source}: metadata {name}: expected {expected}, got {values[name]!r:.60}'
                 )
-        if len(values['classes']) != len(values['palette']):
-            raise ValueError(
-                f'{source}: metadata palette: expected a colour for each of '
-                f'{len(values["classes"])} classes, got {len(values["palette"])}'
-            )
-        values['classes'] = tuple(values['classes'])
-        values['palette'] = tuple(map(tuple, values['palette']))
-        values['mean'], values['std'] = tuple(values['mean']), tuple(values['std'])
+        for name, other in (('palette', 'classes'), ('std', 'mean')):
+            if len(values[name]) != len(values[other]):
+                raise ValueError(
+                    f'{source}: metadata {name}: expected as many as {other}, '
+                    f'{len(values[other])}, got {len(values[name])}'
+                )
+        values['palette'] = map(tuple, values['palette'])
+        values['resize'] = _steps(values['resize'])
+        for name in ('classes', 'palette', 'mean', 'std', 'resize'):
+            values[name] = tuple(values[name])
         return cls(**values)
 
 
@@ -108,21 +120,40 @@ def _is_whole(value: Any, low: int, high: int) -> bool:
     return type(value) is int and low <= value <= high
 
 
-def _is_resize(value: Any) -> bool:
-    return value is None or (
-        isinstance(value, dict)
-        and set(value) == {'scale', 'keep_ratio'}
-        and type(value['keep_ratio']) is bool
-        and _is_list(value['scale'], lambda side: _is_whole(side, 1, 2**16), 2)
+def is_resize(value: Any) -> bool:
+    """Whether a value is one of the resizes that a predictor carries out."""
+    if not isinstance(value, dict) or type(value.get('keep_ratio')) is not bool:
+        return False
+    interpolation = value.get('interpolation', 'bilinear')
+    fits = {
+        'scale': lambda side: _is_whole(side, 1, 2**16),
+        'scale_factor': lambda factor: _is_number(factor) and 0 < factor < 2**16,
+    }
+    rest = list(value.keys() - {'keep_ratio', 'interpolation'})
+    return (
+        isinstance(interpolation, str)
+        and interpolation in INTERPOLATIONS
+        and len(rest) == 1
+        and rest[0] in fits
+        and _is_list(value[rest[0]], fits[rest[0]], 2)
     )
+
+
+def _steps(resize: Any) -> Any:
+    """The resizes of a file; early ones have one of them, or null."""
+    return resize if isinstance(resize, list) else [resize] if resize else []
 
 
 # What each value has to be: in words, and as a test.
 _VALID: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    'mean': ('three numbers', lambda v: _is_list(v, _is_number, 3)),
-    'std': ('three numbers above 0', lambda v: _is_list(v, lambda n: _is_number(n) and n > 0, 3)),
+    'mean': ('a number for each channel', lambda v: _is_list(v, _is_number) and v),
+    'std': ('numbers above 0', lambda v: _is_list(v, lambda n: _is_number(n) and n > 0)),
     'bgr_to_rgb': ('true or false', lambda v: type(v) is bool),
-    'resize': ('null, or scale (two whole numbers) and keep_ratio', _is_resize),
+    'resize': (
+        'a list of resizes, each with scale (two whole numbers) or scale_factor, keep_ratio and '
+        'interpolation',
+        lambda v: _is_list(_steps(v), is_resize),
+    ),
     'classes': ('a list of names', lambda v: _is_list(v, lambda n: isinstance(n, str)) and v),
     'palette': (
         'a list of colours, three whole numbers from 0 to 255 each',
@@ -157,24 +188,3 @@ def check_checksum(content: bytes, source: str) -> None:
             f'{source} is damaged, was changed, or is no file of tools/deployment/export.py: the '
             'checksum at its end does not fit; export it again with this version'
         )
-
-
-def class_colours(
-    meta: Mapping[str, Any], count: int
-) -> tuple[tuple[str, ...], tuple[tuple[int, int, int], ...]]:
-    """Names and colours of `count` labels, from a data set's meta information where it has them.
-
-    Raises:
-        ValueError: The names are no list of strings, or the colours none of three numbers each.
-    """
-    try:
-        classes = meta.get('classes') or [f'class {label}' for label in range(count)]
-        palette = meta.get('palette') or voc_palette(len(classes))
-        if isinstance(classes, str) or not all(isinstance(name, str) for name in classes):
-            raise TypeError
-        return tuple(classes), tuple((int(r), int(g), int(b)) for r, g, b in palette)
-    except (AttributeError, OverflowError, RuntimeError, TypeError, ValueError):
-        raise ValueError(
-            'dataset_meta: expected a list of names as classes and three numbers for each colour '
-            f'of the palette, got {meta!r:.80}'
-        ) from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
 Colour = tuple[int, int, int]
@@ -62,7 +61,7 @@ def legend(entries: Sequence[tuple[str, Colour]], width: int) -> np.ndarray:
         entries: Name and RGB colour.
         width: Wanted, in pixels; a single column may be wider.
     """
-    font = ImageFont.truetype(font_manager.findfont('DejaVu Sans'), FONT)
+    font = _font()
     longest = max((font.getlength(name) for name, _ in entries), default=0)
     column = int(np.ceil(longest)) + SQUARE + 3 * SPACE
     columns = max(1, min(width // column, len(entries)))
@@ -76,3 +75,11 @@ def legend(entries: Sequence[tuple[str, Colour]], width: int) -> np.ndarray:
         middle = top + SQUARE / 2
         draw.text((left + SQUARE + SPACE, middle), name, 'black', font, anchor='lm')
     return np.asarray(picture)
+
+
+def _font() -> ImageFont.FreeTypeFont:
+    try:
+        from matplotlib import font_manager
+    except ImportError:
+        return ImageFont.load_default(FONT)  # it knows fewer alphabets
+    return ImageFont.truetype(font_manager.findfont('DejaVu Sans'), FONT)

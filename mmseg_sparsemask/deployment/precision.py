@@ -15,23 +15,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from mmseg_sparsemask.deployment.accuracy import TestSet, mean_iou
-from mmseg_sparsemask.deployment.export import WRITERS, Network, load_network, trace, written_if
+from mmseg_sparsemask.deployment.export import WRITERS, trace, written_if
 from mmseg_sparsemask.deployment.metadata import Metadata, with_checksum
+from mmseg_sparsemask.deployment.onnx_predictor import load_predictor
 from mmseg_sparsemask.utils.timing import repeated
 
 #: Formats that hold a precision below float32. A torch.export file runs on CPUs alone, where
 #: float16 is many times slower.
 FORMATS = {'float16': ('onnx', 'torchscript'), 'int8': ('onnx',)}
 
-#: Points of mean IoU that a smaller file may lose.
-MIOU_TOLERANCE = 1.0
+#: What a smaller file may lose of the mean IoU: points, and a part of it.
+MIOU_POINTS, MIOU_SHARE = 1.0, 0.05
 
-#: Rounds of `milliseconds`.
+#: Passes whose median is a file's time.
 ROUNDS = 9
 
 
@@ -112,7 +114,7 @@ def write_half(
 def write_int8(
     source: str | os.PathLike[str],
     path: Path,
-    images: Sequence[Tensor],
+    images: Sequence[np.ndarray],
     check: Callable[[Path], Measured],
 ) -> Measured:
     """Write an exported ONNX file in int8, if `check` has nothing against it.
@@ -124,7 +126,7 @@ def write_int8(
     Args:
         source: ONNX file of `export`.
         path: Of the new file.
-        images: Normalised, (1, 3, h, w), to calibrate on.
+        images: (H, W, C), uint8, to calibrate on.
         check: Measures the file under its temporary name; see `measured`.
 
     Raises:
@@ -140,8 +142,10 @@ def write_int8(
         quantize_static,
     )
 
+    inputs = load_predictor(source).inputs
+
     class Images(CalibrationDataReader):
-        left = ({'image': image.numpy()} for image in tqdm(images, desc='calibration'))
+        left = ({'image': inputs(image)} for image in tqdm(images, desc='calibration'))
 
         def get_next(self) -> dict[str, object] | None:
             return next(self.left, None)
@@ -183,40 +187,44 @@ def write_int8(
         return check(temporary)
 
 
-def measured(
-    path: Path, file_format: str, test_set: TestSet, metadata: Metadata, image: Tensor
-) -> Measured:
+def measured(path: Path, test_set: TestSet, image: Tensor) -> Measured:
     """Size, time and mean IoU of a written file.
 
     Args:
         path: The file.
-        file_format: Its format.
         test_set: For the mean IoU.
-        metadata: Of the file.
-        image: For the time, (1, 3, H, W).
+        image: For the time, normalised, (1, C, H, W).
     """
-    network = load_network(path, file_format)
-    miou = mean_iou(network, test_set, metadata)
-    return Measured(path.stat().st_size, milliseconds(network, image), miou)
+    predictor = load_predictor(path)
+    miou, inputs = mean_iou(predictor, test_set), image.numpy()
+    seconds = repeated(lambda: predictor.logits(inputs), ROUNDS, warmup=1)
+    return Measured(path.stat().st_size, 1000 * statistics.median(seconds), miou)
 
 
-def accepted(found: Measured, wanted: float, tolerance: float) -> Measured:
-    """What was measured, if the mean IoU is not too far below `wanted`, in percent.
+def accepted(
+    found: Measured, wanted: float, points: float = MIOU_POINTS, share: float = MIOU_SHARE
+) -> Measured:
+    """What was measured, if its mean IoU is not too far below that of float32.
+
+    Args:
+        found: Of the smaller file.
+        wanted: Mean IoU of the float32 file, in percent.
+        points: How many points it may lose,
+        share: and which part of `wanted`; the smaller of the two counts.
 
     Raises:
-        ValueError: It is.
+        ValueError: It lost more, or float32 has nothing to lose.
     """
+    if not wanted > 0:
+        raise ValueError(
+            f'mean IoU of float32 is {wanted:.2f}: that tells nothing of a smaller file; give '
+            '--images, or test images that the network can label'
+        )
     # Written so that a mean that is no number fails.
-    if not found.miou >= wanted - tolerance:
+    if not found.miou >= wanted - min(points, share * wanted):
         raise ValueError(
             f'mean IoU {found.miou:.2f} is {wanted - found.miou:.2f} points below the '
-            f'{wanted:.2f} of float32, more than {tolerance:g} (--miou-tolerance); not written'
+            f'{wanted:.2f} of float32, more than {points:g} (--miou-tolerance) or {share:.0%} of '
+            'that (--miou-share); not written'
         )
     return found
-
-
-@torch.no_grad()
-def milliseconds(network: Network, image: Tensor) -> float:
-    """Median time of one pass, after one that does not count."""
-    times = repeated(lambda: network(image), ROUNDS, warmup=1)
-    return 1000 * statistics.median(times)

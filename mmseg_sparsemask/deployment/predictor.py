@@ -1,32 +1,34 @@
-"""Label maps of images, by a config and its checkpoint or by an exported file."""
+"""Label maps of images by MMSegmentation's model, and what a file exported from it has to know."""
 
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from mmcv.transforms import BaseTransform, LoadAnnotations, LoadImageFromFile, Resize
 from mmengine.config import Config
 from mmengine.dataset import Compose
-from mmengine.registry import init_default_scope
-from mmseg.apis import inference_model
-from mmseg.datasets import BaseSegDataset
+from mmengine.registry import Registry, init_default_scope
+from mmseg.datasets.transforms import LoadImageFromNDArray, PackSegInputs
+from mmseg.models import SegDataPreProcessor
 from mmseg.models.segmentors import EncoderDecoder
-from mmseg.registry import DATASETS, MODELS
+from mmseg.registry import DATASETS, MODELS, TRANSFORMS
+from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from mmseg_sparsemask.deployment.accuracy import TestSet, labels_of
-from mmseg_sparsemask.deployment.metadata import Metadata, class_colours
-from mmseg_sparsemask.deployment.onnx_predictor import FilePredictor, OnnxPredictor, Predictor
+from mmseg_sparsemask.datasets.palette import voc_palette
+from mmseg_sparsemask.deployment.metadata import Metadata, is_resize
+from mmseg_sparsemask.deployment.onnx_predictor import Predictor
+from mmseg_sparsemask.models.backbones.probing import image_channels
 from mmseg_sparsemask.utils.checkpoints import load_checkpoint, load_strictly
 
-_READ_LABELS = (
-    *('LoadAnnotations', 'LoadBSDSBoundaries', 'LoadDepthAnnotation', 'LoadInstanceBoundaries'),
-    'LoadSaliencyMask',
+#: Transforms that read the labels of an image, besides those derived from MMCV's.
+LABEL_LOADERS = (
+    *('LoadBSDSBoundaries', 'LoadDepthAnnotation', 'LoadInstanceBoundaries', 'LoadSaliencyMask'),
 )
 
 
@@ -68,26 +70,80 @@ def load_model(
 
 def _dataset_meta(cfg: Config) -> dict[str, Any]:
     dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
-    kind = DATASETS.get(dataset.get('type')) if dataset.get('type') else None
+    kind = _class_of(dataset['type'], DATASETS) if dataset.get('type') else None
     return {**getattr(kind, 'METAINFO', {}), **(dataset.get('metainfo') or {})}
 
 
+def class_colours(
+    meta: Mapping[str, Any], count: int
+) -> tuple[tuple[str, ...], tuple[tuple[int, int, int], ...]]:
+    """Names and colours of `count` labels, from a data set's meta information where it has them.
+
+    Raises:
+        ValueError: It has fewer of them, or something else than names and three numbers each.
+    """
+    try:
+        classes = meta.get('classes') or [f'class {label}' for label in range(count)]
+        palette = meta.get('palette') or voc_palette(len(classes))
+        names = not isinstance(classes, str) and all(isinstance(name, str) for name in classes)
+        if names and len(palette) == len(classes) >= count:
+            return tuple(classes), tuple((int(r), int(g), int(b)) for r, g, b in palette)
+    except (AttributeError, OverflowError, RuntimeError, TypeError, ValueError):
+        pass
+    raise ValueError(
+        f'dataset_meta: expected a list of at least {count} names as classes, and three numbers for '
+        f'the colour of each as palette, got {meta!r:.80}'
+    )
+
+
+def pipeline_steps(cfg: Config, labels: bool = False) -> list[dict[str, Any]]:
+    """The test pipeline without what reads labels, or that alone; each ``type`` is a class.
+
+    Raises:
+        ValueError: There is none, or a transform is unknown.
+    """
+    dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
+    pipeline = dataset.get('pipeline') or cfg.get('test_pipeline')
+    if not pipeline:
+        raise ValueError('the config has neither a test_dataloader with a pipeline nor one itself')
+    steps = []
+    for step in pipeline:
+        kind = _class_of(step['type'], TRANSFORMS)
+        reads = issubclass(kind, LoadAnnotations) or kind.__name__ in LABEL_LOADERS
+        if reads == labels:
+            steps.append({**copy.deepcopy(dict(step)), 'type': kind})
+    return steps
+
+
+def _class_of(kind: str | type, registry: Registry) -> type:
+    """What a ``type`` of a config stands for: pure-Python configs have classes there."""
+    found = registry.get(kind) if isinstance(kind, str) else kind
+    if found is None:
+        raise ValueError(f'the config names {kind!r}, which is not registered')
+    return found
+
+
 def metadata_of(model: EncoderDecoder) -> Metadata:
-    """What a file exported from a model of `load_model` has to know."""
+    """What a file exported from a model of `load_model` has to know.
+
+    Raises:
+        ValueError: The config prepares images, or takes windows of them, as no file can; the
+            message names what.
+    """
     preprocessor = model.data_preprocessor
-    normalises = getattr(preprocessor, '_enable_normalize', False)
+    channels = image_channels(model.backbone)
+    mean, std = [0.0] * channels, [1.0] * channels
+    if getattr(preprocessor, '_enable_normalize', False):
+        mean, std = (
+            values.flatten().expand(channels).tolist()
+            for values in (preprocessor.mean, preprocessor.std)
+        )
     classes, palette = class_colours(model.dataset_meta, model.num_classes)
-    resizes = [t for t in _image_pipeline(model.cfg) if t['type'] == 'Resize' and t.get('scale')]
     return Metadata(
-        mean=tuple(preprocessor.mean.flatten().tolist()) if normalises else (0.0,) * 3,
-        std=tuple(preprocessor.std.flatten().tolist()) if normalises else (1.0,) * 3,
-        bgr_to_rgb=bool(getattr(preprocessor, '_channel_conversion', False)),
-        resize={
-            'scale': list(resizes[0]['scale']),
-            'keep_ratio': bool(resizes[0].get('keep_ratio', False)),
-        }
-        if resizes
-        else None,
+        mean=tuple(mean),
+        std=tuple(std),
+        bgr_to_rgb=channels == 3 and bool(preprocessor._channel_conversion),
+        resize=_resizes(model, channels),
         classes=classes,
         palette=palette,
         threshold=float(model.decode_head.threshold) if model.out_channels == 1 else None,
@@ -95,119 +151,115 @@ def metadata_of(model: EncoderDecoder) -> Metadata:
     )
 
 
-def network_input(model: EncoderDecoder, image: np.ndarray) -> Tensor:
-    """What the network gets of an image: the test pipeline's result, normalised, (1, 3, h, w).
+def _resizes(model: EncoderDecoder, channels: int) -> tuple[dict[str, Any], ...]:
+    """The resizes of a test pipeline, if a file can do all that its config does."""
+    preprocessor, mode = model.data_preprocessor, model.test_cfg.get('mode', 'whole')
+    if type(preprocessor) is not SegDataPreProcessor or preprocessor.test_cfg:
+        raise _refused(
+            f'data_preprocessor {type(preprocessor).__name__} with test_cfg='
+            f'{getattr(preprocessor, "test_cfg", None)}; expected SegDataPreProcessor without',
+            'model.data_preprocessor.test_cfg=None',
+        )
+    if mode != 'whole':
+        raise _refused(f'model.test_cfg.mode={mode!r}', 'model.test_cfg.mode=whole')
+    steps = pipeline_steps(model.cfg)
+    first, *between, last = map(TRANSFORMS.build, steps)
+    colours = {1: 'grayscale', 3: 'color'}.get(channels, 'unchanged')
+    loads = type(first) is LoadImageFromNDArray or (
+        type(first) is LoadImageFromFile
+        and (first.color_type, first.imdecode_backend) == (colours, 'cv2')
+    )
+    if not loads or first.to_float32:
+        raise _refused(
+            f'{_written(steps[0])} first; expected LoadImageFromFile(to_float32=False, '
+            f"color_type={colours!r}, imdecode_backend='cv2')"
+        )
+    if type(last) is not PackSegInputs:
+        raise _refused(f'{_written(steps[-1])} last; expected PackSegInputs')
+    found: list[dict[str, Any]] = []
+    for step, written in zip(between, steps[1:]):
+        if _only_resizes(step):
+            size = {'scale': step.scale} if step.scale else {'scale_factor': step.scale_factor}
+            rest = {'keep_ratio': step.keep_ratio, 'interpolation': step.interpolation}
+            found.append({**{key: [*values] for key, values in size.items()}, **rest})
+        if not _only_resizes(step) or not is_resize(found[-1]):
+            raise _refused(_written(written))
+    return tuple(found)
+
+
+def _only_resizes(step: BaseTransform) -> bool:
+    """Whether images meet MMCV's ``Resize``; MMSegmentation's own differs for labels alone."""
+    return (
+        isinstance(step, Resize)
+        and step.backend == 'cv2'
+        and type(step).__init__ is Resize.__init__
+        and type(step).transform is Resize.transform
+        and type(step)._resize_img is Resize._resize_img
+    )
+
+
+def _written(step: Mapping[str, Any]) -> str:
+    """A transform as its config has it."""
+    options = ', '.join(f'{key}={value!r}' for key, value in step.items() if key != 'type')
+    return f'{step["type"].__name__}({options:.200})'
+
+
+def _refused(what: str, option: str = 'test_dataloader.dataset.pipeline=...') -> ValueError:
+    return ValueError(
+        f'an exported file cannot do what the config asks for in testing: {what}. It reads, '
+        f'resizes and normalises an image; leave this out (--cfg-options {option}), or predict '
+        'with the config and its checkpoint'
+    )
+
+
+def network_input(model: EncoderDecoder, image: np.ndarray | str | Path) -> Tensor:
+    """What the network gets of an image: the test pipeline's result, normalised, (1, C, h, w).
 
     Args:
         model: From `load_model`.
-        image: (H, W, 3) uint8, BGR.
+        image: (H, W, C) uint8, BGR; or its file.
     """
-    first, *others = _image_pipeline(model.cfg)
-    pipeline = Compose([{**first, 'type': 'LoadImageFromNDArray'}, *others])
-    return _preprocessed(model, pipeline(dict(img=image)))
+    return model.data_preprocessor(_prepared(model.cfg, image), False)['inputs']
 
 
-def images_of_test_set(model: EncoderDecoder, count: int) -> list[Tensor]:
-    """Network inputs of the first images of a config's test data set.
+def _prepared(cfg: Config, image: np.ndarray | str | Path) -> dict[str, Any]:
+    """A batch of one image, by the test pipeline."""
+    first, *others = pipeline_steps(cfg)
+    if isinstance(image, np.ndarray):
+        first, found = {**first, 'type': LoadImageFromNDArray}, dict(img=image)
+    else:
+        found = dict(img_path=str(image))
+    sample = Compose([first, *others])(found)
+    return {'inputs': [sample['inputs']], 'data_samples': [sample['data_samples']]}
 
-    Raises:
-        ValueError: The config has none, or its files are not there.
+
+class ModelPredictor(Predictor):
+    """A model of MMSegmentation: its test pipeline, whole or in sliding windows.
+
+    Args:
+        model: In evaluation mode, with ``cfg`` and ``dataset_meta`` as of `load_model`.
+
+    Attributes:
+        model: The model.
     """
-    pipeline = _image_pipeline(model.cfg)
-    samples, _ = _samples(model.cfg, 'test_dataloader', pipeline, count)
-    return [_preprocessed(model, sample) for sample in samples]
+
+    def __init__(self, model: EncoderDecoder) -> None:
+        self.model = model
+        self.classes, self.palette = class_colours(model.dataset_meta, model.num_classes)
+        self.channels = image_channels(model.backbone)
+
+    @torch.no_grad()
+    def sample(self, image: np.ndarray | str | Path) -> SegDataSample:
+        """What the model says of an image (H, W, C), uint8, BGR, or of an image's file."""
+        return self.model.test_step(_prepared(self.model.cfg, image))[0]
+
+    def predict(self, image: np.ndarray) -> np.ndarray:
+        """See the base class."""
+        return self.sample(image).pred_sem_seg.data[0].cpu().numpy()
 
 
-def calibration_images(model: EncoderDecoder, count: int) -> list[Tensor]:
-    """Network inputs of images of a config's training data, evenly spread, as in testing.
-
-    Raises:
-        ValueError: The config has none, or its files are not there.
-    """
-    pipeline = _image_pipeline(model.cfg)
-    samples, _ = _samples(model.cfg, 'train_dataloader', pipeline, count, spread=True)
-    return [_preprocessed(model, sample) for sample in samples]
-
-
-def labelled_test_set(model: EncoderDecoder, count: int) -> TestSet:
-    """Images of a config's test data set, evenly spread, with their labels.
-
-    Raises:
-        ValueError: The config has none, or its files are not there.
-    """
-    pipeline = copy.deepcopy(_test_pipeline(model.cfg))
-    samples, dataset = _samples(model.cfg, 'test_dataloader', pipeline, count, spread=True)
-    if not all('gt_sem_seg' in sample['data_samples'] for sample in samples):
-        raise ValueError('the test pipeline of the config loads no labels; give --images')
-    truths = [sample['data_samples'].gt_sem_seg.data[0] for sample in samples]
-    images = [_preprocessed(model, sample) for sample in samples]
-    title = f'{len(images)} of {len(dataset)} test images'
-    return TestSet(images, truths, dataset.ignore_index, title)
-
-
-@torch.no_grad()
-def self_labelled(model: EncoderDecoder, images: Sequence[Tensor]) -> TestSet:
-    """Images with the labels that the model itself gives: its own mean IoU on them is 100."""
-    metadata = metadata_of(model)
-    truths = []
-    for image in images:
-        size = image.shape[2:]
-        logits = model.encode_decode(image, [{'img_shape': size}])
-        truths.append(labels_of(logits, size, metadata))
-    title = f"{len(images)} --images, with the trained network's labels as the truth"
-    return TestSet(images, truths, 255, title)
-
-
-def _samples(
-    cfg: Config, loader: str, pipeline: list[dict[str, Any]], count: int, spread: bool = False
-) -> tuple[list[dict[str, Any]], BaseSegDataset]:
-    """The first samples of a loader's data set, or some at equal distances, and the data set."""
-    if not cfg.get(loader):
-        raise ValueError(f'the config has no {loader}; give images with --images')
-    settings = copy.deepcopy(cfg[loader]['dataset'])
-    while 'dataset' in settings:  # repeats another
-        settings = settings['dataset']
-    settings['pipeline'] = pipeline
-    name = loader.removesuffix('_dataloader')
-    try:
-        dataset = DATASETS.build(settings)
-        step = max(1, len(dataset) // count) if spread else 1
-        samples = [dataset[i * step] for i in range(min(count, len(dataset)))]
-    # MMEngine asserts that files are there; a joined data set takes no pipeline.
-    except (AssertionError, OSError, TypeError, ValueError) as error:
-        raise ValueError(
-            f'the {name} data set of the config cannot be read ({error}); give images with --images'
-        ) from error
-    return samples, dataset
-
-
-def _preprocessed(model: EncoderDecoder, sample: dict[str, Any]) -> Tensor:
-    """Network input (1, 3, h, w) of a pipeline's result."""
-    data = {'inputs': [sample['inputs']], 'data_samples': [sample['data_samples']]}
-    return model.data_preprocessor(data, False)['inputs']
-
-
-def _image_pipeline(cfg: Config) -> list[dict[str, Any]]:
-    """The test pipeline without what reads labels."""
-    return [copy.deepcopy(t) for t in _test_pipeline(cfg) if class_name(t) not in _READ_LABELS]
-
-
-def class_name(settings: Mapping[str, Any]) -> str:
-    """The name of a settings' class, be that given by name, by name with a scope, or itself."""
-    kind = settings['type']
-    return kind.__name__ if isinstance(kind, type) else kind.rpartition('.')[2]
-
-
-def _test_pipeline(cfg: Config) -> list[dict[str, Any]]:
-    dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
-    pipeline = dataset.get('pipeline') or cfg.get('test_pipeline')
-    if not pipeline:
-        raise ValueError('the config has neither a test_dataloader with a pipeline nor one itself')
-    return pipeline
-
-
-class ToolboxPredictor(Predictor):
-    """A config and its checkpoint, through the toolbox: test pipeline, whole or sliding window.
+class ToolboxPredictor(ModelPredictor):
+    """A config and its checkpoint.
 
     Args:
         config: Path or content.
@@ -229,66 +281,4 @@ class ToolboxPredictor(Predictor):
         cfg_options: dict[str, Any] | None = None,
         trust: bool = False,
     ) -> None:
-        self.model = load_model(config, checkpoint, cfg_options, trust).to(device)
-        self.model.cfg.test_pipeline = _image_pipeline(self.model.cfg)
-        self.classes, self.palette = class_colours(self.model.dataset_meta, self.model.num_classes)
-
-    def predict(self, image: np.ndarray) -> np.ndarray:
-        """See the base class."""
-        return inference_model(self.model, image).pred_sem_seg.data[0].cpu().numpy()
-
-
-class TorchPredictor(FilePredictor):
-    """A TorchScript or torch.export file that ``tools/deployment/export.py`` wrote.
-
-    Args:
-        path: The file, ``*.torchscript`` or ``*.pt2``. Both are programs: open only files of
-            people whom you trust.
-        device: ``'cpu'``, ``'cuda:0'``, ...; torch.export files know the CPU alone.
-
-    Raises:
-        ValueError: The file is not there, cannot be read, or has no such metadata.
-    """
-
-    def __init__(self, path: str | Path, device: str = 'cpu') -> None:
-        path, files = Path(path), {'metadata.json': ''}
-        if not path.is_file():
-            raise ValueError(f'{path} does not exist')
-        try:
-            if path.suffix == '.pt2':
-                if device != 'cpu':
-                    raise ValueError(f'a torch.export file runs on the CPU, not on {device}')
-                self.network = torch.export.load(path, extra_files=files).module()
-            else:
-                self.network = torch.jit.load(str(path), map_location=device, _extra_files=files)
-            strings = json.loads(files['metadata.json'])
-        except Exception as error:  # the library's exceptions have no common type
-            raise ValueError(f'torch cannot load {path}: {error}') from error
-        self.device = device
-        self.metadata = Metadata.from_strings(strings, str(path))
-        self.classes, self.palette = self.metadata.classes, self.metadata.palette
-
-    @torch.no_grad()
-    def logits(self, inputs: np.ndarray) -> np.ndarray:
-        """See the base class."""
-        return self.network(torch.from_numpy(inputs).to(self.device)).cpu().numpy()
-
-
-def load_predictor(path: str | Path, device: str = 'cpu') -> FilePredictor:
-    """The predictor of an exported file, by its suffix.
-
-    Args:
-        path: ``*.onnx``, ``*.torchscript`` or ``*.pt2``.
-        device: ``'cpu'``, ``'cuda:0'``, ...
-
-    Raises:
-        ImportError: The format's library is missing.
-        ValueError: Another suffix, or the file cannot be used.
-    """
-    kinds = {'.onnx': OnnxPredictor, '.torchscript': TorchPredictor, '.pt2': TorchPredictor}
-    suffix = Path(path).suffix
-    if suffix not in kinds:
-        raise ValueError(
-            f'{path}: expected a file *{", *".join(kinds)}; a checkpoint needs its config'
-        )
-    return kinds[suffix](path, device)
+        super().__init__(load_model(config, checkpoint, cfg_options, trust).to(device))

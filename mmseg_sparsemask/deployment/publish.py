@@ -22,8 +22,7 @@ from mmseg_sparsemask.connectivity import Connectivity, load, save
 from mmseg_sparsemask.connectivity.draw import draw_graph
 from mmseg_sparsemask.deployment.deployed import deployed_segmentor
 from mmseg_sparsemask.deployment.export import export, random_inputs, smallest_image
-from mmseg_sparsemask.deployment.metadata import class_colours
-from mmseg_sparsemask.deployment.predictor import _image_pipeline, metadata_of
+from mmseg_sparsemask.deployment.predictor import class_colours, metadata_of, pipeline_steps
 from mmseg_sparsemask.deployment.published import (
     CONFIG,
     FORMAT,
@@ -37,6 +36,7 @@ from mmseg_sparsemask.deployment.published import (
     load_published,
 )
 from mmseg_sparsemask.models import allowed
+from mmseg_sparsemask.models.backbones.probing import image_channels
 from mmseg_sparsemask.utils.extras import require_extra, requirement
 from mmseg_sparsemask.utils.figures import save_figure
 from mmseg_sparsemask.utils.files import write_atomically, write_json
@@ -116,7 +116,7 @@ def publish(
             files['scores.json'] = 'the scores, with data set and command'
         if onnx:
             smallest = smallest_image(deployed_segmentor(model, image_size))
-            inputs = random_inputs(image_size, smallest)
+            inputs = random_inputs(image_size, smallest, image_channels(model.backbone))
             path = folder / 'model.onnx'
             export(model, path, 'onnx', metadata_of(model), inputs, image_size=image_size)
             files[path.name] = 'the network for onnxruntime'
@@ -199,7 +199,7 @@ def description(model: EncoderDecoder) -> dict[str, Any]:
         'version': VERSION,
         'library': f'mmseg-sparsemask {__version__}',
         'model': network,
-        'test_pipeline': published_settings(_image_pipeline(model.cfg), TRANSFORMS),
+        'test_pipeline': published_settings(pipeline_steps(model.cfg), TRANSFORMS),
         'dataset_meta': {
             'classes': [one_line(text)[:200] for text in classes],
             'palette': [list(colour) for colour in palette],

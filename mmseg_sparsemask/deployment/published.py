@@ -14,14 +14,12 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmseg.apis import inference_model
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from mmseg_sparsemask.deployment.metadata import class_colours
-from mmseg_sparsemask.deployment.onnx_predictor import Predictor
+from mmseg_sparsemask.deployment.predictor import ModelPredictor
 from mmseg_sparsemask.models.allowed import TEXT, check_classes, check_model, check_pipeline, whole
 from mmseg_sparsemask.utils.extras import require_extra
 from mmseg_sparsemask.utils.files import read_json
@@ -37,21 +35,8 @@ _TUPLE = '__tuple__'
 _REPOSITORY = re.compile(r'[\w][\w.-]*/[\w][\w.-]*')
 
 
-class PublishedPredictor(Predictor):
-    """Label maps by a published folder, through MMSegmentation's test pipeline.
-
-    Attributes:
-        model: MMSegmentation's model, in evaluation mode.
-    """
-
-    def __init__(self, model: EncoderDecoder) -> None:
-        self.model = model
-        self.classes, self.palette = class_colours(model.dataset_meta, model.num_classes)
-        if not len(self.palette) == len(self.classes) >= model.num_classes:
-            raise ValueError(
-                f'dataset_meta: expected a name and a colour for each of {model.num_classes} '
-                f'classes, got {len(self.classes)} and {len(self.palette)}'
-            )
+class PublishedPredictor(ModelPredictor):
+    """Label maps by a published folder, through MMSegmentation's test pipeline."""
 
     def predict(self, image: np.ndarray) -> np.ndarray:
         """See the base class.
@@ -60,7 +45,7 @@ class PublishedPredictor(Predictor):
             ValueError: The settings of config.json, each of them allowed, do not go together.
         """
         try:
-            return inference_model(self.model, image).pred_sem_seg.data[0].cpu().numpy()
+            return super().predict(image)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # whatever the toolbox asserts, looks up or computes

@@ -20,16 +20,21 @@ NEEDLESS_WARNING = 'Fail to import ``MultiScaleDeformableAttention``'
 SCOPE = 'mmseg_sparsemask'
 
 
+#: The toolbox, and torch that it runs on.
+PARTS = ('mmengine', 'mmcv', 'mmseg', 'mmpretrain', 'torch')
+
+
+def has_toolbox() -> bool:
+    """Whether any part of the toolbox is installed; torch alone is none."""
+    return any(importlib.util.find_spec(name) for name in PARTS[:-1])
+
+
 def check_toolbox() -> None:
     """Raise an ImportError with the line to run when a part of the toolbox is missing.
 
     Neither distribution is a hard requirement, because installing one over the other breaks both.
     """
-    missing = [
-        name
-        for name in ('torch', 'mmengine', 'mmcv', 'mmseg', 'mmpretrain')
-        if importlib.util.find_spec(name) is None
-    ]
+    missing = [name for name in PARTS if importlib.util.find_spec(name) is None]
     if missing:
         raise ImportError(
             f'mmseg_sparsemask needs MMSegmentation, but {", ".join(missing)} cannot be imported. '

@@ -1,39 +1,42 @@
-"""Mean IoU of networks, against counting by hand."""
+"""Mean IoU of predictors, against counting by hand."""
 
-import dataclasses
-
+import numpy as np
 import pytest
-import torch
 
-from mmseg_sparsemask.deployment.accuracy import TestSet, labels_of, mean_iou
-from mmseg_sparsemask.deployment.metadata import Metadata
+from mmseg_sparsemask.deployment.accuracy import TestSet, mean_iou
+from mmseg_sparsemask.deployment.onnx_predictor import Predictor
 
-METADATA = Metadata(
-    (0.0,) * 3, (1.0,) * 3, False, None, ('a', 'b', 'c'), ((0, 0, 0),) * 3, None, False
-)
+
+class Finds(Predictor):
+    classes = ('a', 'b', 'c')
+
+    def __init__(self, labels):
+        self.labels = np.array(labels)
+
+    def predict(self, image):
+        return self.labels
+
+
+def one(truth, title='one'):
+    truth = np.array([truth], np.uint8)
+    return TestSet([np.zeros((*truth.shape, 3), np.uint8)] * 2, [truth] * 2, 255, title)
 
 
 def test_mean_over_classes_that_occur():
-    truth = torch.tensor([[0, 0, 1, 255]])
-    found = torch.tensor([[0, 1, 1, 2]])
-    logits = torch.nn.functional.one_hot(found, 3).permute(2, 0, 1)[None].float()
-    test_set = TestSet([torch.zeros(1, 3, 1, 4)] * 2, [truth] * 2, 255, 'two')
     # a: one of two, b: one of two; c lies where nothing counts.
-    assert mean_iou(lambda image: logits, test_set, METADATA) == pytest.approx(50)
-    logits = logits[:, [0, 2, 1]]  # b and c changed places: a one of two, b and c none
-    assert mean_iou(lambda image: logits, test_set, METADATA) == pytest.approx(50 / 3)
+    assert mean_iou(Finds([[0, 1, 1, 2]]), one([0, 0, 1, 255])) == pytest.approx(50)
+    # b and c changed places: a one of two, b and c none
+    assert mean_iou(Finds([[0, 2, 2, 1]]), one([0, 0, 1, 255])) == pytest.approx(50 / 3)
 
 
-def test_nothing_that_counts():
-    test_set = TestSet([torch.zeros(1, 3, 1, 2)], [torch.full((1, 2), 255)], 255, 'empty')
-    with pytest.raises(ValueError, match=r'none that counts \(empty\)'):
-        mean_iou(lambda image: torch.zeros(1, 3, 1, 2), test_set, METADATA)
-
-
-def test_labels():
-    logits = torch.tensor([[[[1.0, -1.0]], [[0.0, 0.0]]]])
-    assert labels_of(logits, (1, 2), METADATA).tolist() == [[0, 1]]
-    assert labels_of(logits, (2, 4), METADATA).tolist() == [[0, 0, 1, 1]] * 2
-    one = dataclasses.replace(METADATA, threshold=0.7)
-    # The sigmoids are 0.73 and 0.27.
-    assert labels_of(logits[:, :1], (1, 2), one).tolist() == [[1, 0]]
+@pytest.mark.parametrize(
+    'truth, message',
+    [
+        ([255, 255], r'labels that count, got none \(odd\)'),
+        ([0, 3], r'labels from 0 to 2, or 255 .* got 0 to 3 \(odd\)'),
+        ([7, 254], 'got 7 to 254'),
+    ],
+)
+def test_labels_that_do_not_fit(truth, message):
+    with pytest.raises(ValueError, match=message):
+        mean_iou(Finds([[0, 0]]), one(truth, 'odd'))

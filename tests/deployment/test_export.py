@@ -21,11 +21,11 @@ from mmseg_sparsemask.deployment.export import (
     decoder_convs,
     difference_from,
     export,
-    load_network,
     random_inputs,
     trace,
 )
 from mmseg_sparsemask.deployment.metadata import Metadata
+from mmseg_sparsemask.deployment.onnx_predictor import load_predictor
 from mmseg_sparsemask.deployment.predictor import metadata_of
 from mmseg_sparsemask.deployment.strips import GRAPH_STRIPS
 
@@ -92,9 +92,9 @@ def test_onnx_takes_any_batch_and_size(exported):
 @pytest.mark.parametrize('shape', [(2, 3, *TRACED), (1, 3, 97, 50), (3, 3, 33, 70)])
 @pytest.mark.parametrize('kind', SUFFIXES)
 def test_equals_the_toolbox(kind, shape, exported, model):
-    network = load_network(exported[kind].path, kind)
+    predictor = load_predictor(exported[kind].path)
     images = torch.randn(shape, generator=torch.Generator().manual_seed(4))
-    difference = difference_from(model, network, images)
+    difference = difference_from(model, predictor.logits, images)
     assert difference.logits > 0.5
     assert difference.largest < 1e-5 * difference.logits
 
@@ -114,7 +114,7 @@ def test_metadata(kind, exported, model):
     meta = Metadata.from_strings(strings, 'file')
     assert meta == metadata_of(model)
     assert meta.mean == pytest.approx((123.675, 116.28, 103.53))
-    assert meta.bgr_to_rgb and meta.resize is None and meta.threshold is None
+    assert meta.bgr_to_rgb and meta.resize == () and meta.threshold is None
     assert meta.classes[2] == 'disk' and meta.palette[2] == (80, 175, 90)
     with pytest.raises(ValueError, match='has no metadata classes'):
         Metadata.from_strings({k: v for k, v in strings.items() if k != 'classes'}, 'file')
@@ -145,11 +145,11 @@ def test_a_wrong_file_is_not_left_behind(kind, value, model, program, tmp_path, 
             program.state_dict.update(before)
 
     monkeypatch.setitem(writers, kind, wrong)
-    path = tmp_path / 'net'
+    path = tmp_path / f'net{SUFFIXES[kind]}'
     path.write_text('what was here')
     with pytest.raises(ValueError, match=r'logits on noise .* differ by .* was not written'):
         export(model, path, kind, metadata_of(model), random_inputs(TRACED, 32), program)
-    assert [p.name for p in tmp_path.iterdir()] == ['net']
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
     assert path.read_text() == 'what was here'
 
 
@@ -197,7 +197,9 @@ def test_bad_arguments(model, tmp_path):
     with pytest.raises(ValueError, match="one of .*, got 'caffe'"):
         export(model, tmp_path / 'net', 'caffe', **arguments)
     with pytest.raises(ValueError, match='at least one input'):
-        export(model, tmp_path / 'net', 'onnx', arguments['metadata'], {})
+        export(model, tmp_path / 'net.onnx', 'onnx', arguments['metadata'], {})
+    with pytest.raises(ValueError, match=r'net-0.5: expected a file \*.onnx'):
+        export(model, tmp_path / 'net-0.5', 'onnx', **arguments)
     with pytest.raises(ValueError, match='at least 16x16 .* got 8x80'):
         trace(model, (8, 80), 16)
     assert not list(tmp_path.iterdir())
@@ -210,7 +212,7 @@ def test_missing_libraries_name_the_extra(model, tmp_path, monkeypatch):
         lambda name, *more: None if name == 'onnxscript' else find(name, *more),
     )
     with pytest.raises(ImportError, match=r'onnxscript.*mmseg-sparsemask\[deploy\]'):
-        export(model, tmp_path / 'net', 'onnx', metadata_of(model), random_inputs(TRACED, 32))
+        export(model, tmp_path / 'net.onnx', 'onnx', metadata_of(model), random_inputs(TRACED, 32))
 
 
 def tool(*arguments, cwd, check=True):
@@ -237,6 +239,23 @@ def main_of_tool(monkeypatch, *arguments):
     return stop.value.code
 
 
+@pytest.mark.parametrize(
+    'out, name',
+    [
+        ('net-0.5', 'net-0.5.onnx'),
+        ('net.onnx', 'net.onnx'),
+        ('v1.2.torchscript', 'v1.2.onnx'),
+        ('a.b/net', 'a.b/net.onnx'),
+        (None, 'iter_0.5.onnx'),
+    ],
+)
+def test_only_known_suffixes_are_replaced(out, name, monkeypatch):
+    tool = runpy.run_path(str(ROOT / 'tools/deployment/export.py'))
+    options = ['--out', out] if out else []
+    args = tool['parse_args'](['config.py', 'iter_0.5.pth', *options])
+    assert str(tool['out_path'](args, '.onnx')) == name
+
+
 def test_the_tool_fails_without_leaving_a_file(trained, tmp_path, monkeypatch, capsys):
     config, checkpoint = trained
     out = tmp_path / 'net.torchscript'
@@ -255,7 +274,16 @@ def test_the_tool_fails_without_leaving_a_file(trained, tmp_path, monkeypatch, c
 def test_the_tool_writes_smaller_files(trained, tmp_path):
     config, checkpoint = trained
     out = tmp_path / 'net.onnx'
-    smaller = ['--dtype', 'float16', '--quantize', 'int8', '--miou-tolerance', '100']
+    smaller = [
+        '--dtype',
+        'float16',
+        '--quantize',
+        'int8',
+        '--miou-tolerance',
+        '100',
+        '--miou-share',
+        '1',
+    ]
     done = tool(config, checkpoint, '--out', out, *smaller, cwd=tmp_path)
     assert 'measuring on 2 of 2 test images' in done.stdout
     for precision in ('float32', 'float16', 'int8'):

@@ -1,24 +1,30 @@
 """Label maps and their drawings, from both kinds of model."""
 
+import copy
+import json
 import sys
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from mmcv import transforms
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
 from reference.tiny import ROOT, call
 
 from mmseg_sparsemask.datasets.palette import voc_palette
+from mmseg_sparsemask.deployment.accuracy import images_of
+from mmseg_sparsemask.deployment.export import export, random_inputs
 from mmseg_sparsemask.deployment.metadata import Metadata
-from mmseg_sparsemask.deployment.onnx_predictor import OnnxPredictor, read_image
+from mmseg_sparsemask.deployment.onnx_predictor import OnnxPredictor, load_predictor, read_image
 from mmseg_sparsemask.deployment.overlay import legend, overlay
 from mmseg_sparsemask.deployment.predictor import (
     ToolboxPredictor,
-    images_of_test_set,
     load_model,
-    load_predictor,
     metadata_of,
+    network_input,
 )
 
 
@@ -44,18 +50,109 @@ def test_both_predictors_agree(trained, exported):
         assert agreement(labels, toolbox(image)) > 0.999
 
 
-@pytest.mark.parametrize('keep_ratio', [True, False])
-def test_resizing_of_the_test_pipeline(keep_ratio, trained, exported, monkeypatch):
-    cfg = Config.fromfile(trained[0])
-    resize = dict(type='Resize', scale=(100, 80), keep_ratio=keep_ratio)
-    cfg.test_dataloader.dataset.pipeline.insert(1, resize)
-    toolbox = ToolboxPredictor(cfg, str(trained[1]))
-    meta = metadata_of(toolbox.model)
-    assert meta.resize == dict(scale=[100, 80], keep_ratio=keep_ratio)
+def with_steps(cfg, *steps, loader=None):
+    first, *rest = cfg.test_dataloader.dataset.pipeline
+    cfg.test_dataloader.dataset.pipeline = [loader or first, *steps, *rest]
+    return cfg
+
+
+@pytest.mark.parametrize(
+    'steps',
+    [
+        [dict(type='Resize', scale=(100, 80))],
+        [dict(type=transforms.Resize, scale=(100, 80), keep_ratio=True)],
+        [dict(type='mmcv.Resize', scale=96, keep_ratio=True, interpolation='area')],
+        [dict(type='Resize', scale_factor=(0.5, 0.7), interpolation='nearest')],
+        [dict(type='mmseg.Resize', scale_factor=1.5, keep_ratio=True, interpolation='bicubic')],
+        [dict(type='Resize', scale=(90, 70)), dict(type='Resize', scale_factor=1.3)],
+    ],
+)
+def test_resizes_of_the_test_pipeline(steps, trained, exported):
+    toolbox = ToolboxPredictor(with_steps(Config.fromfile(trained[0]), *steps), str(trained[1]))
     onnx = OnnxPredictor(exported['onnx'].path)
-    onnx.metadata = meta
-    image = picture(120, 130)
+    onnx.metadata = Metadata.from_strings(metadata_of(toolbox.model).to_strings(), 'file')
+    image = picture(120, 136)
+    wanted = network_input(toolbox.model, image).numpy()
+    assert len(onnx.metadata.resize) == len(steps)
+    assert wanted.shape == onnx.inputs(image).shape and wanted.shape[2:] != (120, 136)
+    assert np.allclose(wanted, onnx.inputs(image), atol=1e-5)
     assert agreement(onnx(image), toolbox(image)) > 0.999
+
+
+class OwnResize(transforms.Resize):
+    def _resize_img(self, results):
+        results['img'] = results['img'][::2, ::2]
+
+
+@pytest.mark.parametrize(
+    'step',
+    [
+        dict(type='Resize', scale=(100, 80), backend='pillow'),
+        dict(type='ResizeToMultiple', size_divisor=32),
+        dict(type='mmseg.ResizeShortestEdge', scale=128, max_size=512),
+        dict(type=OwnResize, scale=(100, 80)),
+        dict(type='Pad', size_divisor=32),
+        dict(type=transforms.Normalize, mean=[1.0] * 3, std=[2.0] * 3),
+        dict(type='RGB2Gray', out_channels=3),
+        dict(type='RandomFlip', prob=1.0),
+        dict(type='TestTimeAug', transforms=[[dict(type='Resize', scale=(100, 80))]]),
+    ],
+)
+def test_what_a_file_cannot_do_is_refused_by_name(step, model):
+    kind = step['type'] if isinstance(step['type'], str) else step['type'].__name__
+    changed = copy.copy(model)
+    changed.cfg = with_steps(copy.deepcopy(model.cfg), step)
+    with pytest.raises(ValueError, match=rf'cannot do .*{kind.split(".")[-1]}\('):
+        metadata_of(changed)
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        ({'loader': dict(type='LoadImageFromFile', to_float32=True)}, 'to_float32=True'),
+        ({'loader': dict(type='LoadImageFromFile', color_type='grayscale')}, 'grayscale'),
+        ({'loader': dict(type='LoadImageFromFile', imdecode_backend='pillow')}, 'pillow'),
+        ({'mode': 'slide'}, "mode='slide'.*--cfg-options model.test_cfg.mode=whole"),
+        ({'padding': dict(size_divisor=32)}, 'data_preprocessor.test_cfg=None'),
+    ],
+)
+def test_other_settings_that_a_file_cannot_do(options, message, model):
+    changed = copy.deepcopy(model)
+    changed.cfg = with_steps(copy.deepcopy(model.cfg), loader=options.get('loader'))
+    changed.test_cfg.mode = options.get('mode', 'whole')
+    changed.data_preprocessor.test_cfg = options.get('padding')
+    with pytest.raises(ValueError, match=message):
+        metadata_of(changed)
+
+
+@pytest.mark.parametrize('channels', [1, 4])
+def test_images_of_other_channels(channels, trained, tmp_path):
+    cfg = Config.fromfile(trained[0])
+    cfg.model.backbone.backbone.in_channels = channels
+    cfg.model.data_preprocessor.update(mean=[100.0], std=[50.0], bgr_to_rgb=False)
+    colours = 'grayscale' if channels == 1 else 'unchanged'
+    with_steps(cfg, loader=dict(type='LoadImageFromFile', color_type=colours))
+    init_default_scope('mmseg')
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model).eval()
+    model.cfg, model.dataset_meta = cfg, {}
+    assert metadata_of(model).mean == (100.0,) * channels
+    path = tmp_path / 'image.png'
+    cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 256, (70, 80, channels), np.uint8))
+    done = export(
+        model,
+        tmp_path / 'net.torchscript',
+        'torchscript',
+        metadata_of(model),
+        random_inputs((64, 80), 32, channels),
+        image_size=(64, 80),
+        images={'the file': path},
+    )
+    assert done.differences['the file'].logits > 0
+    predictor = load_predictor(done.path)
+    assert predictor(read_image(path, channels)).shape == (70, 80)
+    with pytest.raises(ValueError, match=rf'\(H, W, {channels}\) of uint8'):
+        predictor(np.zeros((70, 80, 3), np.uint8))
 
 
 def test_one_channel_is_a_threshold(trained, exported, monkeypatch):
@@ -191,10 +288,14 @@ def test_changed_files_are_refused(exported, tmp_path):
     'key, value',
     [
         ('mean', '[1, 2]'),
+        ('mean', '[]'),
         ('mean', '[1, 2, NaN]'),
         ('std', '[1, 0, 1]'),
         ('bgr_to_rgb', '1'),
         ('resize', '{"scale": [0, 5], "keep_ratio": true}'),
+        ('resize', '[{"scale": [5, 5], "scale_factor": [1, 1], "keep_ratio": true}]'),
+        ('resize', '[{"scale": [5, 5], "keep_ratio": true, "interpolation": ["area"]}]'),
+        ('resize', '[{"keep_ratio": true}]'),
         ('classes', '"abcdef"'),
         ('palette', '[[0, 0, 256]]'),
         ('palette', '[[0, 0, 255]]'),
@@ -210,15 +311,45 @@ def test_values_of_metadata(key, value, exported):
         Metadata.from_strings({**strings, key: value}, 'net.onnx')
 
 
+@pytest.mark.parametrize(
+    'before, now', [('null', ()), ('{"scale": [5, 6], "keep_ratio": true}', 1)]
+)
+def test_resize_of_earlier_files(before, now, exported):
+    strings = OnnxPredictor(exported['onnx'].path).metadata.to_strings()
+    found = Metadata.from_strings({**strings, 'resize': before}, 'net.onnx').resize
+    assert found == (now and (json.loads(before),))
+
+
+def test_threads_and_providers(exported):
+    path = exported['onnx'].path
+    predictor = OnnxPredictor(path, threads=2, providers=['CPUExecutionProvider'])
+    assert predictor.session.get_session_options().intra_op_num_threads == 2
+    assert predictor.session.get_providers() == ['CPUExecutionProvider']
+    with pytest.raises(ValueError, match='no SomeExecutionProvider'):
+        OnnxPredictor(path, providers=[('SomeExecutionProvider', {})])
+    with pytest.raises(ValueError, match='threads: expected at least 1, got 0'):
+        OnnxPredictor(path, threads=0)
+
+
+@pytest.mark.parametrize('kind', ['onnx', 'torchscript', 'torch_export'])
+def test_images_that_are_too_small_are_one_line(kind, exported):
+    predictor = load_predictor(exported[kind].path)
+    try:
+        assert predictor(picture(16, 16)).shape == (16, 16)
+    except ValueError as error:
+        assert 'cannot label an image that is 16x16' in str(error) and '\n' not in str(error)
+    else:
+        assert kind != 'torch_export'
+
+
 def test_a_missing_data_set_asks_for_images(trained, tmp_path):
     cfg = Config.fromfile(trained[0])
     nowhere = dict(data_root=str(tmp_path), ann_file='none.txt', data_prefix=dict(img_path='i'))
-    model = load_model(cfg, str(trained[1]))
-    model.cfg.test_dataloader.dataset = dict(
+    cfg.test_dataloader.dataset = dict(
         type='BaseSegDataset', pipeline=[dict(type='LoadImageFromFile')], **nowhere
     )
     with pytest.raises(ValueError, match='give images with --images'):
-        images_of_test_set(model, 1)
+        images_of(cfg, 'test_dataloader', 1)
 
 
 @pytest.mark.parametrize('kind', ['onnx', 'torchscript', 'torch_export'])

@@ -69,6 +69,13 @@ def parse_args(argv=None):
         metavar='POINTS',
         help='of mean IoU that a smaller file may lose; one that loses more is not written',
     )
+    parser.add_argument(
+        '--miou-share',
+        type=float,
+        default=0.05,
+        metavar='PART',
+        help='of the mean IoU that a smaller file may lose, where that is less',
+    )
     args = parser.parse_args(argv)
     if args.test_images < 1:
         parser.error(f'--test-images: expected at least 1, got {args.test_images}')
@@ -80,14 +87,22 @@ def precisions(args):
     return [*(['float16'] if args.dtype == 'float16' else []), *filter(None, [args.quantize])]
 
 
-def real_inputs(model, paths):
-    """Network inputs of image files, or of the test data set's first images, by name."""
-    from mmseg_sparsemask.deployment.onnx_predictor import read_image
-    from mmseg_sparsemask.deployment.predictor import images_of_test_set, network_input
+def out_path(args, suffix):
+    """Where a file goes: the suffix of a format, or of a checkpoint, is replaced; no other is."""
+    from mmseg_sparsemask.deployment.export import SUFFIXES
+
+    out = args.out or Path(args.checkpoint)
+    known = out.suffix in (*SUFFIXES.values(), '.pth', '.pt')
+    return out.with_name((out.stem if known else out.name) + suffix)
+
+
+def real_images(model, paths):
+    """Image files, or the test data set's first images, by name."""
+    from mmseg_sparsemask.deployment.accuracy import images_of
 
     if paths:
-        return {str(path): network_input(model, read_image(path)) for path in paths}
-    images = images_of_test_set(model, IMAGES)
+        return {str(path): path for path in paths}
+    images = images_of(model.cfg, 'test_dataloader', IMAGES)
     return {f'test image {number}': image for number, image in enumerate(images)}
 
 
@@ -101,8 +116,10 @@ def run(args):
         smallest_image,
         trace,
     )
+    from mmseg_sparsemask.deployment.onnx_predictor import read_image
     from mmseg_sparsemask.deployment.precision import require_precision
-    from mmseg_sparsemask.deployment.predictor import load_model, metadata_of
+    from mmseg_sparsemask.deployment.predictor import load_model, metadata_of, network_input
+    from mmseg_sparsemask.models.backbones.probing import image_channels
 
     for file_format in args.format:
         require_format(file_format)
@@ -110,80 +127,91 @@ def run(args):
             require_precision(file_format, precision)
     if args.out is None and '://' in args.checkpoint:
         raise ValueError('the checkpoint is no local file: say with --out where to write')
-    out = args.out or Path(args.checkpoint)
     model = load_model(args.config, args.checkpoint, args.cfg_options, args.trust_checkpoint)
+    metadata = metadata_of(model)
     size = args.shape or model.cfg.model.get('data_preprocessor', {}).get('size') or (512, 512)
     size = (int(size[0]), int(size[-1]))
+    channels = image_channels(model.backbone)
+    for path in args.images:
+        read_image(path, channels)  # before the long work
     print(f'reading images, folding and tracing with {size[0]}x{size[1]} ...', flush=True)
-    real = real_inputs(model, args.images)
+    real = real_images(model, args.images)
     segmentor = deployed_segmentor(model, size)
     smallest = smallest_image(segmentor)
     for name, image in real.items():
-        if min(image.shape[-2:]) < smallest:
+        height, width = network_input(model, image).shape[-2:]
+        if min(height, width) < smallest:
             raise ValueError(
-                f'{name} is {image.shape[-2]}x{image.shape[-1]} for the network, which is exported '
-                f'for {smallest}x{smallest} and larger; give larger --images'
+                f'{name} is {height}x{width} for the network, which is exported for '
+                f'{smallest}x{smallest} and larger; give larger --images'
             )
     program = trace(segmentor, size, smallest)
-    inputs = {**random_inputs(size, smallest), **real}
+    inputs = random_inputs(size, smallest, channels)
     print(summary(model, segmentor, program))
     for file_format in args.format:
         print(f'\n{file_format}: writing and comparing ...', flush=True)
         done = export(
             model,
-            out.with_suffix(SUFFIXES[file_format]),
+            out_path(args, SUFFIXES[file_format]),
             file_format,
-            metadata_of(model),
+            metadata,
             inputs,
             program,
             tolerance=args.tolerance,
+            images=real,
         )
         print(report(done, real))
     if precisions(args):
-        write_smaller(args, model, segmentor, size, list(real.values()) if args.images else [])
+        images = [read_image(path, channels) for path in args.images]
+        write_smaller(args, model, segmentor, size, images)
 
 
 def write_smaller(args, model, segmentor, size, images):
     """The files in float16 and int8 that are asked for, measured beside those in float32."""
     import torch
 
+    from mmseg_sparsemask.deployment.accuracy import images_of, labelled_test_set, self_labelled
     from mmseg_sparsemask.deployment.export import SUFFIXES, smallest_image
     from mmseg_sparsemask.deployment.precision import accepted, measured, write_half, write_int8
-    from mmseg_sparsemask.deployment.predictor import (
-        calibration_images,
-        labelled_test_set,
-        metadata_of,
-        self_labelled,
-    )
+    from mmseg_sparsemask.deployment.predictor import ModelPredictor, metadata_of
+    from mmseg_sparsemask.models.backbones.probing import image_channels
 
     try:
-        test_set = labelled_test_set(model, args.test_images)
+        test_set = labelled_test_set(model.cfg, args.test_images)
     except ValueError:
         if not images:
             raise
-        test_set = self_labelled(model, images)
-    metadata = metadata_of(model)
+        test_set = self_labelled(ModelPredictor(model), images)
     calibration = []
     if args.quantize:
-        calibration = images or calibration_images(model, CALIBRATION_IMAGES)
-    image = torch.randn(1, 3, *size)
+        calibration = images or images_of(
+            model.cfg, 'train_dataloader', CALIBRATION_IMAGES, spread=True
+        )
+    image = torch.randn(1, image_channels(model.backbone), *size)
     for file_format in args.format:
-        source = (args.out or Path(args.checkpoint)).with_suffix(SUFFIXES[file_format])
+        source = out_path(args, SUFFIXES[file_format])
         print(f'\n{file_format}: measuring on {test_set.title} ...', flush=True)
-        before = measured(source, file_format, test_set, metadata, image)
+        before = measured(source, test_set, image)
         print(f'float32: {cost_of(before)}', flush=True)
 
-        def check(path, file_format=file_format, before=before):
-            found = measured(path, file_format, test_set, metadata, image)
-            return accepted(found, before.miou, args.miou_tolerance)
+        def check(path, before=before):
+            found = measured(path, test_set, image)
+            return accepted(found, before.miou, args.miou_tolerance, args.miou_share)
 
         for precision in precisions(args):
             path = source.with_suffix(f'.{precision}{source.suffix}')
             if precision == 'int8':
                 found = write_int8(source, path, calibration, check)
             else:
-                smallest = smallest_image(segmentor)
-                found = write_half(segmentor, path, file_format, metadata, size, smallest, check)
+                found = write_half(
+                    segmentor,
+                    path,
+                    file_format,
+                    metadata_of(model),
+                    size,
+                    smallest_image(segmentor),
+                    check,
+                )
             change = found.miou - before.miou
             print(f'{precision}: {cost_of(found)} ({change:+.2f} points)\ndone: {path}', flush=True)
 
