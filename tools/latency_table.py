@@ -26,6 +26,7 @@ def main():
     from mmseg.registry import MODELS
 
     import mmseg_sparsemask  # noqa: F401
+    from mmseg_sparsemask.connectivity.latency import LARGEST_ERROR
     from mmseg_sparsemask.deployment.latency import measure_table
     from mmseg_sparsemask.models.decode_heads import FDNHead
     from mmseg_sparsemask.utils.errors import one_line_errors
@@ -54,6 +55,11 @@ def main():
         f'written: {args.out}; error on {args.left_out} decoders that the fit has not seen: '
         f'{table.meta["mean_error"]:.1%} on average, {table.meta["largest_error"]:.1%} at most'
     )
+    if table.error > LARGEST_ERROR:
+        raise SystemExit(
+            f'error: not fit for use: expected at most {LARGEST_ERROR:.0%} on average. Measure '
+            'again on a quiet machine or with more --decoders; BudgetLoss refuses this table'
+        )
 
 
 if __name__ == '__main__':

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -17,6 +18,9 @@ from mmseg_sparsemask.utils.files import read_json, write_json
 
 FORMAT = 'sparsemask.latency'
 VERSION = 2
+
+#: A table whose mean error on decoders that the fit has not seen is larger is not fit for use.
+LARGEST_ERROR = 0.2
 _REMEDY = 'expected a file that tools/latency_table.py wrote'
 
 
@@ -31,6 +35,10 @@ class LatencyTable:
         device: As torch names it: ``'cpu'``, ``'cuda:0'``.
         threads: Of the CPU.
         meta: How it was measured: processor, precision, versions, number of decoders, error.
+
+    Raises:
+        ValueError: A time is negative or no number, no connection takes any, a stage has none, or
+            the error in `meta` is no number from 0 on.
     """
 
     costs: PartCosts
@@ -40,30 +48,59 @@ class LatencyTable:
     threads: int
     meta: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        costs = self.costs
+        connections = {_write(c): v for c, v in costs.connections.items()}
+        connections |= {' and '.join(map(_write, users)): v for users, v in costs.shared.items()}
+        parts = {'fixed': costs.fixed, **costs.stages, **connections, 'mean_error': self.error}
+        for name, value in parts.items():
+            if not 0 <= value < math.inf:
+                raise ValueError(f'{name}: expected a number from 0 on, got {value}')
+        if not any(connections.values()):
+            raise ValueError('expected connections that take time, got none that does')
+        if lacking := {c.stage for c in costs.connections} - costs.stages.keys():
+            raise ValueError(f'{min(lacking)}: expected the time of every stage')
+
+    @property
+    def error(self) -> float:
+        """Mean relative error on decoders that the fit has not seen; 0 where `meta` has none."""
+        return float(self.meta.get('mean_error', 0))
+
     def check(
         self,
+        space: Connectivity,
         shape: DecoderShape,
-        image_size: tuple[int, int] | None = None,
-        device: str | None = None,
+        largest_error: float = LARGEST_ERROR,
+        **settings: Any,
     ) -> None:
-        """Make sure that the table was measured for this decoder.
+        """Make sure that the table was measured for these decoders, and well.
 
         Args:
-            shape: Of the decoder.
-            image_size: (height, width) in pixels; None takes the table's.
-            device: As torch names it; None takes the table's.
+            space: The search space, whose connections need a time each.
+            shape: Of the decoders.
+            largest_error: Of the table's `error`.
+            settings: What else has to be the table's: ``image_size`` (height, width) in pixels,
+                ``device`` as torch names it, ``threads``.
 
         Raises:
-            ValueError: Something is another than the table's; the message says what.
+            ValueError: Something differs or lacks, or the error is larger; the message says what.
         """
         known = self._settings()
-        for name, value in {**asdict(shape), 'image_size': image_size, 'device': device}.items():
-            measured = known[name]
-            if value is not None and value != measured:
+        remedy = 'make one for this config with tools/latency_table.py'
+        for name, value in {**asdict(shape), **settings}.items():
+            if value != known[name]:
                 raise ValueError(
-                    f'latency table: it was measured for {name}={measured}, expected {value}; '
-                    'make one for this config with tools/latency_table.py'
+                    f'latency table: it was measured for {name}={known[name]}, expected {value}; '
+                    f'{remedy}'
                 )
+        if lacking := set(space) - self.costs.connections.keys():
+            raise ValueError(f'latency table: it has no time of {_write(min(lacking))}; {remedy}')
+        if self.error > largest_error:
+            raise ValueError(
+                f'latency table: not fit for use: it is off by {self.error:.0%} on average, '
+                f'expected at most {largest_error:.0%}. Measure again on a quiet machine, or take '
+                f'it all the same with largest_error={self.error:.2f} in the budget'
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """The content of the table's file."""
@@ -132,8 +169,10 @@ class LatencyTable:
                 data['threads'],
                 data.get('meta', {}),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f'{where}: incomplete ({error!r}); {_REMEDY}') from None
+        except ValueError as error:
+            raise ValueError(f'{where}: {error}; {_REMEDY}') from None
 
     def _settings(self) -> dict[str, Any]:
         """What the times were measured for, as the file has it."""

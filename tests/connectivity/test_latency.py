@@ -112,6 +112,36 @@ def test_bad_files(tmp_path, change, words):
         LatencyTable.load(path)
 
 
+@pytest.mark.parametrize('value', [float('nan'), float('inf'), -1.0])
+@pytest.mark.parametrize('place', ['fixed', 'stages', 'connections', 'shared', 'meta'])
+def test_times_that_are_none(place, value, tmp_path):
+    data = some_table().to_dict()
+    times = data['milliseconds']
+    if place == 'meta':
+        data['meta'] = {'mean_error': value}
+    elif place == 'fixed':
+        times['fixed'] = value
+    elif place == 'shared':
+        times['shared'][0]['milliseconds'] = value
+    else:
+        times[place][min(times[place])] = value
+    (tmp_path / 't.json').write_text(json.dumps(data))
+    with pytest.raises(ValueError, match=r't\.json: .*: expected a number from 0 on, got'):
+        LatencyTable.load(tmp_path / 't.json')
+
+
+def test_a_table_needs_times():
+    data = some_table().to_dict()
+    times = data['milliseconds']
+    del times['stages']['D1']
+    with pytest.raises(ValueError, match='D1: expected the time of every stage'):
+        LatencyTable.from_dict(data)
+    times['connections'] = dict.fromkeys(times['connections'], 0)
+    times['shared'] = []
+    with pytest.raises(ValueError, match='expected connections that take time, got none'):
+        LatencyTable.from_dict(data)
+
+
 def test_no_json(tmp_path):
     (tmp_path / 't.json').write_text('ms: 3')
     with pytest.raises(ValueError, match=r't\.json: cannot be read .*; expected a file that'):

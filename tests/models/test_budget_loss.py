@@ -1,7 +1,9 @@
 """BudgetLoss against steps by hand, over whole searches without data, and its bad input."""
 
 import copy
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -302,12 +304,36 @@ def test_a_shared_resize_is_paid_for_in_equal_parts(tmp_path):
         ({}, dict(num_classes=3), 'measured for num_classes=2, expected 3'),
         (dict(image_size=(64, 64)), {}, r'image_size=\(32, 64\), expected \(64, 64\)'),
         (dict(device='cuda'), {}, 'measured for device=cpu, expected cuda'),
+        (dict(threads=2), {}, 'measured for threads=1, expected 2'),
     ],
 )
 def test_table_of_something_else(table, options, head, words):
     loss = BudgetLoss(dict(latency=100, table=table, **options))
     with pytest.raises(ValueError, match=words):
         loss.set_costs(SPACE, replace(SHAPE, **head))
+
+
+@pytest.mark.parametrize('error, most, fits', [(0.2, None, 1), (0.37, None, 0), (0.37, 0.4, 1)])
+def test_a_table_that_is_far_off_is_refused_unless_told_otherwise(error, most, fits, tmp_path):
+    costs, path = SHAPE.part_costs(SPACE).parameters, tmp_path / 'table.json'
+    LatencyTable(costs, SHAPE, (32, 64), 'cpu', 1, {'mean_error': error}).save(path)
+    more = {} if most is None else {'largest_error': most}
+    loss = BudgetLoss(dict(latency=100, table=str(path), **more))
+    if fits:
+        loss.set_costs(SPACE, SHAPE)
+    else:
+        with pytest.raises(ValueError, match=r'not fit for use: it is off by 37%.*largest_error'):
+            loss.set_costs(SPACE, SHAPE)
+    with pytest.raises(ValueError, match='largest_error: expected a number above 0'):
+        BudgetLoss(dict(latency=100, table=str(path), largest_error='much'))
+
+
+def test_a_table_without_a_connection_of_the_search(table):
+    content = json.loads(Path(table).read_text())
+    del content['milliseconds']['connections']['E2 -> D1']
+    loss = BudgetLoss(dict(latency=100, table=content))
+    with pytest.raises(ValueError, match='no time of E2 -> D1; make one'):
+        loss.set_costs(SPACE, SHAPE)
 
 
 def test_table_of_other_strides(table):

@@ -23,7 +23,7 @@ from mmseg_sparsemask.connectivity.budget import (
 )
 from mmseg_sparsemask.connectivity.cost import PartCosts, check_image_size
 from mmseg_sparsemask.connectivity.graph import end_of
-from mmseg_sparsemask.connectivity.latency import LatencyTable
+from mmseg_sparsemask.connectivity.latency import LARGEST_ERROR, LatencyTable
 from mmseg_sparsemask.connectivity.prune import (
     DEFAULT_THRESHOLD,
     Connections,
@@ -58,7 +58,8 @@ class BudgetLoss(nn.Module):
     Args:
         budget: ``dict(parameters=...)``, ``dict(multiply_adds=..., image_size=(height, width))``,
             or ``dict(latency=milliseconds, table=path)`` with a file of tools/latency_table.py, or
-            the content of one; there ``image_size`` and ``device``, if given, must be the table's.
+            the content of one; there ``image_size``, ``device`` and ``threads``, if given, must be
+            the table's, and its mean error at most ``largest_error`` (0.2).
         ramp: Iterations (first, last) between which the target comes down to the budget.
         controller: Arguments of `NuPI`.
         threshold: Connections of smaller weight count as pruned: the threshold of `PruneHook`.
@@ -108,7 +109,8 @@ class BudgetLoss(nn.Module):
         """
         costs: PartCosts
         if self.table is not None:
-            self.table.check(shape, self.options.get('image_size'), self.options.get('device'))
+            wanted = {key: value for key, value in self.options.items() if key != 'table'}
+            self.table.check(connectivity, shape, **wanted)
             costs = self.table.costs
         else:
             size = self.options.get('image_size', (512, 512))
@@ -233,7 +235,7 @@ def _read_budget(budget: Mapping[str, Any]) -> tuple[str, float, dict[str, Any]]
     allowed = {
         'parameters': set(),
         'multiply_adds': {'image_size'},
-        'latency': {'table', 'image_size', 'device'},
+        'latency': {'table', 'image_size', 'device', 'threads', 'largest_error'},
     }
     if len(kinds) != 1 or set(options) - {kinds[0]} - allowed[kinds[0]]:
         raise ValueError(
@@ -254,6 +256,9 @@ def _read_budget(budget: Mapping[str, Any]) -> tuple[str, float, dict[str, Any]]
             'budget: expected table=path of a file that tools/latency_table.py wrote, '
             f'got {table!r}'
         )
+    most = options.get('largest_error', LARGEST_ERROR)
+    if not isinstance(most, (int, float)) or not most > 0:
+        raise ValueError(f'budget: largest_error: expected a number above 0, got {most!r}')
     if 'image_size' in options:
         options['image_size'] = check_image_size(options['image_size'])
     return kind, limit, options
