@@ -1,46 +1,12 @@
 """What the plugin says, and needs, when a part of its surroundings is missing."""
 
 import json
-import subprocess
-import sys
-import textwrap
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[1]
-
-#: Makes modules unfindable, as in an environment that lacks them.
-BLOCKER = """
-import sys
+from reference.without import TOOLBOX, run_without
 
 
-class Without:
-    def __init__(self, finder):
-        self.finder = finder
-
-    def find_spec(self, name, *rest):
-        return None if name.split('.')[0] in {names!r} else self.finder.find_spec(name, *rest)
-
-    def __getattr__(self, name):
-        return getattr(self.finder, name)
-
-
-sys.meta_path[:] = map(Without, sys.meta_path)
-"""
-
-
-def run_without(names, code):
-    """Run code in a fresh process that cannot find the modules."""
-    script = BLOCKER.format(names=tuple(names)) + textwrap.dedent(code)
-    return subprocess.run(
-        [sys.executable, '-W', 'ignore', '-c', script], capture_output=True, text=True, cwd=ROOT
-    )
-
-
-@pytest.mark.parametrize(
-    'names', [('mmengine', 'mmcv', 'mmseg', 'mmpretrain'), ('mmpretrain',), ('torch',)]
-)
+@pytest.mark.parametrize('names', [('mmengine', 'mmcv', 'mmseg'), ('mmpretrain',), ('torch',)])
 def test_a_missing_toolbox_is_an_error_that_names_the_line_to_run(names):
     done = run_without(names, 'import mmseg_sparsemask')
     assert done.returncode != 0
@@ -85,6 +51,18 @@ def said(tmp_path_factory):
 
 
 @pytest.mark.parametrize('extra', ['edge', 'dpc', 'timm', 'tensorboard'])
+def test_without_any_part_of_the_toolbox_asking_for_it_names_the_line():
+    done = run_without(
+        TOOLBOX,
+        """
+        import mmseg_sparsemask
+        mmseg_sparsemask.models
+        """,
+    )
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith('ImportError: ') and 'mmseg, mmpretrain, torch cannot be' in last
+
+
 def test_extras_are_not_needed_to_import_and_are_named_where_they_are(said, extra):
     assert f"pip install 'mmseg-sparsemask[{extra}]'" in said[extra]
     # What a tool says is one line.
