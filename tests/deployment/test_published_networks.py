@@ -12,7 +12,7 @@ from reference.configs import CONFIGS, load_as_it_is, name_of
 from reference.small_networks import CONNECTIVITY, HEADS, LAST, PIPELINE, network
 
 from mmseg_sparsemask.deployment import load_published
-from mmseg_sparsemask.deployment.predictor import _image_pipeline
+from mmseg_sparsemask.deployment.predictor import pipeline_steps
 from mmseg_sparsemask.deployment.publish import publish, published_settings
 from mmseg_sparsemask.deployment.published import WithoutValues, build, read_description
 from mmseg_sparsemask.models import allowed
@@ -65,7 +65,7 @@ def test_every_head_is_published_and_loaded(head, tmp_path, offline):
     with torch.no_grad():
         x = torch.randn(1, 3, 256, 320)
         assert torch.equal(predictor.model(x, mode='tensor'), model(x, mode='tensor'))
-    model.cfg.test_pipeline = _image_pipeline(model.cfg)
+    model.cfg.test_pipeline = pipeline_steps(model.cfg)
     expected = inference_model(model, IMAGE).pred_sem_seg.data[0].numpy()
     assert np.array_equal(predictor(IMAGE), expected)
     text = (tmp_path / 'net/config.json').read_text()
@@ -115,7 +115,7 @@ def test_networks_of_every_config_may_be_published():
             model['decode_head']['connectivity'] = CONNECTIVITY  # as a trained one has it
         try:
             allowed.check_model(model, 'model')
-            pipeline = published_settings(_image_pipeline(cfg), TRANSFORMS)
+            pipeline = published_settings(pipeline_steps(cfg), TRANSFORMS)
             allowed.check_pipeline(pipeline, 'test_pipeline')
         except ValueError as error:
             refused[path.name] = str(error)

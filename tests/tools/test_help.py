@@ -11,7 +11,7 @@ import pytest
 
 from mmseg_sparsemask.connectivity import ARCHITECTURES, PRESETS
 from mmseg_sparsemask.deployment.export import SUFFIXES, TOLERANCE
-from mmseg_sparsemask.deployment.precision import MIOU_TOLERANCE
+from mmseg_sparsemask.deployment.precision import MIOU_POINTS, MIOU_SHARE
 from mmseg_sparsemask_cli.arguments import cfg_options, device, out_file, parser_of, shape
 
 TOOLS = Path(__file__).parents[2] / 'tools'
@@ -93,7 +93,11 @@ def test_a_shape_is_one_or_two_positive_numbers(sizes, capsys):
 def test_export_names_every_format_and_the_tolerances_of_the_package():
     tool = runpy.run_path(str(TOOLS / 'deployment/export.py'))
     args = tool['parse_args'](['CONFIG', 'CHECKPOINT', '--format', *SUFFIXES])
-    assert (args.tolerance, args.miou_tolerance) == (TOLERANCE, MIOU_TOLERANCE)
+    assert (args.tolerance, args.miou_tolerance, args.miou_share) == (
+        TOLERANCE,
+        MIOU_POINTS,
+        MIOU_SHARE,
+    )
 
 
 def test_transfer_names_every_preset(helps):
