@@ -1,6 +1,7 @@
 """Networks made ready for use; without MMSegmentation, what runs an exported file."""
 
-from mmseg_sparsemask.deployment.onnx_predictor import OnnxPredictor, Predictor, load_predictor
+from mmseg_sparsemask.deployment.loading import load_predictor
+from mmseg_sparsemask.deployment.onnx_predictor import OnnxPredictor, Predictor
 from mmseg_sparsemask.utils.toolbox import has_toolbox
 
 __all__ = ['OnnxPredictor', 'Predictor', 'load_predictor']

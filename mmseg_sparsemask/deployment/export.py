@@ -24,8 +24,9 @@ from torch import Tensor, fx, nn
 from torch.export import Dim, ExportedProgram
 
 from mmseg_sparsemask.deployment.deployed import DeployedDecoder, deployed_segmentor
+from mmseg_sparsemask.deployment.loading import load_predictor
 from mmseg_sparsemask.deployment.metadata import Metadata, with_checksum
-from mmseg_sparsemask.deployment.onnx_predictor import FilePredictor, load_predictor, read_image
+from mmseg_sparsemask.deployment.onnx_predictor import FilePredictor, read_image
 from mmseg_sparsemask.deployment.predictor import ModelPredictor
 from mmseg_sparsemask.deployment.strips import GRAPH_STRIPS
 from mmseg_sparsemask.models.backbones.probing import image_channels

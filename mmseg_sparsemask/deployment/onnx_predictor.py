@@ -224,27 +224,3 @@ class OnnxPredictor(FilePredictor):
         """See the base class."""
         name = self.session.get_inputs()[0].name
         return self.session.run(None, {name: inputs})[0]
-
-
-def load_predictor(path: str | Path, device: str = 'cpu') -> FilePredictor:
-    """The predictor of an exported file, by its suffix.
-
-    Args:
-        path: ``*.onnx``, ``*.torchscript`` or ``*.pt2``.
-        device: ``'cpu'``, ``'cuda:0'``, ...
-
-    Raises:
-        ImportError: The format's library is missing.
-        ValueError: Another suffix, or the file cannot be used.
-    """
-    suffix = Path(path).suffix
-    if suffix == '.onnx':
-        return OnnxPredictor(path, device)
-    if suffix in ('.torchscript', '.pt2'):
-        require_extra('torch', 'onedl')
-        from mmseg_sparsemask.deployment.torch_predictor import TorchPredictor
-
-        return TorchPredictor(path, device)
-    raise ValueError(
-        f'{path}: expected a file *.onnx, *.torchscript or *.pt2; a checkpoint needs its config'
-    )

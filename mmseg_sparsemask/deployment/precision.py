@@ -22,8 +22,8 @@ from tqdm import tqdm
 
 from mmseg_sparsemask.deployment.accuracy import TestSet, mean_iou
 from mmseg_sparsemask.deployment.export import WRITERS, trace, written_if
+from mmseg_sparsemask.deployment.loading import load_predictor
 from mmseg_sparsemask.deployment.metadata import Metadata, with_checksum
-from mmseg_sparsemask.deployment.onnx_predictor import load_predictor
 from mmseg_sparsemask.utils.timing import repeated
 
 #: Formats that hold a precision below float32. A torch.export file runs on CPUs alone, where

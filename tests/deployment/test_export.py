@@ -24,8 +24,8 @@ from mmseg_sparsemask.deployment.export import (
     random_inputs,
     trace,
 )
+from mmseg_sparsemask.deployment.loading import load_predictor
 from mmseg_sparsemask.deployment.metadata import Metadata
-from mmseg_sparsemask.deployment.onnx_predictor import load_predictor
 from mmseg_sparsemask.deployment.predictor import metadata_of
 from mmseg_sparsemask.deployment.strips import GRAPH_STRIPS
 

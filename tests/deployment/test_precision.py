@@ -9,8 +9,8 @@ from mmengine.config import Config
 
 from mmseg_sparsemask.deployment.accuracy import images_of, labelled_test_set, self_labelled
 from mmseg_sparsemask.deployment.deployed import deployed_segmentor
+from mmseg_sparsemask.deployment.loading import load_predictor
 from mmseg_sparsemask.deployment.metadata import Metadata
-from mmseg_sparsemask.deployment.onnx_predictor import load_predictor
 from mmseg_sparsemask.deployment.precision import (
     Measured,
     accepted,

@@ -17,8 +17,9 @@ from reference.tiny import ROOT, call
 from mmseg_sparsemask.datasets.palette import voc_palette
 from mmseg_sparsemask.deployment.accuracy import images_of
 from mmseg_sparsemask.deployment.export import export, random_inputs
+from mmseg_sparsemask.deployment.loading import load_predictor
 from mmseg_sparsemask.deployment.metadata import Metadata
-from mmseg_sparsemask.deployment.onnx_predictor import OnnxPredictor, load_predictor, read_image
+from mmseg_sparsemask.deployment.onnx_predictor import OnnxPredictor, read_image
 from mmseg_sparsemask.deployment.overlay import legend, overlay
 from mmseg_sparsemask.deployment.predictor import (
     ToolboxPredictor,
