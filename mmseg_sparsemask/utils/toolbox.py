@@ -82,6 +82,8 @@ def import_toolbox() -> None:
     without a logger, so that the line is printed; mmcv-lite warns of an operation that it lacks.
     All else that is printed meanwhile is passed on.
     """
+    # Its progress bar writes for ever to what is the output while it is imported.
+    importlib.import_module('mmengine')
     said = io.StringIO()
     try:
         with contextlib.redirect_stdout(said), warnings.catch_warnings():
