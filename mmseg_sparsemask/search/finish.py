@@ -11,6 +11,7 @@ from pathlib import Path
 from mmengine.logging import print_log
 
 from mmseg_sparsemask.connectivity import Connectivity, save
+from mmseg_sparsemask.connectivity.budget import KINDS
 from mmseg_sparsemask.connectivity.draw import draw_graph
 from mmseg_sparsemask.models.inheritance import pruned_head
 from mmseg_sparsemask.report import search_page, write_page
@@ -37,8 +38,9 @@ RESULTS = (
     'finetune.py',
     'connectivity.svg',
     'connection_weights.svg',
-    'budget.svg',
     'report.html',
+    'budget.svg',
+    *(f'budget_{kind}.svg' for kind in KINDS),
 )
 
 

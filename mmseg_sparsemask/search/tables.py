@@ -73,7 +73,7 @@ def nothing_pruned(search: Search, connectivity: Connectivity) -> str | None:
     weights = search.head.connection_weights().values()
     return (
         f'nothing was pruned: all {len(connectivity)} connections are left, with weights from '
-        f'{min(weights):.2g} to {max(weights):.2g} and none below the threshold '
+        f'{min(weights):.3g} to {max(weights):.3g} and none below the threshold '
         f'{search.settings.threshold:g}. Train longer, raise the loss_weight of loss_connectivity, '
         'raise connections_lr (ConnectionsOptimWrapperConstructor), or ask for a size with '
         "loss_connectivity=dict(type='BudgetLoss', budget=dict(parameters=...))"
