@@ -181,13 +181,12 @@ def warn_of_another_run(runner: Any) -> None:
         for name, value in before.items()
         if name in now and now[name] != value
     ]
+    said = [f'{", ".join(other)}: not what the run would have been without a stop'] if other else []
     seed = (runner.cfg.get('randomness') or {}).get('seed')
     if runner.iter and seed not in (None, runner.seed):
-        other.append(f'seed {runner.seed} as before, not the {seed} of randomness')
-    if other:
-        runner.logger.warning(
-            f'resumed with {", ".join(other)}: not what the run would have been without a stop'
-        )
+        said.append(f'the seed {runner.seed} as before, not the {seed} of randomness')
+    if said:
+        runner.logger.warning(f'resumed with {"; with ".join(said)}')
     runner.message_hub.update_info(RUN_KEY, now)
 
 
