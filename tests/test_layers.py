@@ -29,7 +29,7 @@ PURE = (
     'connectivity/* report/* '
     'compare/__init__ compare/comparisons compare/leaderboard compare/plan compare/results '
     'compare/rows compare/scatter compare/scores compare/statistics '
-    'dpc/cell dpc/cost dpc/draw dpc/presets dpc/space'
+    'dpc/cell dpc/cell_figure dpc/cost dpc/presets dpc/space'
 ).split()
 
 

@@ -32,7 +32,7 @@ def draw(args):
     import cv2
 
     from mmseg_sparsemask.binary_maps.map_visualizer import draw_panels
-    from mmseg_sparsemask.datasets.reading import by_stem, read_image
+    from mmseg_sparsemask.datasets.reading import by_stem, read_raw_image
     from mmseg_sparsemask.edges.files import read_annotations, read_prediction
     from mmseg_sparsemask.utils.figures import figure_to_array
     from mmseg_sparsemask.utils.files import write_atomically
@@ -44,7 +44,7 @@ def draw(args):
         if name not in images or name not in truth:
             folder = args.truth if name in images else args.images
             raise FileNotFoundError(f'{name}: there is no such image in {folder}')
-        row = {'image': read_image(str(images[name]), None)[..., ::-1]}
+        row = {'image': read_raw_image(str(images[name]), None)[..., ::-1]}
         row['truth'] = read_annotations(truth[name]).mean(0)
         for title, folder in folders.items():
             row[title] = read_prediction(Path(folder, f'{name}.png'))

@@ -38,7 +38,7 @@ def main():
 
 def evaluate(args):
     from mmseg_sparsemask.edges.files import find_pairs
-    from mmseg_sparsemask.edges.report import score_dict, write_report
+    from mmseg_sparsemask.edges.report import score_dict, write_scores
     from mmseg_sparsemask.edges.scores import EdgeCounts, default_thresholds, summarise
     from mmseg_sparsemask.edges.workers import WorkerPool, default_workers, gather
     from mmseg_sparsemask.utils.files import check_work_dir
@@ -56,7 +56,7 @@ def evaluate(args):
     finally:
         pool.close()
     scores = summarise([EdgeCounts.from_array(c) for c in counts], thresholds)
-    write_report(scores, [name for name, *_ in pairs], out, args.title)
+    write_scores(scores, [name for name, *_ in pairs], out, args.title)
     print('  '.join(f'{key} {value:.3f}' for key, value in score_dict(scores).items()))
     print(f'{len(pairs)} images; tables and plot in {out}')
 

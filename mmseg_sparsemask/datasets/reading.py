@@ -110,7 +110,7 @@ def read_list(path: Path) -> list[str]:
     return names
 
 
-def read_image(path: str, backend_args: dict | None) -> np.ndarray:
+def read_raw_image(path: str, backend_args: dict | None) -> np.ndarray:
     """An image as its file holds it: (H, W) or (H, W, C), the channels as OpenCV orders them.
 
     Raises:
@@ -120,7 +120,7 @@ def read_image(path: str, backend_args: dict | None) -> np.ndarray:
 
 
 def decode_image(data: bytes, name: str) -> np.ndarray:
-    """As `read_image`, from the content of a file.
+    """As `read_raw_image`, from the content of a file.
 
     Raises:
         ValueError: It is damaged, no image, or has more than `MAX_PIXELS`.

@@ -1,6 +1,6 @@
 """Dense prediction cells: the cell as data, the decode head and neck, the search.
 
-``cell``, ``presets``, ``space``, ``cost`` and ``draw`` are pure Python (and matplotlib): they
+``cell``, ``cell_figure``, ``cost``, ``presets`` and ``space`` are pure Python and matplotlib: they
 import no deep learning framework. The search (``search``, ``rerank``) needs Optuna and is imported
 by name.
 """

@@ -16,7 +16,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from mmseg_sparsemask.dpc.cell import Cell
-from mmseg_sparsemask.dpc.draw import draw_cell
+from mmseg_sparsemask.dpc.cell_figure import draw_cell
 from mmseg_sparsemask.dpc.settings import SearchSettings
 from mmseg_sparsemask.dpc.study import finished_trials
 from mmseg_sparsemask.report import CellRecord, Step, StudyRecord, study_page, write_page
@@ -146,7 +146,7 @@ def plot_pareto(trials: Sequence[FrozenTrial], cost: str) -> Figure:
     return _plot(points(trials), front, 'o-', 'Pareto front', xlabel)
 
 
-def write_report(study: Study, settings: SearchSettings, work_dir: Path) -> dict[str, Any]:
+def write_study_report(study: Study, settings: SearchSettings, work_dir: Path) -> dict[str, Any]:
     """Write all results of a study that has at least one finished trial.
 
     ``results.csv``, ``history.svg``, ``pareto_<cost>.svg``, ``cells/rank_<k>.svg`` of the best,

@@ -24,7 +24,7 @@ from optuna.study import Study
 from tqdm import tqdm
 
 from mmseg_sparsemask.dpc.proxy import prepare_task
-from mmseg_sparsemask.dpc.report import claim_results, holds_results_of, write_report
+from mmseg_sparsemask.dpc.report import claim_results, holds_results_of, write_study_report
 from mmseg_sparsemask.dpc.settings import ProxySettings, SearchSettings
 from mmseg_sparsemask.dpc.storage import open_storage, shown_url, storage_url
 from mmseg_sparsemask.dpc.study import Watch, check_fingerprint, finished_trials, open_study
@@ -182,7 +182,7 @@ def run_search(
         work_dir: For results and the workers' files.
 
     Returns:
-        What `write_report` returns; empty where another launcher writes the results.
+        What `write_study_report` returns; empty where another launcher writes the results.
 
     Raises:
         ValueError: Bad settings, an unreachable storage, a study of other settings, a work
@@ -239,7 +239,7 @@ def run_search(
         finally:
             found = finished_trials(study)
             writes = writes or _hold(stack, work_dir, study_name)
-            result = write_report(study, settings, work_dir) if found and writes else {}
+            result = write_study_report(study, settings, work_dir) if found and writes else {}
     if len(found) < target:
         errors = [t.user_attrs['error'] for t in study.get_trials() if 'error' in t.user_attrs]
         why = f' The last error was: {errors[-1]}' if errors else ''

@@ -10,7 +10,7 @@ from mmengine.logging import MMLogger
 from mmseg.registry import METRICS
 
 from mmseg_sparsemask.binary_maps.metric import ProbabilityMapMetric
-from mmseg_sparsemask.edges.report import score_dict, write_report
+from mmseg_sparsemask.edges.report import score_dict, write_scores
 from mmseg_sparsemask.edges.scores import (
     EdgeCounts,
     check_inputs,
@@ -104,7 +104,7 @@ class EdgeMetric(ProbabilityMapMetric):
         """See ``mmseg_sparsemask.edges.scores.summarise``."""
         scores = summarise(contributions, self.thresholds)
         if self.report_dir is not None:
-            write_report(scores, names, self.report_dir)
+            write_scores(scores, names, self.report_dir)
             logger = MMLogger.get_current_instance()
             logger.info(f'tables and the precision-recall plot are in {self.report_dir}')
         return score_dict(scores)

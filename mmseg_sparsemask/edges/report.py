@@ -54,7 +54,7 @@ def draw_curves(curves: dict[str, EdgeScores]) -> Figure:
     return figure
 
 
-def write_report(
+def write_scores(
     scores: EdgeScores, names: Sequence[str], folder: str | Path, title: str = 'prediction'
 ) -> None:
     """Write ``scores.json``, ``thresholds.csv``, ``images.csv`` and ``precision_recall.svg``.

@@ -7,7 +7,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
-from mmseg_sparsemask.datasets.reading import read_image
+from mmseg_sparsemask.datasets.reading import read_raw_image
 from mmseg_sparsemask.edges.files import parse_bsds_mat
 
 IGNORE = 255
@@ -99,7 +99,7 @@ class LoadInstanceBoundaries(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Load one annotation."""
-        segments = read_image(results['seg_map_path'], self.backend_args)
+        segments = read_raw_image(results['seg_map_path'], self.backend_args)
         if segments.ndim != 2:
             raise ValueError(
                 f'{results["seg_map_path"]} must hold one channel of integer labels, '

@@ -17,7 +17,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 
-from mmseg_sparsemask.datasets.reading import read_image
+from mmseg_sparsemask.datasets.reading import read_raw_image
 from mmseg_sparsemask.launch.checks import heads_of, warn
 
 #: How many label maps of a data set are read at most: fewer when all classes were seen before.
@@ -164,7 +164,7 @@ def _cut(path: str, labels: np.ndarray, ignored: set[int]) -> set[int]:
     if labels.dtype != np.uint8:
         return set()
     try:
-        values = read_image(path, None)
+        values = read_raw_image(path, None)
     except (OSError, ValueError):
         return set()  # read by a loader of its own
     if values.ndim != 2 or values.dtype == np.uint8:

@@ -6,7 +6,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
-from mmseg_sparsemask.datasets.reading import read_image
+from mmseg_sparsemask.datasets.reading import read_raw_image
 
 
 @TRANSFORMS.register_module()
@@ -30,7 +30,7 @@ class LoadSaliencyMask(BaseTransform):
             ValueError: If the mask is in colour or its values fit none of the three kinds.
         """
         path = results['seg_map_path']
-        mask = read_image(path, self.backend_args)
+        mask = read_raw_image(path, self.backend_args)
         if mask.ndim == 3:
             if (mask[..., :3] != mask[..., :1]).any():
                 raise ValueError(f'{path} is a colour image; expected a mask in grey')

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmseg_sparsemask.dpc.cell import Branch, Cell, Operation
-from mmseg_sparsemask.dpc.draw import draw_cell
+from mmseg_sparsemask.dpc.cell_figure import draw_cell
 from mmseg_sparsemask.dpc.presets import PRESETS, resolve_cell
 from mmseg_sparsemask.dpc.space import SearchSpace
 from mmseg_sparsemask.utils.figures import save_figure

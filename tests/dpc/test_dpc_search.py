@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 from mmseg_sparsemask.dpc import worker as worker_module
 from mmseg_sparsemask.dpc.cell import Cell
 from mmseg_sparsemask.dpc.proxy import ProxyResult, prepare_task
-from mmseg_sparsemask.dpc.report import pareto_front, ranking, write_report
+from mmseg_sparsemask.dpc.report import pareto_front, ranking, write_study_report
 from mmseg_sparsemask.dpc.samplers import build_sampler
 from mmseg_sparsemask.dpc.search import run_search
 from mmseg_sparsemask.dpc.settings import SearchSettings
@@ -197,7 +197,7 @@ def test_constraints(make_job, fake, kind, tmp_path):
     study = work(job, 2 if kind == 'local_search' else 1)
     if kind == 'local_search':  # not even tried
         assert all(t.user_attrs['parameters'] <= bound for t in finished_trials(study))
-    result = write_report(study, job.settings, tmp_path / 'report')
+    result = write_study_report(study, job.settings, tmp_path / 'report')
     assert cost_of(job.task, result['best']).parameters <= bound
     with open(tmp_path / 'report' / 'results.csv') as file:
         rows = list(csv.DictReader(file))
@@ -244,7 +244,7 @@ def test_report(make_job, fake, tmp_path):
     job = make_job(9)
     study = work(job, 2)
     out = tmp_path / "a writer's report"
-    result = write_report(study, job.settings, out)
+    result = write_study_report(study, job.settings, out)
     names = {str(p.relative_to(out)) for p in out.rglob('*') if p.is_file()}
     assert names == {
         'results.csv',
