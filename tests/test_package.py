@@ -31,6 +31,7 @@ DISTRIBUTIONS = {
     'skimage': 'scikit-image',
     'yaml': 'pyyaml',
 }
+OWN = {'mmseg_sparsemask', 'mmseg_sparsemask_cli'}
 #: In either distribution of MMSegmentation, whose extras install it.
 TOOLBOX = {'torch', 'torchvision', 'mmengine', 'mmcv', 'mmseg', 'mmpretrain'}
 
@@ -67,7 +68,7 @@ def test_whatever_is_imported_is_declared():
         for folder in ('mmseg_sparsemask', 'tools')
         for path in (ROOT / folder).rglob('*.py')
         for module in imported_by(ast.walk(ast.parse(path.read_text())))
-        if module not in known | {'mmseg_sparsemask'}
+        if module not in known | OWN
         and DISTRIBUTIONS.get(module, module).lower().replace('_', '-') not in known
     }
     assert not missing
@@ -87,7 +88,7 @@ pathlib.Path({str(tmp_path / 'files')!r}).write_text('\\n'.join(own))
     for path in files:
         # What stands inside a function is imported where it is used.
         for module in imported_by(ast.parse(Path(path).read_text()).body):
-            if module not in sys.stdlib_module_names | TOOLBOX | {'mmseg_sparsemask'}:
+            if module not in sys.stdlib_module_names | TOOLBOX | OWN:
                 assert DISTRIBUTIONS.get(module, module) in required, (module, path)
 
 
