@@ -211,7 +211,7 @@ def measure(
         rounds: Turns that count.
         device: Whose queue to wait for.
         warmup: Calls of each before; a compiled variant is built in the first.
-        label: Of the progress bar.
+        label: Label of the progress bar.
     """
     turn = TURN['cuda' if device.startswith('cuda') else 'cpu']
     calls = {}

@@ -32,7 +32,7 @@ def make_features(
         size: Side of the image in pixels.
         batch: Images.
         levels: Which of the nine, from 0.
-        seed: Of the numbers.
+        seed: Seed of the numbers.
 
     Returns:
         Item i is (batch, C_i, ceil(size / s_i), ceil(size / s_i)), float32, contiguous.
@@ -119,7 +119,7 @@ class Equality:
         """Note and print one comparison.
 
         Args:
-            name: Of what is compared.
+            name: Name of what is compared.
             error: Distance to the exact reference.
             allowed: Largest one that counts as equal.
         """

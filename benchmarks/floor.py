@@ -96,7 +96,7 @@ def decoder_work(
     Args:
         connectivity: The decoder.
         features: ``E1`` .. ``EL``, (N, C_i, h_i, w_i).
-        channels: Of a stage.
+        channels: Channels of a stage.
         classes: Outputs of the classifier.
         training: Forward and backward; else inference.
     """

@@ -106,7 +106,7 @@ def make_steps(
         device: Where to run.
         dtype: A key of `DTYPES`.
         levels: Which of MobileNet-V2's nine features, from 0.
-        channels: Of a stage.
+        channels: Channels of a stage.
         compile_mode: Also a compiled variant.
         only: These variants; all by default.
     """

@@ -21,7 +21,7 @@ def draw_panels(rows: Sequence[Mapping[str, np.ndarray]], width: float = 4.0) ->
     Args:
         rows: Title -> (H, W, 3) uint8 in RGB, or (H, W) in [0, 1], black to white. Each row has the
             titles of the first.
-        width: Of a picture, in inches.
+        width: Width of a picture, in inches.
     """
     titles = list(rows[0])
     shapes = [row[titles[0]].shape for row in rows]
@@ -62,7 +62,7 @@ class MapVisualizer(SegLocalVisualizer):
         """Draw, and save or show.
 
         Args:
-            name: Of the image.
+            name: Name of the image.
             image: (H, W, 3) uint8, RGB.
             data_sample: With ``gt_sem_seg`` or the meta information ``gt_boundaries``, and
                 ``seg_logits`` (probabilities, one channel); what is missing is left out.
@@ -72,7 +72,7 @@ class MapVisualizer(SegLocalVisualizer):
             wait_time: Seconds that the window stays.
             out_file: Where to, instead of the visualisation backends.
             step: Stored with the drawing.
-            kwargs: Of the base class; they change nothing here.
+            kwargs: Keywords of the base class; they change nothing here.
         """
         panels: dict[str, np.ndarray] = {'image': image}
         if data_sample is not None:

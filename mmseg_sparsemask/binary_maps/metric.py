@@ -23,7 +23,7 @@ class ProbabilityMapMetric(BaseMetric):
         keep_results: Accepted because ``--out`` sets it; the maps are kept anyway.
         format_only: Write the maps and score nothing.
         collect_device: See ``BaseMetric``.
-        prefix: Of the names of the scores.
+        prefix: Prefix of the names of the scores.
 
     Raises:
         ValueError: For ``format_only`` without ``output_dir``.
@@ -51,9 +51,9 @@ class ProbabilityMapMetric(BaseMetric):
         """What an image contributes, or a promise of it.
 
         Args:
-            sample: Of the toolbox.
+            sample: Sample of the toolbox.
             prob: Probability of the foreground, (H, W) float32 in [0, 1].
-            name: Of the image.
+            name: Name of the image.
 
         Raises:
             ValueError: Without a truth that fits.

@@ -18,7 +18,7 @@ def mean_of_probabilities(logits: Sequence[Tensor]) -> Tensor:
     """Logits whose sigmoid is the mean of the sigmoids of several logits.
 
     Args:
-        logits: Of equal shape.
+        logits: Logits of equal shape.
 
     Returns:
         The same shape.
@@ -33,15 +33,15 @@ class SideOutputHead(BaseDecodeHead):
     and to the fusion; the log shows their sum under the loss's name.
 
     Args:
-        in_channels: Of the features, finest first.
+        in_channels: Channels of the features, finest first.
         in_index: Their places in the backbone's tuple.
         average_with: Places of side outputs (0 = finest) whose probabilities are averaged with
             the fusion's when predicting; none = the fusion alone.
         threshold: Above which a pixel counts as foreground in label maps.
         loss_decode: One loss or several; `BinaryCrossEntropyLoss` if None.
-        align_corners: Of the resizing.
+        align_corners: Whether corners are aligned in the resizing.
         ignore_index: Label that does not count.
-        init_cfg: Of the layers a subclass adds.
+        init_cfg: Initialisation of the layers a subclass adds.
 
     Raises:
         ValueError: When channels and places differ in number or ``average_with`` is out of range.

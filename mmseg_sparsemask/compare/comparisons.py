@@ -42,7 +42,7 @@ class Comparison:
     Attributes:
         group: The one.
         other: The other, with the runs that count.
-        shift: Of the test scores.
+        shift: Shift of the test scores.
         p_value: Two-sided, None for too few runs; corrected (Holm) unless it is the primary one.
         primary: Whether the table named it before it ran.
     """
@@ -58,7 +58,7 @@ def compare_groups(groups: Sequence[Group], design: Design) -> list[Comparison]:
     """The primary comparison, then each group with the controls of its size.
 
     Args:
-        groups: Of one table.
+        groups: Groups of one table.
         design: What the table names; groups that have no rows yet are left out.
     """
     by_key = {group.first.group: group for group in groups}
@@ -103,7 +103,7 @@ class Choice:
     """The best of several runs of a group by validation score.
 
     Attributes:
-        group: Of the runs.
+        group: Group of the runs.
         count: Runs that are tried.
         iterations: That these take, searches included.
         test: Expected test score of the chosen one, over all subsets of so many runs.

@@ -29,7 +29,7 @@ def main_job(config: str, baseline: str | None, options: Mapping[str, Any]) -> T
     """The table of a search and of all that comes after it, each with seed 0 on one thread.
 
     Args:
-        config: Of a search whose PruneHook names a retrain config.
+        config: Config of a search whose PruneHook names a retrain config.
         baseline: Config to train for comparison, if any.
         options: What overrides all configs, by dotted key. ``train_cfg.max_iters`` is the length
             of every training.

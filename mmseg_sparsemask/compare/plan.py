@@ -30,7 +30,7 @@ class Search:
 
     Attributes:
         config: Its config, with a `PruneHook` that names a retrain config.
-        iterations: Of the search.
+        iterations: Iterations of the search.
         options: What overrides the config, by dotted key.
     """
 
@@ -44,12 +44,12 @@ class Entry:
     """A method of a table, with all its seeds.
 
     Attributes:
-        name: Of its folder.
+        name: Name of its folder.
         method: As the page names it.
         training: How it is trained, as the page says it.
         seeds: One run for each.
-        iterations: Of the training; 0 takes what the search left.
-        config: Of the training; none if it is the search that leaves it.
+        iterations: Iterations of the training; 0 takes what the search left.
+        config: Config of the training; none if it is the search that leaves it.
         search: Name of the search that it starts from.
         use: What of the search it trains: a key of `USES`.
         permuted: The search's weights are put in random places first, with the entry's seed; the
@@ -83,7 +83,7 @@ class Table:
         data: Data set, and sizes of images and crops, for the page.
         encoder: Encoder, and the weights it starts from, for the page.
         image_size: (height, width) of what the network sees, for multiply-adds and time.
-        threads: Of every run.
+        threads: Threads of every run.
         val_options: What makes tools/test.py score the validation images; None if there are none.
         searches: By name.
         entries: In the order in which they run.
@@ -315,7 +315,7 @@ def schedule_options(config: Mapping[str, Any], iterations: int) -> dict[str, An
 
     Args:
         config: Its content; schedulers keep their shape.
-        iterations: Of the training.
+        iterations: Iterations of the training.
 
     Raises:
         ValueError: The config counts epochs.

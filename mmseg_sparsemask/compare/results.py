@@ -26,7 +26,7 @@ class Result:
     Attributes:
         method: Whose decoder it is, such as ``U-Net``.
         training: How it was trained, such as ``from the encoder's weights``.
-        seed: Of the run.
+        seed: Seed of the run.
         data: Data set, and sizes of images and crops.
         encoder: Encoder, and the weights it starts from.
         connectivity: The decoder's graph, or ``-``.
@@ -41,14 +41,14 @@ class Result:
         ms: Median time of the whole network for one such image, in milliseconds.
         timed_on: Processor or GPU of that measurement.
         threads: Threads of the run and of the measurement.
-        metric: Of the scores: ``mIoU`` (percent), ``ODS`` or ``max F`` (0 to 1).
+        metric: Metric of the scores: ``mIoU`` (percent), ``ODS`` or ``max F`` (0 to 1).
         score_val: On the images by which methods may be chosen, or ``-`` where a data set has none.
         score_test: On the images that are scored once.
         config: The config of the training.
         options: What overrides it, as for ``--cfg-options``, or ``-``.
         machine: Processor or GPU of the run.
-        versions: Of Python and libraries.
-        commit: Of this repository.
+        versions: Versions of Python and libraries.
+        commit: Commit of this repository.
         log: Name of the training's log; of the search's if there was no training.
     """
 

@@ -25,7 +25,7 @@ def write_samples(cfg: Config, checkpoint: Path, out_dir: Path, count: int = 4) 
     """Draw image, labels and prediction of the first test images side by side; return the paths.
 
     Args:
-        cfg: Of the network and its test data.
+        cfg: Config of the network and its test data.
         checkpoint: Its weights.
         out_dir: Folder for the pictures.
         count: How many images.

@@ -146,7 +146,7 @@ def fit_budgets(
     the last of these was so expensive that less than `FULL_ENOUGH` of the budget is left in use,
     other ends are tried: to leave that one in and drop the next (`pass_over`), to put back what
     there is room for (`refill`), and the same without one of those that are left, the smallest
-    weight first. The first end that uses enough counts, else the dearest.
+    weight first. The first end that uses enough counts, else the most expensive.
 
     Args:
         weights: Weight in [0, 1] of every connection of the search space.
@@ -157,7 +157,7 @@ def fit_budgets(
         Connections that all reach the end; none if those above the threshold do not reach it.
 
     Raises:
-        ValueError: Of several budgets, each can be kept, but not all at once.
+        ValueError: Each of several budgets can be kept, but not all at once.
     """
     above = drop_unreachable(keep_above(weights, threshold), end_of(weights))
     if not above or not budgets:

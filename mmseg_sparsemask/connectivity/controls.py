@@ -105,7 +105,7 @@ def random_decoder(
     connections at a time, where that brings it no further away. If this fails, another is drawn.
 
     Args:
-        shape: Of the decoder.
+        shape: Shape of the decoder.
         costs: ``'parameters'``, ``'multiply_adds'`` or both, with the cost wanted.
         seed: The same seed gives the same decoder.
         image_size: (height, width) of the image in pixels, for the multiply-adds.
@@ -209,7 +209,7 @@ def from_settings(settings: Mapping[str, Any], shape: DecoderShape | None) -> Co
         settings: ``dict(source='random', seed=...)`` with ``parameters=...``, or with
             ``multiply_adds=...`` and ``image_size=(height, width)``, or with both costs; and
             perhaps ``end_inputs=...`` and ``end='D3'``. `like` makes such settings.
-        shape: Of the decoder, if known.
+        shape: Shape of the decoder, if known.
 
     Raises:
         ValueError: Other settings; the shape is not known; see `random_decoder`.
@@ -251,8 +251,8 @@ def like(
 
     Args:
         decoder: What the search found.
-        shape: Of both.
-        seed: Of the random decoder.
+        shape: Shape of both.
+        seed: Seed of the random decoder.
         image_size: (height, width) of the image in pixels, for the multiply-adds.
         same_inputs: Let the last stage have as many inputs, too.
     """

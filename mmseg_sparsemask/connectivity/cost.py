@@ -48,7 +48,7 @@ class PartCosts:
         parts = [self.stages[stage] for stage in {stage for _, stage in kept}]
         parts += [self.connections[c] for c in kept]
         parts += [cost for users, cost in self.shared.items() if not users.isdisjoint(kept)]
-        # Rounded once: the sum of milliseconds must not hang on the order in a set.
+        # Rounded once: the sum of milliseconds must not depend on the order in a set.
         return math.fsum([self.fixed, *parts])
 
     def alone(self, connection: Connection) -> float:

@@ -287,8 +287,8 @@ class ResolutionGroup(NamedTuple):
     """Sources of one resolution that feed one stage: one convolution of the deployed form.
 
     Attributes:
-        name: Of that convolution: ``'s32'``, or ``'G'`` for the global average.
-        stride: Of its sources; ``math.inf`` for ``G``, which is coarser than any map.
+        name: Name of that convolution: ``'s32'``, or ``'G'`` for the global average.
+        stride: Stride of its sources; ``math.inf`` for ``G``, which is coarser than any map.
         sources: In the connectivity's order.
     """
 

@@ -160,7 +160,7 @@ def resolve(
             * ``dict(source=<any of these>, strides=[...])``: transferred to those strides;
             * ``dict(source='random', seed=..., parameters=...)``: see `controls.from_settings`.
         strides: Strides of the features it will meet, if known; those of `shape` by default.
-        shape: Of the head it is for, if known; a random decoder needs it.
+        shape: Shape of the head it is for, if known; a random decoder needs it.
 
     Raises:
         ValueError: None of these; or its strides differ from `strides`.

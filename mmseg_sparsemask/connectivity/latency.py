@@ -30,10 +30,10 @@ class LatencyTable:
 
     Attributes:
         costs: The fitted times; a decoder takes their sum.
-        shape: Of the decoders that were measured.
+        shape: Shape of the decoders that were measured.
         image_size: (height, width) of the image in pixels.
         device: As torch names it: ``'cpu'``, ``'cuda:0'``.
-        threads: Of the CPU.
+        threads: Threads of the CPU.
         meta: How it was measured: processor, precision, versions, number of decoders, error.
 
     Raises:
@@ -77,8 +77,8 @@ class LatencyTable:
 
         Args:
             space: The search space, whose connections need a time each.
-            shape: Of the decoders.
-            largest_error: Of the table's `error`.
+            shape: Shape of the decoders.
+            largest_error: Largest `error` that the table may have.
             settings: What else has to be the table's: ``image_size`` (height, width) in pixels,
                 ``device`` as torch names it, ``threads``.
 
@@ -138,7 +138,7 @@ class LatencyTable:
         """Read what `to_dict` gives.
 
         Args:
-            data: Of any kind.
+            data: Content of the file, of any kind.
             where: Put at the start of error messages.
 
         Raises:

@@ -117,9 +117,9 @@ def one_per_level(name: str, value: Any, strides: Sequence[int]) -> tuple[int, .
     """Integers as a tuple, one for each encoder feature.
 
     Args:
-        name: Of the argument, for the message.
+        name: Name of the argument, for the message.
         value: What was given.
-        strides: Of the features.
+        strides: Strides of the features.
 
     Raises:
         ValueError: Not a list of integers, or not as many as strides.

@@ -41,7 +41,7 @@ def parse_mat(data: bytes, name: str) -> dict[str, Any]:
 
     Args:
         data: Content of the file.
-        name: Of the file, for error messages.
+        name: Name of the file, for error messages.
 
     Returns:
         Variables by name. Numbers are arrays, text is a string, a cell array is an array of

@@ -68,7 +68,7 @@ class DeployedDecoder(nn.Module):
         in_index: Places of the features in the tuple that the backbone gives.
         act: Activation of the stages.
         act_encoder: Whether encoder features are activated, too.
-        align_corners: Of the resizing.
+        align_corners: Whether corners are aligned in the resizing.
     """
 
     def __init__(
@@ -211,7 +211,7 @@ class DeployedSegmentor(nn.Module):
     Args:
         backbone: Gives the features of images (N, 3, H, W).
         decoder: Gives logits of any size from them.
-        align_corners: Of the logits' resizing.
+        align_corners: Whether corners are aligned in the logits' resizing.
     """
 
     def __init__(self, backbone: nn.Module, decoder: nn.Module, align_corners: bool) -> None:

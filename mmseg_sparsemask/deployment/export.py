@@ -60,7 +60,7 @@ class Difference:
     logits: float
 
     def within(self, tolerance: float) -> bool:
-        """Whether the difference counts as none. One that is no number does not."""
+        """Whether the difference counts as none; NaN never does."""
         return self.largest <= tolerance * max(1.0, self.logits)
 
     def __str__(self) -> str:
@@ -73,7 +73,7 @@ class Exported:
 
     Attributes:
         path: The file.
-        size: Of the file, in bytes.
+        size: Size of the file, in bytes.
         opset: ONNX's version of operators; None for other formats.
         differences: By what they were measured on.
     """
@@ -97,7 +97,7 @@ def trace(
         image_size: (height, width) of the images it is traced with.
         smallest: Height and width from which on it has to work; below, features have a single
             position and the library takes other paths.
-        dtype: Of the images; that of the parameters if None.
+        dtype: Type of the images; that of the parameters if None.
 
     Raises:
         ValueError: The image is smaller than that.
@@ -204,7 +204,7 @@ def export(
 
     Args:
         model: A toolbox model in evaluation mode, on the CPU.
-        path: Of the file; its folder is made.
+        path: Path of the file; its folder is made.
         file_format: ``'onnx'``, ``'torchscript'`` or ``'torch_export'``.
         metadata: Stored in the file.
         inputs: Normalised images (N, C, H, W) to compare networks on, by a name for the report.

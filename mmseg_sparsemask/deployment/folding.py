@@ -56,7 +56,7 @@ def fold_norms(module: nn.Module, example: Tensor) -> int:
         if calls[norm] == calls[conv] == 1:
             fused = fuse_conv_bn_eval(conv, norm)
             conv.weight, conv.bias = fused.weight, fused.bias
-            # Who taps its output taps that of what takes its place.
+            # What tapped its output taps the output of its replacement.
             for hook in norm._forward_hooks.values():
                 rests[norm].register_forward_hook(hook)
             module.set_submodule(names[norm], rests[norm])

@@ -113,10 +113,10 @@ def measure_table(
         head: The supernet, for its connectivity, channels and classes.
         image_size: (height, width) of the image in pixels.
         device: As torch names it.
-        threads: Of the CPU.
+        threads: Threads of the CPU.
         decoders: How many the fit sees.
         left_out: How many more tell its error.
-        seed: Of the random decoders.
+        seed: Seed of the random decoders.
 
     Raises:
         ValueError: An argument out of its range.

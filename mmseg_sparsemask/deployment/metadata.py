@@ -41,9 +41,9 @@ class Metadata:
             ``'scale_factor'``, two numbers; ``'keep_ratio'``; ``'interpolation'``, by its name.
         classes: Names by label.
         palette: RGB colours by label, 0 to 255.
-        threshold: Of the probability, for a network with one channel of logits; None where the
+        threshold: A probability, for a network with one channel of logits; None where the
             label is the channel with the largest logit.
-        align_corners: Of resizing logits to the image that was read.
+        align_corners: Whether corners are aligned in resizing logits to the image that was read.
     """
 
     mean: tuple[float, ...]
@@ -176,7 +176,7 @@ def check_checksum(content: bytes, source: str) -> None:
     """Make sure that an ONNX file is as `with_checksum` made it.
 
     Args:
-        content: Of the file.
+        content: Content of the file.
         source: Its name, for the message.
 
     Raises:

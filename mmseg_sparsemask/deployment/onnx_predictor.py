@@ -41,7 +41,7 @@ class Predictor(ABC):
     Attributes:
         classes: Names by label.
         palette: RGB colours by label.
-        channels: Of an image.
+        channels: Channels of an image.
     """
 
     classes: tuple[str, ...]
@@ -85,7 +85,7 @@ class FilePredictor(Predictor):
     """An exported file of any format; what it needs is in its metadata.
 
     Attributes:
-        metadata: Of the file.
+        metadata: Metadata of the file.
     """
 
     metadata: Metadata
@@ -173,7 +173,7 @@ class OnnxPredictor(FilePredictor):
     Args:
         path: The file, or a folder of ``tools/publish.py`` that has one.
         device: ``'cpu'``, or ``'cuda:0'`` with an onnxruntime for GPUs.
-        threads: Of the CPU; None leaves their number to onnxruntime.
+        threads: Threads of the CPU; None leaves their number to onnxruntime.
         providers: Execution providers of onnxruntime in place of those of the device, by name or
             as pairs of a name and its options.
 

@@ -27,7 +27,7 @@ def overlay(
         labels: (H, W) integers; what is no label of `classes` (255, say) stays uncoloured.
         classes: Names by label.
         palette: RGB colours by label.
-        opacity: Of the colours, in [0, 1].
+        opacity: Opacity of the colours, in [0, 1].
 
     Returns:
         (H', W', 3) uint8, RGB; the image is its upper left corner.

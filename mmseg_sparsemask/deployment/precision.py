@@ -42,8 +42,8 @@ class Measured:
     """What one file costs and gives.
 
     Attributes:
-        size: Of the file, in bytes.
-        milliseconds: Of one image.
+        size: Size of the file, in bytes.
+        milliseconds: Milliseconds of one image.
         miou: Mean IoU in percent.
     """
 
@@ -94,7 +94,7 @@ def write_half(
 
     Args:
         segmentor: From `deployed_segmentor`, in float32.
-        path: Of the file.
+        path: Path of the file.
         file_format: ``'onnx'`` or ``'torchscript'``.
         metadata: Stored in the file.
         image_size: (height, width) to trace with.
@@ -125,7 +125,7 @@ def write_int8(
 
     Args:
         source: ONNX file of `export`.
-        path: Of the new file.
+        path: Path of the new file.
         images: (H, W, C), uint8, to calibrate on.
         check: Measures the file under its temporary name; see `measured`.
 
@@ -207,7 +207,7 @@ def accepted(
     """What was measured, if its mean IoU is not too far below that of float32.
 
     Args:
-        found: Of the smaller file.
+        found: What was measured of the smaller file.
         wanted: Mean IoU of the float32 file, in percent.
         points: How many points it may lose,
         share: and which part of `wanted`; the smaller of the two counts.

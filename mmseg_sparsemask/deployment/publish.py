@@ -82,13 +82,13 @@ def publish(
     Args:
         model: From `load_model`, with ``cfg`` and ``dataset_meta``.
         out: The folder; it must not exist, or be empty.
-        name: Of the network.
+        name: Name of the network.
         scores: None if it was not evaluated.
         search_dir: Work directory of the search, whose figures are taken along if its
             connectivity.json is the network's.
         onnx: Also write model.onnx.
         image_size: (height, width) to trace the network with for ONNX.
-        licence: Of the weights, by the hub's identifier such as ``'apache-2.0'``.
+        licence: Licence of the weights, by the hub's identifier such as ``'apache-2.0'``.
 
     Returns:
         The files.
@@ -240,11 +240,11 @@ def model_card(
 
     Args:
         model: Whose sizes and classes it states.
-        name: Of the network.
+        name: Name of the network.
         scores: Without values it says that there are none.
         files: What each file of the folder is.
         place: What the example loads.
-        licence: Of the weights.
+        licence: Licence of the weights.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / 'templates'),

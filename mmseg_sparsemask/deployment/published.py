@@ -117,7 +117,7 @@ def download(name: str, revision: str | None = None, endpoint: str | None = None
         hf_hub_download(name, WEIGHTS, **options)
     except Exception as error:  # its exceptions have no common type
         raise ValueError(
-            f'{name}: is no folder here, and cannot be had from the hub ({error})'
+            f'{name}: is no folder here, and the hub does not give it ({error})'
         ) from error
     return Path(config).parent
 

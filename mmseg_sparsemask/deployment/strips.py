@@ -57,7 +57,7 @@ def stage_in_strips(
         maps: Each (N, K, h, w); at least one if there is no `fine`.
         like: A map of the stage's size, (N, C, H, W).
         act: Activation, element by element; it may overwrite its input.
-        align_corners: Of the resizing.
+        align_corners: Whether corners are aligned in the resizing.
         classifier: From K channels to the classes. The stage itself is then never written as a
             whole.
 

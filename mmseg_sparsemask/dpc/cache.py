@@ -98,7 +98,7 @@ class FeatureExtractor:
         in_index: Which feature.
         images: Only so many of the first images; all if None.
         passes: How often the data set is gone through, each time with other random augmentation.
-        seed: Of the augmentation; an item depends on it and on its position alone.
+        seed: Seed of the augmentation; an item depends on it and on its position alone.
         label_stride: Labels are kept at the image's size over this, nearest.
         dtype: ``float16`` or ``float32``, of the kept features.
         backbone: The backbone's config, for the fingerprint.

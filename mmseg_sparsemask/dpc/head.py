@@ -28,12 +28,12 @@ class DPCHead(BaseDecodeHead):
         cell: A preset's name (``dpc_cityscapes``, ``aspp``, ``aspp_no_pooling``), a path to a JSON
             file, the versioned dict, or the published list.
         filters: Output channels of every branch; ``channels`` if None.
-        output_stride: Of the feature (8, 16, 32); the rates of a cell are written for 16.
+        output_stride: Stride of the feature (8, 16, 32); the rates of a cell are written for 16.
         pooling: ``grid`` averages over each grid cell (the paper's text); ``window`` slides a
             window of that size with stride 1 and no padding (the published code).
         dropout_ratio: Dropout of single values of the concatenation; there is none before the
             classifier.
-        align_corners: Of every resize.
+        align_corners: Whether corners are aligned in every resize.
         kwargs: The other arguments of mmseg's ``BaseDecodeHead``.
 
     Raises:
@@ -104,10 +104,10 @@ class DPCNeck(BaseModule):
         in_index: Which feature the cell takes; -1, the coarsest, by default.
         cell: As in `DPCHead`.
         filters: Output channels of every branch; ``channels`` if None.
-        output_stride: Of that feature.
+        output_stride: Stride of that feature.
         pooling: As in `DPCHead`.
         dropout_ratio: As in `DPCHead`.
-        align_corners: Of the resize after a pooling.
+        align_corners: Whether corners are aligned in the resize after a pooling.
         norm_cfg: Normalisation layer.
         act_cfg: Activation layer.
 

@@ -153,7 +153,7 @@ class PoolingBranch(BaseModule):
         mode: ``grid`` averages each grid cell, as the paper's text says; ``window`` slides a
             window of the size of a grid cell with stride 1 and no padding, as the published code
             does. Both are the same for a 1x1 grid.
-        align_corners: Of the bilinear resize.
+        align_corners: Whether corners are aligned in the bilinear resize.
     """
 
     def __init__(
@@ -184,9 +184,9 @@ class DensePredictionCell(BaseModule):
         cell: Anything that `resolve_cell` reads.
         in_channels: Channels of the feature.
         filters: Output channels of every branch.
-        output_stride: Of the feature; rates are written for 16 and scale with it.
+        output_stride: Stride of the feature; rates are written for 16 and scale with it.
         pooling: ``grid`` (the paper's text) or ``window`` (the published code).
-        align_corners: Of the resize after a pooling.
+        align_corners: Whether corners are aligned in the resize after a pooling.
         norm_cfg: Normalisation layer.
         act_cfg: Activation layer.
 
@@ -261,7 +261,7 @@ class ProjectedCell(BaseModule):
 
     Args:
         channels: Output channels of the projection.
-        dropout_ratio: Of single values, in [0, 1).
+        dropout_ratio: Share of single values, in [0, 1).
         norm_cfg: Normalisation layer.
         act_cfg: Activation layer.
         filters: Output channels of every branch; ``channels`` if None.

@@ -221,7 +221,7 @@ def write_study_page(
     """Write report.html: cells, front and history on one page.
 
     Args:
-        name: Of the study.
+        name: Name of the study.
         trials: Finished ones.
         settings: Those of the search.
         work_dir: Where to write; its retrain.py is the command to go on with, if it is there.

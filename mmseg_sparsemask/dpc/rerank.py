@@ -43,7 +43,7 @@ def train_for_real(cell: Cell, config: Config, work_dir: Path) -> float:
     Args:
         cell: The cell.
         config: A training config whose ``decode_head`` is a `DPCHead`; not changed.
-        work_dir: Of all trainings; this one has a folder in it, named by the cell and by
+        work_dir: Folder of all trainings; this one has a folder in it, named by the cell and by
             everything in the config that the score depends on.
 
     Returns:
@@ -81,8 +81,8 @@ def run_rerank(
 
     Args:
         cfg: The search config; its ``dpc_search.retrain`` names the training config.
-        storage: Of the search.
-        study_name: Of the search.
+        storage: Storage of the search.
+        study_name: Name of the search.
         top: How many cells, at least 1.
         work_dir: For the trainings and the results.
         options: Changes to the training config, as from ``--cfg-options``.

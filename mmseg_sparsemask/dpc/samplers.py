@@ -120,7 +120,7 @@ class NumberedSampler(BaseSampler):
     Args:
         kind: The class of the sampler.
         seed: Any integer.
-        arguments: Of ``kind``, beside the seed.
+        arguments: Arguments of ``kind``, beside the seed.
     """
 
     def __init__(self, kind: Callable[..., BaseSampler], seed: int, **arguments: Any) -> None:
@@ -169,8 +169,8 @@ def build_sampler(
         config: ``type`` is one of ``local_search`` (``explore``, ``startup``), ``random``, ``tpe``
             (``startup``) and ``nsga2`` (``population_size``); the rest are its arguments.
         space: The search space.
-        seed: Of the draws. TPE and NSGA-II look at what other workers found, so that their draws
-            repeat with one worker only.
+        seed: Seed of the draws. TPE and NSGA-II look at what other workers found, so that their
+            draws repeat with one worker only.
         allowed: See `CellSampler`; for ``local_search`` and ``random``.
         constraints: Values above 0 are violations; for ``tpe`` and ``nsga2``.
 

@@ -176,7 +176,7 @@ def run_search(
     Args:
         cfg: A training config with a ``dpc_search`` dict.
         storage: Database URL, or the path of a SQLite file.
-        study_name: Of the study in that storage.
+        study_name: Name of the study in that storage.
         workers: Processes to start here.
         trials: Finished trials wanted in all, over all starts and machines.
         work_dir: For results and the workers' files.

@@ -41,8 +41,8 @@ class ProxySettings:
         val_images: The same for the held-out part.
         passes: How often the training set is cached, each time with other random augmentation.
         label_stride: Labels are kept at the image's size over this.
-        dtype: Of the cached features, ``float16`` or ``float32``.
-        seed: Of the augmentation and of every training.
+        dtype: Type of the cached features, ``float16`` or ``float32``.
+        seed: Seed of the augmentation and of every training.
         pretrain_iters: Before caching, train the config's own model end to end for so many
             iterations (where no pretrained backbone exists); 0 takes the backbone as it is
             initialised, with its ``init_cfg`` or ``load_from``.
@@ -99,7 +99,7 @@ class SearchSettings:
         objectives: ``miou``, then any of ``parameters``, ``multiply_adds``, ``latency``.
         constraints: Upper bounds of ``parameters``, ``multiply_adds`` or ``latency`` (in
             milliseconds).
-        seed: Of the draws.
+        seed: Seed of the draws.
         retrain: The config that the best cell is filled into, an absolute path; None for none.
         heartbeat: Seconds between two signs of life of a trial.
         grace: Seconds without one after which a trial is run again by another worker.

@@ -97,7 +97,7 @@ class PatientStorage(BaseStorage):
     that several workers would take the same one.
 
     Args:
-        url: Of the database.
+        url: Address of the database.
         patience: Seconds for which a call is repeated.
         announce: Whether to say that the database is away, once for each outage.
 

@@ -50,7 +50,7 @@ def open_study(
 
     Args:
         storage: From `open_storage`.
-        name: Of the study.
+        name: Name of the study.
         directions: ``maximize`` or ``minimize`` per objective.
         fingerprint: See `check_fingerprint`; kept with a new study, compared with a present one.
 
@@ -105,7 +105,7 @@ class Watch:
 
     Args:
         study: The study.
-        storage: Of the study.
+        storage: Storage of the study.
         grace: In seconds.
     """
 

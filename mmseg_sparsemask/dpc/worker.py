@@ -55,14 +55,14 @@ class Job:
     """All that a worker process needs; plain data.
 
     Args:
-        settings: Of the search.
+        settings: Settings of the search.
         task: The proxy task.
         storage: Database URL, or the path of a SQLite file.
         study: Name of the study.
         target: How many finished trials are wanted.
-        work_dir: Of the search.
+        work_dir: Folder of the search.
         worker: Number of the worker.
-        threads: Of torch.
+        threads: Threads of torch.
         parent: Process id of the launcher; the worker ends when that is gone.
     """
 

@@ -19,7 +19,7 @@ def parse_bsds_mat(data: bytes, name: str) -> np.ndarray:
 
     Args:
         data: Content of ``groundTruth/<split>/<image>.mat``.
-        name: Of the file, for error messages.
+        name: Name of the file, for error messages.
 
     Returns:
         (K, H, W) uint8 in {0, 1}, one map per annotator in the file's order.

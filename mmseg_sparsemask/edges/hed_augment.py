@@ -20,8 +20,8 @@ def largest_upright_rectangle(height: int, width: int, degrees: float) -> tuple[
     corners touch the long sides.
 
     Args:
-        height: Of the frame before rotation.
-        width: Of the frame before rotation.
+        height: Height of the frame before rotation.
+        width: Width of the frame before rotation.
         degrees: Angle of rotation.
 
     Returns:
@@ -105,7 +105,7 @@ class HEDAugment(BaseTransform):
     Args:
         rotations: Evenly spaced angles, 16 = steps of 22.5 degrees.
         scales: Factors of height and width.
-        flip_prob: Of a horizontal flip.
+        flip_prob: Probability of a horizontal flip.
 
     Raises:
         ValueError: On settings out of range.

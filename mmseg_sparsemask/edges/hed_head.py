@@ -18,7 +18,7 @@ class HEDHead(SideOutputHead):
     ``average_with`` to all sides for the paper's merged output, to none for the fusion's.
 
     Args:
-        in_channels: Of the features, finest first.
+        in_channels: Channels of the features, finest first.
         in_index: Their places in the backbone's tuple.
         **kwargs: See ``SideOutputHead``.
     """

@@ -60,10 +60,10 @@ def write_scores(
     """Write ``scores.json``, ``thresholds.csv``, ``images.csv`` and ``precision_recall.svg``.
 
     Args:
-        scores: Of the data set.
-        names: Of the images, in the order of ``scores.images``.
+        scores: Scores of the data set.
+        names: Names of the images, in the order of ``scores.images``.
         folder: Made if missing.
-        title: Of the curve.
+        title: Title of the curve.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -76,8 +76,8 @@ class EdgeScores:
         ap: Average precision.
         r50: Largest recall at which precision is at least one half.
         thresholds: (T,).
-        precision: Of the data set at each threshold, (T,).
-        recall: Of the data set at each threshold, (T,).
+        precision: Precision of the data set at each threshold, (T,).
+        recall: Recall of the data set at each threshold, (T,).
         images: Best threshold, recall, precision and F of each image, (N, 4).
     """
 
@@ -160,7 +160,7 @@ def evaluate_image(
         nms: Apply `~mmseg_sparsemask.edges.nms.edge_nms` first.
         thinning: Thin each cut map to lines one pixel wide.
         border: Width in pixels of the frame that ``nms`` fades.
-        name: Of the image, for error messages.
+        name: Name of the image, for error messages.
 
     Returns:
         The counts at each threshold.
@@ -269,7 +269,7 @@ def summarise(counts: Iterable[EdgeCounts], thresholds: Sequence[float] | np.nda
     contributes its counts at its own best threshold (not interpolated), and F is that of the sums.
 
     Args:
-        counts: Of each image, over the same thresholds.
+        counts: Counts of each image, over the same thresholds.
         thresholds: Ascending cut levels, (T,).
 
     Returns:

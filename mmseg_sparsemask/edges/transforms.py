@@ -66,7 +66,7 @@ class LoadBSDSBoundaries(BaseTransform):
 
     Args:
         minority: See `consensus_label`.
-        backend_args: Of the file backend.
+        backend_args: Arguments of the file backend.
     """
 
     def __init__(self, minority: str = 'ignore', backend_args: dict | None = None) -> None:
@@ -91,7 +91,7 @@ class LoadInstanceBoundaries(BaseTransform):
     Adds what `LoadBSDSBoundaries` adds, with one annotator.
 
     Args:
-        backend_args: Of the file backend.
+        backend_args: Arguments of the file backend.
     """
 
     def __init__(self, backend_args: dict | None = None) -> None:

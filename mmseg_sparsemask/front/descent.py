@@ -26,9 +26,9 @@ def descend(
     least for what it saves is taken.
 
     Args:
-        scorer: Of the supernet.
+        scorer: Scorer of the supernet.
         start: Where to begin.
-        cost: Of a part.
+        cost: Cost of a part.
         ends: Stages that a decoder may end at.
 
     Returns:
@@ -65,10 +65,10 @@ def improve(
     """Swap a connection for another, or add or drop one, while that lowers the loss within a limit.
 
     Args:
-        scorer: Of the supernet.
+        scorer: Scorer of the supernet.
         start: A part within the limit.
         space: The search space.
-        cost: Of a part.
+        cost: Cost of a part.
         limit: The most it may cost.
         tries: How many swaps are scored; a swap that helps does not end the series.
     """

@@ -67,7 +67,7 @@ def find_front(search: Search, config: str | Path, folder: Path, settings: Front
 
     Args:
         search: Its supernet.
-        config: Of the search, for its data and encoder.
+        config: Config of the search, for its data and encoder.
         folder: An existing folder to write into.
         settings: What is asked of it.
 

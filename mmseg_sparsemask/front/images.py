@@ -50,7 +50,7 @@ def held_back_images(search: Search, config: str | Path, count: int, folder: Pat
 
     Args:
         search: Its encoder's weights and its supernet.
-        config: Of the search. The data set's ``indices`` say on which images it was trained; of
+        config: The search's. The data set's ``indices`` say on which images it was trained; of
             all others the first count. Without ``indices`` the last images of the data set count,
             which the supernet has seen.
         count: Number of images, at least 4.

@@ -34,8 +34,8 @@ class Point:
         folder: Beside the table; there are its files.
         connections: Their number.
         end: The stage that feeds the classifier.
-        parameters: Of the decoder.
-        multiply_adds: Of the decoder, for one image of the size it was scored on.
+        parameters: Parameters of the decoder.
+        multiply_adds: Multiply-adds of the decoder, for one image of the size it was scored on.
         cost: In the unit that the front was asked for.
         loss: On the images held back, with inherited weights.
         miou: On the same images, in percent.
@@ -64,7 +64,7 @@ def write_points(
 
     Args:
         search: Whose supernet it is.
-        scorer: Of that supernet.
+        scorer: Scorer of that supernet.
         chosen: Decoders with their costs, the cheapest first.
         folder: An existing folder.
 
@@ -105,7 +105,7 @@ def validated(folder: Path) -> float | None:
     """Validation score of a point with the supernet's weights; None without a validation.
 
     Args:
-        folder: Of the point, with ``finetune.py`` and ``pruned.pth``.
+        folder: Folder of the point, with ``finetune.py`` and ``pruned.pth``.
     """
     if not (folder / 'finetune.py').is_file():
         return None
@@ -175,7 +175,7 @@ def pick(points: Sequence[Point], kind: str, limit: float) -> Point:
     """The point of least loss within a budget.
 
     Args:
-        points: Of a front.
+        points: Points of a front.
         kind: ``'parameters'``, ``'multiply_adds'`` or ``'cost'``.
         limit: The most it may cost.
 
@@ -187,7 +187,7 @@ def pick(points: Sequence[Point], kind: str, limit: float) -> Point:
     if not within:
         raise ValueError(
             f'{kind}={limit:,.0f}: expected at least {min(costs):,.0f}, the cheapest of the front '
-            f'(the dearest has {max(costs):,.0f})'
+            f'(the most expensive has {max(costs):,.0f})'
         )
     return min(within, key=lambda point: point.loss)
 
@@ -226,8 +226,8 @@ def draw_front(scored: Sequence[tuple[float, float]], points: Sequence[Point], u
 
     Args:
         scored: (cost, loss) of every decoder.
-        points: Of the front, the cheapest first.
-        unit: Of the costs, for the axis.
+        points: Points of the front, the cheapest first.
+        unit: Unit of the costs, for the axis.
     """
     figure = new_figure(7.0, 4.5)
     axes = figure.add_subplot()

@@ -140,8 +140,8 @@ def number_draws(loader: DataLoader, seed: int, rank: int, reseed: bool) -> bool
 
     Args:
         loader: Not yet iterated.
-        seed: Of the run.
-        rank: Of this process.
+        seed: Seed of the run.
+        rank: Rank of this process.
         reseed: Give the sampler that seed too: it was made before a resumed run's was known.
 
     Returns:

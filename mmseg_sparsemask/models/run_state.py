@@ -19,7 +19,7 @@ def belongs_to_run(module: nn.Module, *names: str) -> None:
 
     Args:
         module: What has the buffers, or will have them.
-        names: Of the buffers.
+        names: Names of the buffers.
     """
     module.run_state = names  # type: ignore[assignment]
     module.register_load_state_dict_pre_hook(_set_aside)

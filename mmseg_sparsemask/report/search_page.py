@@ -18,12 +18,12 @@ class SearchRecord:
         name: Title of the page, such as the experiment's name.
         connectivity: What was kept in the end.
         strides: Stride of ``E1`` .. ``EL``.
-        connections: Of the search space, in the order of the records.
+        connections: Connections of the search space, in the order of the records.
         steps: Training iterations, ascending; at least one.
         weights: For each step, the weight in [0, 1] of every connection.
         threshold: That the search was pruned with, in (0, 1).
         merge: Whether stages were merged after pruning, too.
-        costs: Of every connection and stage of the search space.
+        costs: Costs of every connection and stage of the search space.
         image_size: (height, width) in pixels that the multiply-adds are counted for.
         budgets: Limit by ``'parameters'``, ``'multiply_adds'`` or ``'latency'`` (ms).
         scores: (iteration, score) of each validation.

@@ -13,10 +13,10 @@ class CellRecord:
     """A cell that was tried.
 
     Attributes:
-        number: Of the trial.
+        number: Number of the trial.
         score: Proxy score.
         parameters: Weights of the branches.
-        multiply_adds: Of the branches.
+        multiply_adds: Multiply-adds of the branches.
         branches: (input, operation) of each; an input is -1 for the backbone's feature or the
             number of an earlier branch.
         feasible: Whether all bounds are kept.
@@ -35,7 +35,7 @@ class StudyRecord:
     """What a search for cells leaves, as plain data.
 
     Attributes:
-        name: Of the study.
+        name: Name of the study.
         cells: In the order of their trials; at least one.
         score_name: Such as ``'proxy mIoU'``.
         commands: What to run next.

@@ -21,8 +21,8 @@ class SaliencyDataset(BaseSegDataset):
     Args:
         ann_file: List of names, one a line, with or without suffix, relative to ``data_root``.
             Without it every image of the folder is taken.
-        img_suffix: Of the images, ``.jpg`` by default.
-        seg_map_suffix: Of the masks, ``.png`` by default.
+        img_suffix: Suffix of the images, ``.jpg`` by default.
+        seg_map_suffix: Suffix of the masks, ``.png`` by default.
         **kwargs: See ``BaseSegDataset``; ``data_prefix`` needs ``img_path`` and, unless the images
             have no masks, ``seg_map_path``.
 

@@ -24,10 +24,10 @@ class DSSHead(SideOutputHead):
     prediction averages the probabilities of the fusion and of the sides 2 to 4 (counted from 1).
 
     Args:
-        in_channels: Of the six features, finest first; in VGG16 those of conv1_2, conv2_2, conv3_3,
+        in_channels: Six numbers, finest feature first; in VGG16 those of conv1_2, conv2_2, conv3_3,
             conv4_3, conv5_3 and pool5.
         in_index: Their places in the backbone's tuple.
-        side_channels: Of the two convolutions of each side; published for VGG16 by default.
+        side_channels: For the two convolutions of each side; those published for VGG16 by default.
         side_kernels: Their kernel sizes, odd.
         short_connections: For each side the deeper ones that feed it, counted from 0.
         average_with: See ``SideOutputHead``.

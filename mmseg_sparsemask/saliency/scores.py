@@ -197,7 +197,7 @@ def score_image(
         pred: Saliency, (H, W) uint8.
         gt: Mask of the salient objects, (H, W) boolean.
         stretch: See `prepare_map`.
-        name: Of the image, for error messages.
+        name: Name of the image, for error messages.
 
     Returns:
         The image's contribution to the data set's scores. With an empty mask, or a map that

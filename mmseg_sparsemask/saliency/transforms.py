@@ -17,7 +17,7 @@ class LoadSaliencyMask(BaseTransform):
     outlines, which are cut above 128 as the field does.
 
     Args:
-        backend_args: Of the file backend.
+        backend_args: Arguments of the file backend.
     """
 
     def __init__(self, backend_args: dict | None = None) -> None:

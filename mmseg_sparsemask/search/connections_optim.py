@@ -13,8 +13,8 @@ from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
 class ConnectionsOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """The toolbox's constructor, with an absolute learning rate for the connection weights.
 
-    How fast connections come and go must not hang on the learning rate of the network: a pretrained
-    encoder wants a small one, and at that the weights would not cross their range within a search.
+    How fast connections come and go must not depend on the network's learning rate: a pretrained
+    encoder wants a small one, at which the weights would not cross their range within a search.
     Connection weights have no weight decay. Schedulers scale both rates alike. ::
 
         optim_wrapper = dict(

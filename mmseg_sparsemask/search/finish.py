@@ -30,7 +30,7 @@ from mmseg_sparsemask.search.tables import (
 from mmseg_sparsemask.search.validation import evaluating
 from mmseg_sparsemask.utils.figures import save_figure
 
-#: Files that a search may leave, the dearest first.
+#: Files that a search may leave, those that cost most first.
 RESULTS = (
     'pruned.pth',
     'connectivity.json',

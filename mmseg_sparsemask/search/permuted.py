@@ -20,7 +20,7 @@ def permuted_supernet(
     Args:
         head: The supernet, which is not changed.
         pruned: What its own weights leave.
-        seed: Of the permutation.
+        seed: Seed of the permutation.
 
     Returns:
         The supernet with permuted weights, and what these leave: as many connections, with nearly

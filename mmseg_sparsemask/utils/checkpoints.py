@@ -100,7 +100,7 @@ def load_strictly(model: nn.Module, content: Mapping[str, Any], name: str) -> No
     Args:
         model: The network, or a wrapper for tests with augmentation.
         content: From `load_checkpoint`.
-        name: Of the file, for messages.
+        name: Name of the file, for messages.
 
     Raises:
         ValueError: Weights are missing, superfluous or of another shape.
@@ -141,7 +141,7 @@ def checkpoint_to_resume(work_dir: str | os.PathLike[str]) -> tuple[Path | None,
     """The checkpoint with which a run goes on that was stopped at any moment.
 
     Args:
-        work_dir: Of the run. The checkpoint named in ``last_checkpoint`` is looked for there too,
+        work_dir: The run's. The checkpoint named in ``last_checkpoint`` is looked for there too,
             since the path inside is that of the time of writing.
 
     Returns:

@@ -53,7 +53,7 @@ def run_tool(
     """Run a tool, show its progress, return the seconds it took.
 
     Args:
-        title: Of the step.
+        title: Title of the step.
         tool: Path of the tool, as it is shown.
         arguments: For the tool.
         work_dir: Where the run writes its scalars, and this function the run's output.
@@ -92,7 +92,7 @@ def call_tool(
     """Run a tool that takes no time worth following, with its own output.
 
     Args:
-        title: Of the step.
+        title: Title of the step.
         tool: Path of the tool, as it is shown.
         arguments: For the tool.
         env: Environment of the tool; by default that of this process.

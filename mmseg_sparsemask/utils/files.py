@@ -207,7 +207,7 @@ def check_work_dir(work_dir: str | os.PathLike[str], option: str = '--work-dir')
 
     Args:
         work_dir: The directory.
-        option: Of the tool, with which to choose another.
+        option: Option of the tool, with which to choose another.
 
     Raises:
         ValueError: When it cannot.

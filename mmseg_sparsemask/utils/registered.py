@@ -26,7 +26,7 @@ def registered_class(name: Any, registry: Any) -> type | None:
 
     Args:
         name: ``'ResNet'``, or with a scope ``'mmpretrain.ResNet'``.
-        registry: Of MMEngine.
+        registry: Registry of MMEngine.
     """
     if not isinstance(name, str):
         return None

@@ -379,7 +379,7 @@ def test_from_the_hub_by_repository_name(hub, folder, image, tmp_path, monkeypat
     assert (predictor(image) == load_published(folder)(image)).all()
     # Nothing but the two files that are read.
     assert {path.rsplit('/', 1)[1] for path in asked} == {'config.json', 'model.safetensors'}
-    with pytest.raises(ValueError, match='cannot be had from the hub'):
+    with pytest.raises(ValueError, match='the hub does not give it'):
         load_published('someone/other', endpoint=endpoint)
 
 

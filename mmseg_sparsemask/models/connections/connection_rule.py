@@ -27,7 +27,7 @@ class ConnectionRule(nn.Module):
         connectivity: The search space.
         start: Raw weight of every connection at first.
         max_weight: Upper end of the raw weights.
-        seed: Of the noise, which depends on it and on the number of training passes only.
+        seed: Seed of the noise, which depends on it and on the number of training passes only.
     """
 
     step: Tensor

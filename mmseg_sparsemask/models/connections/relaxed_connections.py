@@ -36,7 +36,7 @@ class RelaxedConnections(ConnectionRule):
             paper's text.
         noise_std: Standard deviation of the noise on the raw weights in training. 0.1 is the
             published implementation's, 0.0 the paper's text.
-        seed: Of the noise.
+        seed: Seed of the noise.
 
     Raises:
         ValueError: max_weight not positive, noise_std negative.

@@ -38,7 +38,7 @@ class SampledConnections(ConnectionRule):
         full_every: Passes from one of the full network to the next.
         end_stride: Largest stride of a stage that a decoder may end at; the search space's own end
             may always be one.
-        seed: Of the draws, which depend on it and on the number of training passes only.
+        seed: Seed of the draws, which depend on it and on the number of training passes only.
 
     Raises:
         ValueError: `full_every` or `end_stride` below 1.

@@ -32,7 +32,7 @@ class TopKConnections(ConnectionRule):
     Args:
         connectivity: The search space.
         k: Inputs of a stage. A stage with fewer allowed sources keeps them all.
-        seed: Of the draws, which depend on it and on the number of training passes only.
+        seed: Seed of the draws, which depend on it and on the number of training passes only.
 
     Raises:
         ValueError: K below 1.

@@ -172,7 +172,7 @@ def fold_norm(mean: Tensor, variance: Tensor, eps: float, weight: Tensor) -> tup
     Args:
         mean: (K,).
         variance: (K,), biased.
-        eps: Of the normalisation.
+        eps: Epsilon of the normalisation.
         weight: (K,), the connection weight of each output channel.
 
     Returns:

@@ -45,7 +45,7 @@ class FusionHead(BaseDecodeHead):
             the published code. The paper's equations leave them as they are, and so does False:
             what linear bottlenecks and transformers give says something by its sign. None means
             False, and for weights that are loaded whatever they were trained with.
-        align_corners: Of the upsampling inside the decoder, and of the logits to the label.
+        align_corners: For the upsampling inside the decoder, and of the logits to the label.
         dropout_ratio: Before the classifier.
         **kwargs: As of any mmseg decode head: num_classes, loss_decode, ignore_index, ...
 
@@ -197,7 +197,7 @@ class FusionHead(BaseDecodeHead):
         Args:
             source: Its name.
             rows: (P, C), its activated positions; for ``G`` one row an image.
-            connection_weight: Of its connections, from `weights_by_source`.
+            connection_weight: Weights of its connections, from `weights_by_source`.
 
         Returns:
             (P, n K), stacked over the n users from coarse to fine.
@@ -212,7 +212,7 @@ class FusionHead(BaseDecodeHead):
         Args:
             source: Its name.
             rows: (P, C), its activated positions. In evaluation they do not matter: None will do.
-            connection_weight: Of its connections, from `weights_by_source`.
+            connection_weight: Weights of its connections, from `weights_by_source`.
         """
         return self.stacked_weight(source), None
 
@@ -286,7 +286,7 @@ class _Pass:
 
     Attributes:
         rows: Each source taken so far, as connections take it: (N h w, C); ``G`` is (N, C).
-        weights: Of each source that belongs to blocks: (n, K, C), stacked over its n users.
+        weights: Weights of each source that belongs to blocks: (n, K, C), stacked over its n users.
         maps: For each stage not yet summed, by stride, what it has got: (N h w, K).
         vectors: For each stage not yet summed, what is the same everywhere: (N or 1, K).
     """

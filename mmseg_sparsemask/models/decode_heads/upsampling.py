@@ -40,7 +40,7 @@ def upsample_sum(
         rows: (N H W, K) or None; may be overwritten.
         maps: Each (N, K, h, w); at least one if there are no rows.
         like: A map of the wanted size (H, W).
-        align_corners: Of the resizing.
+        align_corners: Whether corners are aligned in the resizing.
 
     Returns:
         (N, K, H, W).
@@ -121,7 +121,7 @@ def strips_of(
     Args:
         maps: Each (N, h, W K).
         height: H.
-        align_corners: Of the resizing.
+        align_corners: Whether corners are aligned in the resizing.
 
     Yields:
         The first row and the one after the last, and for each map the interpolation weights

@@ -102,7 +102,7 @@ class BudgetLoss(nn.Module):
 
         Args:
             connectivity: The search space.
-            shape: Of the supernet.
+            shape: Shape of the supernet.
 
         Raises:
             ValueError: The budget is below the cheapest decoder, or the table is another head's.

@@ -22,9 +22,9 @@ def build_connectivity_losses(
     A loss with a method `set_costs` is told what the parts of the search space cost.
 
     Args:
-        config: Of one loss, or of several.
+        config: Config of one loss, or of several.
         connectivity: The search space.
-        shape: Of the supernet.
+        shape: Shape of the supernet.
 
     Raises:
         ValueError: Two budgets of one kind, an empty list, or what a loss itself refuses.
