@@ -209,8 +209,8 @@ def accepted(
     Args:
         found: What was measured of the smaller file.
         wanted: Mean IoU of the float32 file, in percent.
-        points: How many points it may lose,
-        share: and which part of `wanted`; the smaller of the two counts.
+        points: How many points it may lose.
+        share: Which part of `wanted` it may lose; the smaller of the two counts.
 
     Raises:
         ValueError: It lost more, or float32 has nothing to lose.
