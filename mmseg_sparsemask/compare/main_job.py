@@ -41,7 +41,10 @@ def main_job(config: str, baseline: str | None, options: Mapping[str, Any]) -> T
     length = given.pop('train_cfg.max_iters', None)
 
     def iterations(path: str, share: float = 1.0) -> int:
-        return length or max(1, round(Config.fromfile(path).train_cfg.max_iters * share))
+        counted = (Config.fromfile(path).get('train_cfg') or {}).get('max_iters')
+        if counted is None:
+            raise ValueError(f'{path}: expected a config that counts iterations, in train_cfg')
+        return length or max(1, round(counted * share))
 
     cfg = Config.fromfile(config)
     cfg.merge_from_dict(given)
@@ -75,7 +78,7 @@ def main_job(config: str, baseline: str | None, options: Mapping[str, Any]) -> T
         name='main job',
         data=Path(config).stem,
         encoder=str(cfg.model.backbone.type),
-        image_size=tuple(cfg.model.data_preprocessor.size),
+        image_size=tuple(cfg.model.data_preprocessor.get('size') or (512, 512)),
         threads=1,
         val_options=None,
         searches={SEARCH: Search(config, iterations(config))},
