@@ -91,8 +91,8 @@ def class_colours(
     except (AttributeError, OverflowError, RuntimeError, TypeError, ValueError):
         pass
     raise ValueError(
-        f'dataset_meta: expected a list of names as classes, {count} or more, and three numbers '
-        f'for the colour of each as palette, got {meta!r:.80}'
+        'dataset_meta: expected a list of names as classes and one of three numbers each as '
+        f'palette, a name and a colour for each of {count} classes, got {meta!r:.80}'
     )
 
 
