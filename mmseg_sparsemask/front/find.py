@@ -188,7 +188,7 @@ def told(points: Sequence[Point], scorer: Scorer, folder: Path) -> str:
 
 
 def _random_loss(scorer: Scorer, graph: Connectivity, controls: int) -> float | None:
-    """Mean loss of random decoders with both costs of a point; None if none were drawn."""
+    """Mean loss of other, random decoders with both costs of a point; None if there are none."""
     losses, shape = [], scorer.head.shape
     for seed in range(controls):
         try:
@@ -196,7 +196,8 @@ def _random_loss(scorer: Scorer, graph: Connectivity, controls: int) -> float | 
         except ValueError as error:  # few or no others have such costs
             print_log(str(error), 'current')
             break
-        losses.append(scorer.loss(drawn))
+        if drawn != graph:
+            losses.append(scorer.loss(drawn))
     return round(fmean(losses), 5) if losses else None
 
 
