@@ -140,7 +140,8 @@ def draw(*shape):
 joint = draw(12, 5) + 3 * torch.arange(12.0).double()[:, None]
 for name in ('moments', 'statistics_of'):
     rows = mine(joint).requires_grad_()
-    first, second = getattr(fusion, name)(rows, sync=world > 1)
+    first, second, *unit = getattr(fusion, name)(rows, sync=world > 1)
+    assert not unit or unit == [1]
     weight = draw(*first.shape), draw(*second.shape)
     # A loss of one process is half of the joint one, as in data-parallel training.
     loss = ((first.sin() * weight[0]).sum() + (second.sqrt() if name == 'statistics_of'

@@ -19,6 +19,7 @@ from mmseg_sparsemask.connectivity.graph import level_of
 from mmseg_sparsemask.connectivity.io import ConnectivityLike, resolve
 from mmseg_sparsemask.models.decode_heads.fusion import (
     fold_norm,
+    half_precision,
     moments_are_cheaper,
     statistics_from_moments,
     statistics_of,
@@ -80,6 +81,8 @@ class FDNHead(FusionHead):
                 for source in self.connectivity.sources()
             }
         )
+        # Plain: a compiler does not follow Connectivity's read-only view.
+        self._all_users, self._all_stages = dict(self.users), dict(self.stages)
         #: What the rule for the connection weights was built from.
         self.connections_cfg = {'type': 'RelaxedConnections', **(connections or {})}
         self.connections = MODELS.build({**self.connections_cfg, 'connectivity': self.connectivity})
@@ -148,7 +151,7 @@ class FDNHead(FusionHead):
         drawn = self.connections()
         by_source: dict[str, list[Tensor]] = {}
         for stage, sources in self.stages.items():
-            for source, weight in zip(self.connectivity.stages[stage], drawn[stage].unbind()):
+            for source, weight in zip(self._all_stages[stage], drawn[stage].unbind()):
                 if source in sources:
                     by_source.setdefault(source, []).append(weight)
         return {
@@ -189,19 +192,37 @@ class FDNHead(FusionHead):
                     alone |= {source}
         return alone
 
+    @torch.no_grad()
+    def origin(self, rows: Tensor) -> Tensor | None:
+        """About the mean of rows (P, C), where products are in half precision.
+
+        A normalisation takes the mean away from the product. Where a source hardly varies, the
+        digits that are left then would be rounding: so the mean is taken away before.
+        """
+        return rows.mean(0) if half_precision(rows) else None
+
     def folded_weight(
-        self, source: str, rows: Tensor | None, connection_weight: Tensor
+        self,
+        source: str,
+        rows: Tensor | None,
+        connection_weight: Tensor,
+        origin: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """``w * bn(conv(.))`` as one weight (n K, C) and bias (n K,)."""
+        """``w * bn(conv(.))`` as one weight (n K, C) and bias (n K,): see the base class."""
         weight = self.stacked_weight(source)
         norm = self.connection_norms[source]
+        offset: Tensor | float = 0.0
+        unit: Tensor | float = 1.0
+        if origin is not None:
+            with torch.autocast(weight.device.type, enabled=False):
+                offset = weight @ origin.to(weight.dtype)
         if norm.training:
-            mean, variance = statistics_from_moments(rows, weight, self._syncs())
-            self._update(source, mean, variance, len(rows))
+            mean, variance, unit = statistics_from_moments(rows, weight, self._syncs(), origin)
+            self._update(source, mean + offset, variance * unit * unit, len(rows))
         else:
             places = self._places(source)
-            mean, variance = norm.running_mean[places], norm.running_var[places]
-        factor, shift = fold_norm(mean, variance, norm.eps, connection_weight)
+            mean, variance = norm.running_mean[places] - offset, norm.running_var[places]
+        factor, shift = fold_norm(mean, variance, norm.eps, connection_weight, unit)
         return weight.to(factor.dtype) * factor[:, None], shift
 
     def weighted_product(self, source: str, rows: Tensor, connection_weight: Tensor) -> Tensor:
@@ -228,14 +249,14 @@ class FDNHead(FusionHead):
         mean, variance = statistics_of(product, sync=True)
         self._update(source, mean, variance, len(rows))
         scale, shift = fold_norm(mean, variance, norm.eps, connection_weight)
-        return product * scale.to(product.dtype) + shift.to(product.dtype)
+        return (product * scale + shift).to(product.dtype)
 
     def _outputs(self, source: str) -> int:
         return self.channels * len(self.users[source])
 
     def _places(self, source: str) -> slice | Tensor:
         """Where the statistics of a source's present users are among those of all its users."""
-        every = self.connectivity.users(source)
+        every = self._all_users[source]
         if self.users[source] == every:
             return slice(None)
         rows = torch.arange(self.channels * len(every)).view(len(every), -1)
@@ -258,7 +279,8 @@ class FDNHead(FusionHead):
         count *= dist.get_world_size() if self._syncs() else 1
         norm.num_batches_tracked.add_(1)
         rate = self._rate(norm)
-        unbiased = variance * (count / max(count - 1, 1))
+        # An infinite one would stay.
+        unbiased = (variance * (count / max(count - 1, 1))).clamp(max=torch.finfo(mean.dtype).max)
         for running, now in ((norm.running_mean, mean), (norm.running_var, unbiased)):
             running[places] = running[places].lerp(now.to(running.dtype), rate)
 

@@ -73,45 +73,78 @@ def plan_blocks(
     return tuple(Block(stride, group, tuple(names)) for (stride, group), names in users.items())
 
 
+def half_precision(rows: Tensor) -> bool:
+    """Whether products of these rows are made in half precision."""
+    device = rows.device.type
+    autocast = torch.is_autocast_enabled(device)
+    dtype = torch.get_autocast_dtype(device) if autocast else rows.dtype
+    return dtype in (torch.float16, torch.bfloat16)
+
+
+#: Numbers beyond this have squares that float32 cannot add up.
+LARGE = 1e15
+
+
+def unit_of(values: Tensor) -> Tensor:
+    """A unit (a scalar) in which numbers can be squared: 1 unless they are large."""
+    largest = values.detach().abs().amax()
+    return torch.where(largest > LARGE, largest, torch.ones_like(largest))
+
+
 class _Moments(torch.autograd.Function):
-    """Mean and covariance over the rows of a matrix; keeps the matrix itself and nothing else."""
+    """Mean and covariance over the rows of a matrix; keeps the matrix itself and nothing else.
+
+    The covariance is in units of `unit_of` the mean, squared.
+    """
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, rows: Tensor, origin: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         # Half precision has too few digits for second moments.
-        exact = rows if rows.dtype == torch.float64 else rows.float()
-        mean = exact.mean(0)
+        exact = torch.promote_types(rows.dtype, torch.float32)
+        mean = rows.mean(0, dtype=exact)
+        unit = unit_of(mean if origin is None else mean + origin)
         # Centred first: E[xx'] - E[x]E[x]' would lose the variance of nearly constant channels.
-        centred = exact - mean
+        centred = torch.addcmul(-mean / unit, rows.to(exact), 1 / unit)
         covariance = centred.t() @ centred / len(rows)
-        ctx.save_for_backward(rows, mean)
-        return mean, covariance
+        ctx.save_for_backward(rows, mean, unit)
+        ctx.mark_non_differentiable(unit)
+        return mean, covariance, unit
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_mean: Tensor, grad_covariance: Tensor) -> Tensor:
-        rows, mean = ctx.saved_tensors
+    def backward(
+        ctx: Any, grad_mean: Tensor, grad_covariance: Tensor, _: Tensor
+    ) -> tuple[Tensor, None]:
+        rows, mean, unit = ctx.saved_tensors
         # d cov / d mean vanishes, because the centred rows sum to zero.
-        mix = (grad_covariance + grad_covariance.t()) / len(rows)
+        mix = (grad_covariance + grad_covariance.t()) / len(rows) / unit / unit
         offset = grad_mean / len(rows) - mean @ mix
-        return torch.addmm(offset, rows.to(mix.dtype), mix).to(rows.dtype)
+        return torch.addmm(offset, rows.to(mix.dtype), mix).to(rows.dtype), None
 
 
-def moments(rows: Tensor, sync: bool = False) -> tuple[Tensor, Tensor]:
-    """Mean (C,) and biased covariance (C, C) over rows (P, C), in float32 or better.
+def moments(
+    rows: Tensor, sync: bool = False, origin: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean (C,), biased covariance (C, C) and its unit over rows (P, C), in float32 or better.
+
+    The covariance is in units squared, so that numbers that float32 can hold but not square have
+    one.
 
     Args:
-        rows: Activated positions of a source.
+        rows: Positions of a source.
         sync: Average over all processes, as SyncBN does. Each must hold equally many rows.
+        origin: (C,), what was taken away from the rows before; it may differ between processes.
     """
     with torch.autocast(rows.device.type, enabled=False):
-        mean, covariance = _Moments.apply(rows)
+        mean, covariance, unit = _Moments.apply(rows, origin)
         if sync:
-            shared = _average(mean)
-            apart = mean - shared
-            covariance = _average(covariance + torch.outer(apart, apart))
-            mean = shared
-    return mean, covariance
+            origin = torch.zeros_like(mean) if origin is None else origin.to(mean.dtype)
+            shared = _average(mean + origin)
+            apart = (mean + origin - shared) / unit_of(shared)
+            own = covariance * (unit / unit_of(shared)).square()
+            covariance = _average(own + torch.outer(apart, apart))
+            mean, unit = shared - origin, unit_of(shared)
+    return mean, covariance, unit
 
 
 def _average(tensor: Tensor) -> Tensor:
@@ -140,19 +173,25 @@ def moments_are_cheaper(positions: int, channels: int, outputs: int) -> bool:
 
 
 def statistics_from_moments(
-    rows: Tensor, weight: Tensor, sync: bool = False
-) -> tuple[Tensor, Tensor]:
+    rows: Tensor, weight: Tensor, sync: bool = False, origin: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     """Mean and biased variance (K,) of ``rows @ weight.T`` over the rows, without computing it.
 
     Args:
-        rows: (P, C), the activated positions of a source.
+        rows: (P, C), the positions of a source.
         weight: (K, C), its stacked convolutions.
         sync: Over all processes.
+        origin: (C,), what was taken away from the rows before.
+
+    Returns:
+        The mean, the variance in units squared, and the unit, a scalar: 1 unless numbers are large.
     """
-    mean, covariance = moments(rows, sync)
+    mean, covariance, unit = moments(rows, sync, origin)
     with torch.autocast(rows.device.type, enabled=False):
         weight = weight.to(mean.dtype)
-        return weight @ mean, ((weight @ covariance) * weight).sum(1).clamp_min(0)
+        own = unit_of(weight)
+        scaled = weight / own
+        return weight @ mean, ((scaled @ covariance) * scaled).sum(1).clamp_min(0), unit * own
 
 
 def statistics_of(product: Tensor, sync: bool = False) -> tuple[Tensor, Tensor]:
@@ -166,17 +205,21 @@ def statistics_of(product: Tensor, sync: bool = False) -> tuple[Tensor, Tensor]:
     return mean, variance
 
 
-def fold_norm(mean: Tensor, variance: Tensor, eps: float, weight: Tensor) -> tuple[Tensor, Tensor]:
+def fold_norm(
+    mean: Tensor, variance: Tensor, eps: float, weight: Tensor, unit: Tensor | float = 1.0
+) -> tuple[Tensor, Tensor]:
     """Scale and shift of ``w * bn(.)`` for a normalisation without affine part.
 
     Args:
         mean: (K,).
-        variance: (K,), biased.
+        variance: (K,), biased, in units squared.
         eps: Epsilon of the normalisation.
         weight: (K,), the connection weight of each output channel.
+        unit: A number.
 
     Returns:
         ``scale`` and ``shift`` (K,) such that ``w * bn(y) = scale * y + shift``.
     """
-    scale = weight.to(mean.dtype) * torch.rsqrt(variance + eps)
+    spread = (variance + eps / unit / unit).clamp_min(torch.finfo(variance.dtype).tiny)
+    scale = weight.to(mean.dtype) * torch.rsqrt(spread) / unit
     return scale, -mean * scale

@@ -204,15 +204,23 @@ class FusionHead(BaseDecodeHead):
         """
         return F.linear(rows, self.stacked_weight(source))
 
+    def origin(self, rows: Tensor) -> Tensor | None:
+        """(C,) to be taken away from the positions (P, C) of a source first, or None."""
+
     def folded_weight(
-        self, source: str, rows: Tensor | None, connection_weight: Tensor | None
+        self,
+        source: str,
+        rows: Tensor | None,
+        connection_weight: Tensor | None,
+        origin: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Weight (n K, C) and bias (n K,) or None that the users of a source apply to it.
 
         Args:
             source: Its name.
-            rows: (P, C), its activated positions. In evaluation they do not matter: None will do.
+            rows: (P, C), its positions. In evaluation they do not matter: None will do.
             connection_weight: Weights of its connections, from `weights_by_source`.
+            origin: From `origin`; `rows` are relative to it, and so is what the weight multiplies.
         """
         return self.stacked_weight(source), None
 
@@ -339,7 +347,10 @@ class _Pass:
                 else:
                     self._add_map(stage, self.strides[level_of(source) - 1], part)
             return
-        weight, bias = self.head.folded_weight(source, rows, given)
+        origin = self.head.origin(rows)
+        if origin is not None:
+            rows = self.rows[source] = rows - origin
+        weight, bias = self.head.folded_weight(source, rows, given, origin)
         self.weights[source] = weight.view(len(users), self.head.channels, -1)
         if bias is not None:
             for stage, part in zip(users, bias.view(1, len(users), -1).unbind(1)):

@@ -96,13 +96,13 @@ class SparseMaskHead(FusionHead):
             return
         weight = self.stacked_weight(source)
         several = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
-        mean, variance = statistics_from_moments(rows, weight, several)
+        mean, variance, unit = statistics_from_moments(rows, weight, several)
         for stage, m, v in zip(
-            self.users[source], mean.split(self.channels), variance.split(self.channels)
+            self.users[source], (mean / unit).split(self.channels), variance.split(self.channels)
         ):
             # A source that hardly varies must not become large through what little it does.
             divisor = torch.maximum(v.mean(), LEAST_DEVIATION**2 * m.square().mean()).sqrt()
-            divisor = torch.where(divisor > 0, divisor, 1.0)
+            divisor = torch.where(divisor > 0, divisor * unit, 1.0)
             if self.convs[stage][source].requires_grad:
                 self.convs[stage][source].div_(divisor)
 

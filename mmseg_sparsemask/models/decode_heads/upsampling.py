@@ -74,8 +74,13 @@ def as_map(rows: Tensor, like: Tensor) -> Tensor:
 
 
 def strips_pay(feature: Tensor) -> bool:
-    """Whether to work strip by strip: on a CPU, unless a compiler or exporter is looking."""
-    return feature.device.type == 'cpu' and not (
+    """Whether to work strip by strip: on a CPU, unless a compiler or exporter is looking.
+
+    Not in half precision: what is accumulated is rounded each time, and constants would not stay
+    constant.
+    """
+    exact = feature.device.type == 'cpu' and feature.dtype not in (torch.float16, torch.bfloat16)
+    return exact and not (
         torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.onnx.is_in_onnx_export()
     )
 
