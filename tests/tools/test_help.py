@@ -112,7 +112,8 @@ COMMAND = re.compile(r'tools/([\w/]+\.py)((?:\\\n|[^\n`#|;])*)')
 
 def test_commands_of_the_pages_are_those_of_the_tools(helps):
     root = TOOLS.parent
-    pages = [*root.glob('*.md'), *root.glob('docs/*.md'), *root.glob('*/README.md')]
+    pages = [root / '.ci/wheel_check', *root.glob('*.md'), *root.glob('docs/*.md')]
+    pages += root.glob('*/README.md')
     found = [
         (page.name, tool, set(re.findall(r'(?<!\S)--[a-z][\w-]*', arguments)))
         for page in sorted(set(pages))
