@@ -37,11 +37,13 @@ def parse_args(argv=None):
 
 def data_set(cfg):
     """Type and split of the test data set, as text."""
+    from mmseg_sparsemask.utils.registered import type_name
+
     dataset = cfg.test_dataloader.dataset
     parts = [dataset.get('split'), dataset.get('ann_file')]
     parts += list((dataset.get('data_prefix') or {}).values())
     part = next((shown(part) for part in parts if part), 'test')
-    return f'{dataset.type.removesuffix("Dataset")} ({part})'
+    return f'{type_name(dataset).removesuffix("Dataset")} ({part})'
 
 
 def shown(path):

@@ -20,21 +20,10 @@ from mmseg.registry import MODELS, TRANSFORMS
 
 from mmseg_sparsemask.connectivity import Connectivity, load, save
 from mmseg_sparsemask.connectivity.draw import draw_graph
+from mmseg_sparsemask.deployment import published
 from mmseg_sparsemask.deployment.deployed import deployed_segmentor
 from mmseg_sparsemask.deployment.export import export, random_inputs, smallest_image
 from mmseg_sparsemask.deployment.predictor import class_colours, metadata_of, pipeline_steps
-from mmseg_sparsemask.deployment.published import (
-    CONFIG,
-    FORMAT,
-    VERSION,
-    WEIGHTS,
-    WithoutValues,
-    build,
-    check,
-    checksum,
-    encode,
-    load_published,
-)
 from mmseg_sparsemask.models import allowed
 from mmseg_sparsemask.models.backbones.probing import image_channels
 from mmseg_sparsemask.utils.extras import require_extra, requirement
@@ -139,16 +128,17 @@ def _write_network(
     from safetensors.torch import save as to_bytes
 
     content = description(model)
-    with WithoutValues():
-        names = build(content).state_dict()
+    with published.WithoutValues():
+        names = published.build(content).state_dict()
     # Weights of losses and of auxiliary heads are for training alone.
     state = {k: v.contiguous().cpu() for k, v in model.state_dict().items() if k in names}
     weights = to_bytes(state, {'format': 'pt'})
-    write_atomically(folder / WEIGHTS, weights)
-    content = encode({**content, 'weights': hashlib.sha256(weights).hexdigest()})
-    write_json(folder / CONFIG, {**content, 'checksum': checksum(content)})
-    load_published(folder)  # what could not be loaded is not published
-    files = {WEIGHTS: 'the weights', CONFIG: 'the network, as JSON'}
+    write_atomically(folder / published.WEIGHTS, weights)
+    content = published.encode({**content, 'weights': hashlib.sha256(weights).hexdigest()})
+    content['checksum'] = published.checksum(content)
+    write_json(folder / published.CONFIG, content)
+    published.load_published(folder)  # what could not be loaded is not published
+    files = {published.WEIGHTS: 'the weights', published.CONFIG: 'the network, as JSON'}
     connectivity = _connectivity_of(model)
     if connectivity is None:
         return files
@@ -195,8 +185,8 @@ def description(model: EncoderDecoder) -> dict[str, Any]:
             network[name]['cell'] = {key: cell[key] for key in ('format', 'version', 'branches')}
     classes, palette = class_colours(model.dataset_meta, model.num_classes)
     content = {
-        'format': FORMAT,
-        'version': VERSION,
+        'format': published.FORMAT,
+        'version': published.VERSION,
         'library': f'mmseg-sparsemask {__version__}',
         'model': network,
         'test_pipeline': published_settings(pipeline_steps(model.cfg), TRANSFORMS),
@@ -205,7 +195,7 @@ def description(model: EncoderDecoder) -> dict[str, Any]:
             'palette': [list(colour) for colour in palette],
         },
     }
-    check({**content, 'weights': '', 'checksum': ''}, 'this network cannot be published')
+    published.check({**content, 'weights': '', 'checksum': ''}, 'this network cannot be published')
     return content
 
 
@@ -215,9 +205,8 @@ def published_settings(node: Any, registry: Any) -> Any:
         return type(node)(published_settings(child, registry) for child in node)
     if not isinstance(node, Mapping):
         return node
-    kept = {
-        k: published_settings(v, registry) for k, v in node.items() if k not in allowed.LEFT_OUT
-    }
+    kept = {key: value for key, value in node.items() if key not in allowed.LEFT_OUT}
+    kept = {key: published_settings(value, registry) for key, value in kept.items()}
     if 'type' in kept:
         kind = kept['type']
         found = kind if isinstance(kind, type) else registered_class(kind, registry)

@@ -85,7 +85,7 @@ def load_published(
     try:
         # First without values: a network larger than its weights is refused before it takes memory.
         with WithoutValues():
-            _check_shapes(build(description), state)
+            build(description).load_state_dict(state, assign=True)
         model = build(description)
         model.load_state_dict(state)
     except ImportError:
@@ -131,27 +131,30 @@ def read_description(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: The file is missing, damaged, of another version, or says what it may not.
     """
-    try:
-        # Opening a pipe would wait for ever.
-        if path.exists() and not path.is_file():
-            raise ValueError(f'{path}: is not a file')
-        content = read_json(path)
-        if not isinstance(content, dict) or content.get('format') != FORMAT:
-            raise ValueError(f'{path}: expected the format {FORMAT!r}')
-        if content.get('version') is not VERSION:
-            raise ValueError(
-                f'{path}: expected version {VERSION}, got {content.get("version")!r:.80}; publish '
-                'it again with this version, or update mmseg-sparsemask'
-            )
-        data = decode(content)
-        check(data, str(path))
-    except OSError as error:
+    _check_file(path)
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get('format') != FORMAT:
+        raise ValueError(f'{path}: expected the format {FORMAT!r}')
+    if content.get('version') != VERSION:
         raise ValueError(
-            f'{path}: cannot be read ({error.strerror}); expected a folder of tools/publish.py'
-        ) from None
+            f'{path}: expected version {VERSION}, got {content.get("version")!r:.80}; publish it '
+            'again with this version, or update mmseg-sparsemask'
+        )
+    data = decode(content)
+    check(data, str(path))
     if data['checksum'] != checksum(content):
         raise ValueError(f'{path}: is damaged or was changed: its checksum does not fit')
     return data
+
+
+def _check_file(path: Path) -> None:
+    # Opening a pipe would wait for ever.
+    if not (path.is_file() and os.access(path, os.R_OK)):
+        raise ValueError(f'{path}: cannot be read; expected a file that tools/publish.py wrote')
+    # A hub's cache holds links to its folder of blobs.
+    folder = path.parent.resolve()
+    if not {folder, folder.parent.parent / 'blobs'} & set(path.resolve().parents):
+        raise ValueError(f'{path}: is a link that leads out of its folder')
 
 
 def check(data: Mapping[str, Any], path: str) -> None:
@@ -197,12 +200,11 @@ def _read_weights(path: Path, expected: str) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
+    _check_file(path)
+    content = path.read_bytes()
     try:
-        if not path.is_file():
-            raise ValueError(f'{path}: cannot be read; there is no such file')
-        content = path.read_bytes()
         state = load(content)
-    except (OSError, SafetensorError) as error:
+    except SafetensorError as error:
         raise ValueError(f'{path}: cannot be read ({error})') from None
     for name, tensor in state.items():
         if not tensor.isfinite().all():
@@ -225,16 +227,8 @@ class WithoutValues(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def _check_shapes(model: EncoderDecoder, state: Mapping[str, Tensor]) -> None:
-    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    for name in sorted(set(expected) | set(state)):
-        shape = state[name].shape if name in state else None
-        if expected.get(name) != shape:
-            raise ValueError(f'{name}: expected {expected.get(name)}, got {shape}')
-
-
 def build(description: Mapping[str, Any]) -> EncoderDecoder:
-    """The network of a description that `read_description` has checked; its weights are not it."""
+    """The network of a checked description, with weights of its own."""
     init_default_scope('mmseg')
     config = Config({key: description[key] for key in ('model', 'test_pipeline')})
     model = MODELS.build(config.model)
@@ -242,24 +236,14 @@ def build(description: Mapping[str, Any]) -> EncoderDecoder:
     return model.eval()
 
 
-def encode(node: Any, where: str = 'config') -> Any:
-    """Plain values as JSON has them; a tuple is marked, since MMSegmentation tells it from a list.
-
-    Raises:
-        ValueError: Something else than plain values.
-    """
+def encode(node: Any) -> Any:
+    """As JSON can have it; a tuple is marked, since MMSegmentation tells it from a list."""
     if isinstance(node, Mapping):
-        return {str(key): encode(child, f'{where}.{key}') for key, child in node.items()}
-    if isinstance(node, tuple):
-        return {_TUPLE: [encode(child, where) for child in node]}
-    if isinstance(node, list):
-        return [encode(child, where) for child in node]
-    if node is None or isinstance(node, (bool, int, float, str)):
-        return node
-    raise ValueError(
-        f'{where}: expected plain values (numbers, strings, lists, dicts), got {node!r:.80}; such '
-        'a config cannot be published'
-    )
+        return {key: encode(child) for key, child in node.items()}
+    if isinstance(node, (list, tuple)):
+        items = [encode(child) for child in node]
+        return {_TUPLE: items} if isinstance(node, tuple) else items
+    return node
 
 
 def decode(node: Any) -> Any:

@@ -19,8 +19,9 @@ from mmseg_sparsemask.connectivity.graph import encoder_name
 from mmseg_sparsemask.models.decode_heads import FDNHead
 from mmseg_sparsemask.models.inheritance import inherited_state
 from mmseg_sparsemask.search.record import PruneSettings
-from mmseg_sparsemask.search.schedule import shortened, type_name
+from mmseg_sparsemask.search.schedule import shortened
 from mmseg_sparsemask.utils.derived_config import Beside, write_derived_config
+from mmseg_sparsemask.utils.registered import type_name
 
 #: What finetune.py takes of the retrain config's iterations and learning rate, unless a config of
 #: its own says otherwise.

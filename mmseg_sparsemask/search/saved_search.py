@@ -17,9 +17,9 @@ from mmseg_sparsemask.models.allowed import LEFT_OUT, check_head
 from mmseg_sparsemask.models.decode_heads import FDNHead
 from mmseg_sparsemask.models.losses.build import budget_losses
 from mmseg_sparsemask.search.record import SCORES_KEY, PruneSettings, Search, WeightHistory
-from mmseg_sparsemask.search.schedule import type_name
 from mmseg_sparsemask.search.supernet import find_supernet
 from mmseg_sparsemask.utils.checkpoints import load_checkpoint
+from mmseg_sparsemask.utils.registered import type_name
 
 #: Where a checkpoint's ``meta`` has the description of its search.
 SEARCH_KEY = 'sparsemask_search'

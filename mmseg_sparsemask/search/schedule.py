@@ -8,6 +8,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmseg_sparsemask.utils.registered import type_name
+
 #: Of each kind of schedule, what it counts in iterations or epochs besides begin and end.
 _TIMES = {
     'Constant': (),
@@ -92,9 +94,3 @@ def _shorter(
     if shorter.get('end') and shorter['end'] <= shorter.get('begin', 0):
         shorter['end'] = shorter.get('begin', 0) + 1
     return shorter
-
-
-def type_name(settings: Mapping[str, Any]) -> str:
-    """The ``type`` of a part of a config by name; pure-Python configs have classes there."""
-    kind = settings.get('type')
-    return str(getattr(kind, '__name__', kind))

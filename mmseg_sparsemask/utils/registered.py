@@ -1,4 +1,4 @@
-"""Which classes a description that comes from elsewhere may name."""
+"""Names of classes in configs, and what they stand for."""
 
 from __future__ import annotations
 
@@ -16,6 +16,12 @@ def types_in(node: Any) -> Iterator[Any]:
     elif isinstance(node, (list, tuple)):
         for child in node:
             yield from types_in(child)
+
+
+def type_name(settings: Mapping[str, Any]) -> str:
+    """The ``type`` of a part of a config by name; pure-Python configs have classes there."""
+    kind = settings.get('type')
+    return str(getattr(kind, '__name__', kind))
 
 
 def registered_class(name: Any, registry: Any) -> type | None:

@@ -95,7 +95,12 @@ def test_every_backbone_is_laid_out_without_values_and_offline(name, offline):
 
 @pytest.mark.parametrize('other', [FCNHead, 'mmseg.FCNHead'])
 def test_a_class_by_another_name_is_published_under_that_of_the_lists(other, tmp_path):
-    model = network(pipeline=[{**step, 'type': f'mmseg.{step["type"]}'} for step in PIPELINE])
+    model = network(
+        pipeline=[
+            PIPELINE[0],
+            *({**step, 'type': f'mmseg.{step["type"]}'} for step in PIPELINE[1:]),
+        ]
+    )
     model.cfg.model.decode_head.type = other
     publish(model, tmp_path / 'net', 'net')
     content = read_description(tmp_path / 'net/config.json')
