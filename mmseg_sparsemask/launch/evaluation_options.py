@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from mmengine.config import Config
 
 
@@ -49,8 +51,8 @@ def enable_tta(cfg: Config) -> None:
     cfg.model = cfg.tta_model
 
 
-def write_predictions_to(cfg: Config, folder: str) -> None:
+def write_predictions_to(cfg: Config, folder: str | os.PathLike[str]) -> None:
     """Let every test metric write the predicted label maps to a folder as PNG."""
     evaluators = cfg.test_evaluator
     for evaluator in evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]:
-        evaluator['output_dir'] = folder
+        evaluator['output_dir'] = str(folder)  # a config holds plain values
