@@ -77,6 +77,11 @@ def test_the_commands_of_the_readme_are_where_ci_looks_for_them(name):
     assert f'command_of {name}' in (ROOT / '.ci/run').read_text()
 
 
+@pytest.mark.parametrize('name', ['run', 'wheel_check', 'floor', 'release'])
+def test_scripts_are_right_in_form(name):
+    assert subprocess.run(['bash', '-n', ROOT / '.ci' / name]).returncode == 0
+
+
 def load(page, example, tmp_path):
     """Run an example of a page as the module that a user would make of it."""
     path = tmp_path / f'{example}.py'
