@@ -83,7 +83,8 @@ def import_toolbox() -> None:
     All else that is printed meanwhile is passed on.
     """
     # Its progress bar writes for ever to what is the output while it is imported.
-    importlib.import_module('mmengine')
+    import mmengine  # noqa: F401
+
     said = io.StringIO()
     try:
         with contextlib.redirect_stdout(said), warnings.catch_warnings():
