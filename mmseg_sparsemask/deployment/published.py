@@ -16,6 +16,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -38,14 +39,14 @@ _REPOSITORY = re.compile(r'[\w][\w.-]*/[\w][\w.-]*')
 class PublishedPredictor(ModelPredictor):
     """Label maps by a published folder, through MMSegmentation's test pipeline."""
 
-    def predict(self, image: np.ndarray) -> np.ndarray:
+    def sample(self, image: np.ndarray | str | Path) -> SegDataSample:
         """See the base class.
 
         Raises:
             ValueError: The settings of config.json, each of them allowed, do not go together.
         """
         try:
-            return super().predict(image)
+            return super().sample(image)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # whatever the toolbox asserts, looks up or computes
@@ -88,12 +89,14 @@ def load_published(
             build(description).load_state_dict(state, assign=True)
         model = build(description)
         model.load_state_dict(state)
+        predictor = PublishedPredictor(model)
     except ImportError:
         raise
     except Exception as error:  # whatever the toolbox asserts, looks up or computes
         reason = ' '.join(str(error).split())
         raise ValueError(f'{folder}: weights and {CONFIG} do not fit: {reason}') from error
-    return PublishedPredictor(model.to(device))
+    model.to(device)
+    return predictor
 
 
 def download(name: str, revision: str | None = None, endpoint: str | None = None) -> Path:
