@@ -44,6 +44,7 @@ SMALL = [
 ]
 #: The threshold lies among the weights, so the graph hangs on their digits.
 SEARCH = [
+    'custom_hooks.0.retrain_config={out}/small.py',
     'custom_hooks.0.threshold=0.488',
     'custom_hooks.0.interval=2',
     'custom_hooks.0.image_interval=4',
@@ -51,6 +52,14 @@ SEARCH = [
 WORKERS = ['train_dataloader.num_workers=2', 'train_dataloader.persistent_workers=True']
 PASSES = ['train_dataloader.sampler.type=DefaultSampler']  # the second begins after iteration 6
 CONFIGS = ROOT / 'configs/sparsemask'
+
+#: What the result of a search is trained with: as small as the search.
+RETRAIN = f"""_base_ = '{CONFIGS}/sparsemask_mbv2_shapes.py'
+model = dict(
+    backbone=dict(backbone=dict(widen_factor=0.25)),
+    decode_head=dict(in_channels=[8, 8, 8, 8, 16, 24, 40, 80, 1280], channels=8),
+)
+"""
 
 #: Config and further settings of each kind of run; ``{out}`` is the folder of all runs.
 JOBS = {
@@ -97,6 +106,8 @@ def start(job, out, work_dir, *arguments):
     The process is forked from one that has all libraries loaded: kills then fall into the run.
     """
     config, settings = JOBS[job]
+    settings = [setting.format(out=out) for setting in settings]
+    (Path(out) / 'small.py').write_text(RETRAIN)
     command = [config.format(out=out), '--work-dir', str(work_dir), *arguments, '--cfg-options']
     os.environ.update(tiny.environment())
     context = multiprocessing.get_context('forkserver')
