@@ -2,6 +2,7 @@
 
 import platform
 import random
+import re
 import subprocess
 import sys
 
@@ -59,7 +60,8 @@ def test_table_says_how_it_was_measured():
     assert table.shape == shape
     assert (table.image_size, table.device, table.threads) == ((32, 48), 'cpu', 1)
     assert {'processor', 'precision', 'torch', 'mean_error', 'decoders'} <= set(table.meta)
-    table.check(shape, (32, 48), 'cpu')
+    space, least = preset('fdn', STRIDES), 1e9  # so few decoders say little
+    table.check(space, shape, least, image_size=(32, 48), device='cpu', threads=1)
     words = time_again(table, preset('unet', STRIDES))
     assert 'ms measured (prediction' in words and 'the table is of' not in words
 
@@ -78,8 +80,10 @@ def test_tool(tmp_path):
     done = subprocess.run(
         command, cwd=tmp_path, env=tiny.environment(), capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stderr
-    assert 'written: table.json; error on 2 decoders that the fit has not seen' in done.stdout
+    said = r'written: table.json; error on 2 decoders that the fit has not seen: ([\d.]+)% on'
+    error = float(re.match(said, done.stdout)[1])
+    # So small a decoder on a busy machine may have a table that is far off; then it says so.
+    assert ('not fit for use' in done.stderr) == bool(done.returncode) == (error > 20), done
     assert LatencyTable.load(tmp_path / 'table.json').image_size == (32, 48)
     command[2] = tmp_path / 'sparse.py'
     done = subprocess.run(
