@@ -44,9 +44,7 @@ def draw_curves(curves: dict[str, EdgeScores]) -> Figure:
             axes.annotate(f'F={f:.1f}', (x[-1], y[-1]), color='0.5', fontsize=7, ha='right')
     for name, scores in curves.items():
         shown = scores.precision + scores.recall > 0
-        # Between two dollar signs matplotlib would read mathematics.
-        shown_name = name.replace('$', r'\$')
-        label = f'{shown_name} (ODS {scores.ods:.3f}, OIS {scores.ois:.3f}, AP {scores.ap:.3f})'
+        label = f'{name} (ODS {scores.ods:.3f}, OIS {scores.ois:.3f}, AP {scores.ap:.3f})'
         line = axes.plot(scores.recall[shown], scores.precision[shown], label=label)[0]
         axes.plot(scores.ods_recall, scores.ods_precision, 'o', color=line.get_color())
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel='Recall', ylabel='Precision', aspect='equal')
