@@ -17,7 +17,8 @@ from mmseg_sparsemask.connectivity.graph import level_of
 from mmseg_sparsemask.connectivity.shape import one_per_level
 from mmseg_sparsemask.models.decode_heads.activations import in_place
 from mmseg_sparsemask.models.decode_heads.fusion import Block, plan_blocks
-from mmseg_sparsemask.models.decode_heads.upsampling import as_map, as_rows, upsample_sum
+from mmseg_sparsemask.models.decode_heads.stage_layers import RowConv, StageConvs
+from mmseg_sparsemask.models.decode_heads.upsampling import as_map, as_rows
 from mmseg_sparsemask.utils.layers import build_activation
 from mmseg_sparsemask.utils.one_output import check_one_output
 
@@ -260,27 +261,6 @@ class FusionHead(BaseDecodeHead):
 def holds_decoder(state_dict: Mapping[str, Any], prefix: str) -> bool:
     """Whether a state has the weights of a FusionHead under a prefix."""
     return any(key.startswith(f'{prefix}convs.') for key in state_dict)
-
-
-class StageConvs(nn.ParameterDict):
-    """The 1x1 convolutions into one stage, by source; called, it adds up what they give."""
-
-    # A ParameterDict refuses to be called, and so would run no hooks.
-    __call__ = nn.Module.__call__
-
-    def forward(
-        self, rows: Tensor | None, maps: Sequence[Tensor], like: Tensor, align_corners: bool
-    ) -> Tensor:
-        """Sum of a stage before its normalisation: see `upsample_sum`."""
-        return upsample_sum(rows, maps, like, align_corners)
-
-
-class RowConv(nn.Conv2d):
-    """1x1 convolution as a product of rows, which is what channels_last makes of it."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, h, w) to (N, K, h, w)."""
-        return as_map(F.linear(as_rows(x), self.weight.flatten(1), self.bias), x)
 
 
 class _Pass:
