@@ -89,6 +89,7 @@ def load(page, example, tmp_path):
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
 
 
 def test_own_connections_and_own_loss(tmp_path):
@@ -113,6 +114,17 @@ def test_own_connections_and_own_loss(tmp_path):
     assert list(head.connection_weights().values()) == pytest.approx([share] * 12, abs=1e-6)
     loss = head.loss_connectivity(head.connections.weights())
     assert float(loss) == pytest.approx(1e-4 * (12 * share - 4) ** 2, rel=1e-5)
+
+
+def test_without_configs(tmp_path):
+    pytest.importorskip('timm', reason='timm is not installed (extra timm)')
+    example = load('docs/python.md', 'loop', tmp_path)
+    images = torch.rand(2, 3, 64, 96)
+    with torch.no_grad():
+        expected = example.decoder.eval()(example.encoder.eval()(images))
+        assert torch.allclose(example.network(images), expected, atol=1e-4)
+    assert len(example.found) == 30  # too short a search to prune
+    assert example.decoder.is_balanced
 
 
 def test_own_preset(tmp_path, monkeypatch, capsys):
