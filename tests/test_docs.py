@@ -6,11 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from mmseg.registry import MODELS
 from reference.configs import load_as_it_is
+from reference.tiny import call
 
 import mmseg_sparsemask  # noqa: F401
 from mmseg_sparsemask.connectivity import PRESETS
@@ -114,6 +116,36 @@ def test_own_connections_and_own_loss(tmp_path):
     assert list(head.connection_weights().values()) == pytest.approx([share] * 12, abs=1e-6)
     loss = head.loss_connectivity(head.connections.weights())
     assert float(loss) == pytest.approx(1e-4 * (12 * share - 4) ** 2, rel=1e-5)
+
+
+@pytest.mark.slow
+def test_own_data_and_own_encoder(tmp_path):
+    """The page's pair of configs, as it stands but for sizes: search, then fine-tuning."""
+    from PIL import Image
+
+    values = np.random.default_rng(0)
+    for kind in ('images', 'annotations'):
+        for split in ('train', 'val'):
+            folder = tmp_path / 'data/mine' / kind / split
+            folder.mkdir(parents=True)
+            for name in range(4):
+                if kind == 'images':
+                    array = values.integers(256, size=(48, 64, 3), dtype=np.uint8)
+                    Image.fromarray(array).save(folder / f'{name}.jpg')
+                else:
+                    array = values.integers(2, size=(48, 64), dtype=np.uint8)
+                    Image.fromarray(array).save(folder / f'{name}.png')
+    for example in ('my_retrain', 'my_search'):
+        text = block_after('docs/extending.md', f'<!-- example: {example} -->')
+        text = text.replace('../_base_', str(ROOT / 'configs/_base_'))
+        text = text.replace('(256, 256)', '(64, 64)').replace('(512, 512)', '(64, 64)')
+        text = re.sub(r'init_cfg=dict\(.*\)', 'init_cfg=None', text)
+        (tmp_path / f'{example}.py').write_text(text)
+    short = ['--cfg-options', 'train_cfg.max_iters=2', 'train_cfg.val_interval=2']
+    short += ['train_dataloader.batch_size=2', 'model.backbone.backbone.init_cfg=None']
+    for config in ('my_search.py', 'work_dirs/my_search/finetune.py'):
+        call(sys.executable, ROOT / 'tools/train.py', config, *short, cwd=tmp_path)
+    assert (tmp_path / 'work_dirs/my_search/finetune/iter_2.pth').is_file()
 
 
 def test_without_configs(tmp_path):
