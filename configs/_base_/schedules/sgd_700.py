@@ -9,4 +9,7 @@ optim_wrapper = dict(
 param_scheduler = [dict(type='PolyLR', eta_min=0.0, power=0.9, begin=0, end=700, by_epoch=False)]
 train_cfg = dict(max_iters=700, val_interval=700)
 val_cfg = dict(type='ValLoop')
-default_hooks = dict(checkpoint=dict(interval=100, max_keep_ckpts=1))
+default_hooks = dict(
+    checkpoint=dict(interval=100, max_keep_ckpts=1),
+    memory_format=dict(type='ChannelsLastHook'),
+)
