@@ -83,7 +83,7 @@ def trust_checkpoint() -> argparse.ArgumentParser:
     return _parent(
         '--trust-checkpoint',
         action='store_true',
-        help='read a checkpoint that may run code while it is read',
+        help='read a checkpoint that may run code while it is read, or by what it names',
     )
 
 

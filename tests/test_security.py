@@ -20,6 +20,10 @@ HELD = {
         'models/test_allowed.py::test_connections_are_rules_with_numbers',
         'models/test_allowed.py::test_no_setting_of_a_class_takes_what_is_not_plain',
     ),
+    '`tools/prune.py` and `tools/front.py` read': (
+        'search/test_saved_search.py::test_a_config_that_a_checkpoint_names_is_not_run',
+        'search/test_saved_search.py::test_a_config_of_this_project_is_found_by_its_name',
+    ),
     'The copy of the config': (
         'utils/test_checkpoints.py::test_a_config_that_resuming_would_run_is_refused',
     ),

@@ -72,7 +72,7 @@ def main(argv=None):
     with one_line_errors():
         init_default_scope('mmseg')
         checkpoint, config = search_files(args.search, args.config)
-        search = read_search(checkpoint, trust=args.trust_checkpoint)
+        search = read_search(checkpoint, str(config), args.trust_checkpoint)
         out = args.out or checkpoint.parent / 'front'
         check_work_dir(out, '--out')
         names = ('cost', 'table', 'points', 'count', 'images', 'swaps', 'controls', 'validate')

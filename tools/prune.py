@@ -1,7 +1,6 @@
 """Prune the supernet of a checkpoint: what PruneHook writes, with other settings, any time."""
 
 import argparse
-import dataclasses
 import os
 
 from mmseg_sparsemask_cli.arguments import out_folder, parser_of, trust_checkpoint
@@ -30,7 +29,9 @@ def parse_args():
         'with as many parameters within 5 %%; needs --out',
     )
     parser.add_argument(
-        '--retrain-config', help='config that retrain.py inherits (default: as in the search)'
+        '--retrain-config',
+        help='config that retrain.py inherits (default: as in the search, if it is one of this '
+        'project; any other is a program, which has to be given here or trusted)',
     )
     parser.add_argument(
         '--finetune-config',
@@ -70,10 +71,9 @@ def main():
             print(picked(args.checkpoint, args.budget, args.out))
             return
         init_default_scope('mmseg')
-        search = read_search(args.checkpoint, args.config, args.trust_checkpoint)
         names = ('threshold', 'merge', 'retrain_config', 'finetune_config')
         given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-        search.settings = dataclasses.replace(search.settings, **given)
+        search = read_search(args.checkpoint, args.config, args.trust_checkpoint, **given)
         out_dir = args.out or os.path.dirname(os.path.abspath(args.checkpoint))
         check_work_dir(out_dir, '--out')
         check_configs(search.head, search.settings, out_dir)

@@ -207,7 +207,7 @@ class Steps:
             permuted.mkdir(parents=True, exist_ok=True)
             title = f'{entry.method}, seed {run.seed}: permute'
             seed = ('--permute-seed', str(run.seed), '--out', permuted)
-            self.call(title, 'prune.py', last_checkpoint(found), *seed)
+            self.call(title, 'prune.py', last_checkpoint(found), '--trust-checkpoint', *seed)
         return permuted / config, options
 
     def _size_options(self, run: Run) -> dict[str, Any]:

@@ -6,12 +6,14 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 from mmseg.registry import MODELS
 
+import mmseg_sparsemask
 from mmseg_sparsemask.connectivity import to_dict
 from mmseg_sparsemask.models.allowed import LEFT_OUT, check_head
 from mmseg_sparsemask.models.decode_heads import FDNHead
@@ -23,6 +25,10 @@ from mmseg_sparsemask.utils.registered import type_name
 
 #: Where a checkpoint's ``meta`` has the description of its search.
 SEARCH_KEY = 'sparsemask_search'
+
+#: Settings that name a config, and this project's configs.
+_CONFIGS = ('retrain_config', 'finetune_config')
+_OWN = Path(mmseg_sparsemask.__file__).parent / '.mim/configs'
 
 #: Attributes of a supernet that its description holds.
 _HEAD = (
@@ -54,20 +60,27 @@ def describe_search(head: FDNHead, settings: PruneSettings) -> dict[str, Any]:
 
 
 def read_search(
-    path: str | os.PathLike[str], config: str | None = None, trust: bool = False
+    path: str | os.PathLike[str],
+    config: str | None = None,
+    trust: bool = False,
+    **given: Any,
 ) -> Search:
     """Read the search of a checkpoint. Needs neither data nor the encoder.
 
-    Nothing in the checkpoint is run, unlike the config.
+    Nothing in the checkpoint is run, unlike the config. Configs that the checkpoint names would be
+    run later: they have to be this project's own.
 
     Args:
         path: Checkpoint of a search.
         config: The search's config file, for a checkpoint that does not describe its search.
-        trust: See `utils.checkpoints.load_checkpoint`.
+        trust: Take any config that the checkpoint names; and see
+            `utils.checkpoints.load_checkpoint`.
+        **given: Of `PruneSettings`, in place of those that were saved.
 
     Raises:
         FileNotFoundError: There is no checkpoint.
-        ValueError: Not a checkpoint, no supernet in it, or neither description nor config.
+        ValueError: Not a checkpoint, no supernet in it, neither description nor config, or a config
+            is named that is not this project's.
     """
     checkpoint = load_checkpoint(path, trust)
     state, meta = (checkpoint.get(key, {}) for key in ('state_dict', 'meta'))
@@ -93,6 +106,12 @@ def read_search(
                 f'{path}: its description of the search cannot be used ({error}); give the config '
                 'of the search with --config'
             ) from None
+        if not trust:
+            own = {
+                n: _own_config(path, n, getattr(settings, n)) for n in _CONFIGS if n not in given
+            }
+            settings = replace(settings, **own)
+    settings = replace(settings, **given)
     _load(head, state, prefixes[0], path)
     name = os.path.basename(path)
     try:
@@ -121,6 +140,22 @@ def _from_config(config: str) -> tuple[FDNHead, PruneSettings]:
     hooks = [hook for hook in cfg.get('custom_hooks') or () if type_name(hook) == 'PruneHook']
     head = find_supernet(MODELS.build(cfg.model.decode_head))
     return head, _settings(hooks[0] if hooks else {})
+
+
+def _own_config(path: Any, name: str, named: Any) -> str | None:
+    """This project's config of the name that a checkpoint gives, wherever it was there."""
+    if named is None:
+        return None
+    parts = Path(str(named)).parts
+    for place in (place for place, part in enumerate(parts) if part == 'configs'):
+        config = _OWN.joinpath(*parts[place + 1 :]).resolve()
+        if config.is_file() and config.is_relative_to(_OWN.resolve()):
+            return str(config)
+    option = f'--{name.replace("_", "-")}'
+    raise ValueError(
+        f'{path}: names {named!r:.200} as {name}. It is none of the configs of this project, and a '
+        f'config is a program: read it, then give it with {option}, or give --trust-checkpoint'
+    )
 
 
 def described_search(data: Mapping[str, Any]) -> tuple[FDNHead, PruneSettings]:

@@ -1,7 +1,11 @@
 """Searches in checkpoints: pruned later they give what the search gave, and they run nothing."""
 
 import json
+import os
 import re
+import runpy
+import sys
+from functools import partial
 
 import pytest
 import torch
@@ -52,7 +56,7 @@ def test_pruned_later_as_at_the_end(tmp_path, kind, by_epoch):
     (tmp_path / 'table.json').unlink(missing_ok=True)
     out, work_dir = tmp_path / 'later', tmp_path / 'w'
     out.mkdir()
-    search = read_search(work_dir / ('epoch_1.pth' if by_epoch else 'iter_4.pth'))
+    search = read_search(work_dir / ('epoch_1.pth' if by_epoch else 'iter_4.pth'), trust=True)
     found = search.prune()
     text = finish(search, found, out)
     assert found == load(work_dir / 'connectivity.json') and 0 < len(found) <= 30
@@ -71,7 +75,7 @@ def test_pruned_later_as_at_the_end(tmp_path, kind, by_epoch):
 
 def test_a_permuted_search_shows_the_permuted_weights(tmp_path):
     make_runner(tmp_path, 4).train()
-    search = read_search(tmp_path / 'w/iter_4.pth')
+    search = read_search(tmp_path / 'w/iter_4.pth', trust=True)
     search.scores.append((4, 'mIoU', 50.0))
     head, found = permuted_supernet(search.head, search.prune(), 1)
     permuted = search.with_head(head, 'permuted')
@@ -97,7 +101,7 @@ def test_the_last_validation_is_on_the_page(tmp_path):
 @pytest.fixture(scope='module')
 def saved(tmp_path_factory):
     folder = tmp_path_factory.mktemp('saved')
-    make_runner(folder, 4).train()
+    make_runner(folder, 4, retrain_config=None).train()
     return folder / 'w/iter_4.pth'
 
 
@@ -110,6 +114,10 @@ def changed(saved, folder, change):
 
 def history_of(content):
     return content['message_hub']['runtime_info'][HISTORY_KEY]
+
+
+def name_config(content, **settings):
+    content['meta'][SEARCH_KEY]['hook'].update(settings)
 
 
 EVIL = dict(
@@ -164,6 +172,38 @@ def test_a_damaged_checkpoint_is_one_line(saved, tmp_path, change, words):
     with pytest.raises(ValueError, match=words) as error:
         read_search(changed(saved, tmp_path, change))
     assert 'changed.pth' in str(error.value)
+
+
+@pytest.mark.parametrize('setting', ['retrain_config', 'finetune_config'])
+def test_a_config_that_a_checkpoint_names_is_not_run(saved, tmp_path, monkeypatch, setting):
+    """Not even one that the path of a config of this project leads to."""
+    evil = tmp_path / 'configs/sparsemask/evil.py'
+    evil.parent.mkdir(parents=True)
+    evil.write_text(f'open({str(tmp_path / "made")!r}, "w")\n')
+    option = f'--{setting.replace("_", "-")}'
+    out_of_it = tiny.ROOT / 'configs' / os.path.relpath(evil, (tiny.ROOT / 'configs').resolve())
+    assert out_of_it.is_file()
+    for named in (str(evil), str(out_of_it), 'configs/../evil.py', 'evil.py', 7, [str(evil)], ''):
+        path = changed(saved, tmp_path, partial(name_config, **{setting: named}))
+        monkeypatch.setattr(sys, 'argv', ['prune.py', str(path), '--out', str(tmp_path / 'out')])
+        with pytest.raises(SystemExit) as stop:
+            runpy.run_path(str(tiny.ROOT / 'tools/prune.py'), run_name='__main__')
+        assert (
+            'none of the configs of this project' in stop.value.code and option in stop.value.code
+        )
+        assert '--trust-checkpoint' in stop.value.code and '\n' not in stop.value.code
+    assert not (tmp_path / 'made').exists() and not (tmp_path / 'out').exists()
+
+
+def test_a_config_of_this_project_is_found_by_its_name(saved, tmp_path):
+    """Wherever the project lay where the search ran."""
+    name = 'configs/sparsemask/sparsemask_mbv2_shapes.py'
+    hook = dict(retrain_config=f'/home/someone/project/{name}')
+    path = changed(saved, tmp_path, partial(name_config, **hook))
+    settings = read_search(path).settings
+    assert settings.retrain_config == str(tiny.ROOT / name) and settings.finetune_config is None
+    assert read_search(path, trust=True).settings.retrain_config == hook['retrain_config']
+    assert read_search(path, retrain_config='x.py').settings.retrain_config == 'x.py'
 
 
 @pytest.mark.parametrize('part', ['message_hub', 'optimizer'])
