@@ -177,6 +177,14 @@ if world > 1:
 seen['logits'], seen['inputs'] = logits.detach(), [f.grad for f in features]
 seen['gradients'] = gradients
 seen['buffers'] = {n: b for n, b in head.named_buffers() if 'connection_norms' in n}
+# A balanced start divides by the statistics of all ranks.
+torch.manual_seed(1)
+started = MODELS.build(dict(
+    type='SparseMaskHead', connectivity='unet', in_channels=channels, in_index=[0, 1, 2],
+    strides=strides, channels=6, num_classes=3)).double().train()
+with torch.no_grad():
+    started([f.detach() for f in features])
+seen['started'] = started.convs.state_dict()
 torch.save(seen, f'{out}{world}{rank}_{way}.pt')
 if world > 1:
     dist.barrier()
@@ -236,6 +244,16 @@ def test_supernet_with_synchronised_statistics(statistics):
             assert close(gradient, joint['gradients'][key]), key
         for key, buffer in half['buffers'].items():
             assert close(buffer.double(), joint['buffers'][key].double()), key
+
+
+@pytest.mark.slow
+def test_a_balanced_start_is_that_of_the_joint_batch(statistics):
+    joint, *halves = (seen['started'] for seen in statistics)
+    encoder = [key for key in joint if 'E' in key]
+    assert len(encoder) == 3
+    for half in halves:
+        for key in encoder:
+            assert close(half[key], joint[key]), key
 
 
 def children(pid):

@@ -282,7 +282,10 @@ class FDNHead(FusionHead):
         # An infinite one would stay.
         unbiased = (variance * (count / max(count - 1, 1))).clamp(max=torch.finfo(mean.dtype).max)
         for running, now in ((norm.running_mean, mean), (norm.running_var, unbiased)):
-            running[places] = running[places].lerp(now.to(running.dtype), rate)
+            kept = running[places]  # a view if all users are present
+            kept.lerp_(now.to(running.dtype), rate)
+            if isinstance(places, Tensor):
+                running[places] = kept
 
     @staticmethod
     def _rate(norm: nn.BatchNorm1d) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.distributed as dist
+from mmengine.dist import get_world_size
 from mmseg.registry import MODELS
 from torch import Tensor
 
@@ -95,8 +95,7 @@ class SparseMaskHead(FusionHead):
         if not (self.training and self._starting):
             return
         weight = self.stacked_weight(source)
-        several = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
-        mean, variance, unit = statistics_from_moments(rows, weight, several)
+        mean, variance, unit = statistics_from_moments(rows, weight, get_world_size() > 1)
         for stage, m, v in zip(
             self.users[source], (mean / unit).split(self.channels), variance.split(self.channels)
         ):
