@@ -20,6 +20,7 @@ LAYERS = (
     'launch',
     'compare',
     'front',
+    'fit',
 )
 LEVEL = {name: level for level, row in enumerate(LAYERS) for name in row.split()}
 
