@@ -29,6 +29,12 @@ def parse_args():
         'with as many parameters within 5 %%; needs --out',
     )
     parser.add_argument(
+        '--connectivity',
+        metavar='WHAT',
+        help='cut the supernet to these connections (a connectivity.json or the name of a preset), '
+        'whatever its weights say; needs --out',
+    )
+    parser.add_argument(
         '--retrain-config',
         help='config that retrain.py inherits (default: as in the search, if it is one of this '
         'project; any other is a program, which has to be given here or trusted)',
@@ -48,8 +54,10 @@ def parse_args():
         '--config', help="the search's config, for a checkpoint that does not describe its search"
     )
     args = parser.parse_args()
-    if args.permute_seed is not None and args.out is None:
-        parser.error('--permute-seed: name a folder with --out, beside the search itself')
+    for option in ('permute_seed', 'connectivity'):
+        if getattr(args, option) is not None and args.out is None:
+            name = option.replace('_', '-')
+            parser.error(f'--{name}: name a folder with --out, beside the search itself')
     return args
 
 
@@ -77,7 +85,7 @@ def main():
         out_dir = args.out or os.path.dirname(os.path.abspath(args.checkpoint))
         check_work_dir(out_dir, '--out')
         check_configs(search.head, search.settings, out_dir)
-        connectivity = search.prune()
+        connectivity = search.cut(args.connectivity) if args.connectivity else search.prune()
         if args.permute_seed is not None:
             head, connectivity = permuted_supernet(search.head, connectivity, args.permute_seed)
             search = search.with_head(head, f'{search.title}, permuted with {args.permute_seed}')

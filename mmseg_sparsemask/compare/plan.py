@@ -20,6 +20,10 @@ USES = {
     'supernet': None,
 }
 
+#: What can take the place of what a search found: its weights are put in random places, always
+#: those of the search with seed 0; or its supernet is cut to random connections of the same costs.
+CONTROLS = ('permuted', 'random')
+
 #: Iterations between checkpoints, so that a run that is stopped loses little.
 CHECKPOINT_INTERVAL = 100
 
@@ -52,8 +56,8 @@ class Entry:
         config: Config of the training; none if it is the search that leaves it.
         search: Name of the search that it starts from.
         use: What of the search it trains: a key of `USES`.
-        permuted: The search's weights are put in random places first, with the entry's seed; the
-            search itself has the first seed of the table's searches.
+        control: Of a search, what is taken in the place of what it found, both with the entry's
+            seed: a key of `CONTROLS`.
         size_of: Name of a search. The entry's random decoder costs what that search found with the
             same seed, in parameters and multiply-adds.
         same_inputs: It also has as many inputs of ``D1``.
@@ -68,7 +72,7 @@ class Entry:
     config: str | None = None
     search: str | None = None
     use: str | None = None
-    permuted: bool = False
+    control: str | None = None
     size_of: str | None = None
     same_inputs: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -130,7 +134,7 @@ class Run:
     @property
     def search_seed(self) -> int:
         """Seed of the search that the run starts from."""
-        return 0 if self.entry.permuted else self.seed
+        return 0 if self.entry.control == 'permuted' else self.seed
 
     @property
     def search(self) -> str | None:
@@ -140,7 +144,7 @@ class Run:
     def work_dir(self, root: Path) -> Path:
         """Its work directory below that of the table."""
         own = root / self.entry.name / f'seed{self.seed}'
-        if self.entry.permuted:
+        if self.entry.control:
             return own / 'trained'
         if self.entry.search:
             return root / self.entry.search / f'seed{self.search_seed}' / self.entry.name
@@ -246,12 +250,16 @@ def _to_entry(value: Any, place: int, searches: Mapping[str, Search]) -> Entry:
             raise ValueError(f'{where}: no search {name!r}; there are {", ".join(searches)}')
     if entry.search is not None and entry.use not in USES:
         raise ValueError(f'{where}: use: expected one of {", ".join(USES)}, got {entry.use!r}')
-    if entry.search is None and (entry.use or entry.permuted):
-        raise ValueError(f'{where}: use and permuted are about a search; name one')
+    if entry.search is None and (entry.use or entry.control):
+        raise ValueError(f'{where}: use and control are about a search; name one')
+    if entry.control not in (None, *CONTROLS):
+        raise ValueError(
+            f'{where}: control: expected one of {", ".join(CONTROLS)}, got {entry.control!r}'
+        )
     if entry.same_inputs and entry.size_of is None:
         raise ValueError(f'{where}: same_inputs is about size_of; name a search')
-    if entry.permuted and entry.use == 'supernet':
-        raise ValueError(f'{where}: a supernet with permuted weights is none that was trained')
+    if entry.control and entry.use == 'supernet':
+        raise ValueError(f'{where}: control: a whole supernet has none')
     as_found = entry.use in ('pruned', 'supernet')
     _check_iterations(where, entry.iterations, least=0 if as_found else 1)
     if as_found and entry.iterations:

@@ -20,8 +20,9 @@ from mmseg_sparsemask.compare.plan import (
     schedule_options,
 )
 from mmseg_sparsemask.compare.run_record import RUN_FILE, log_of, read_run, surroundings
-from mmseg_sparsemask.connectivity import DecoderShape, load
+from mmseg_sparsemask.connectivity import DecoderShape, load, save
 from mmseg_sparsemask.connectivity.controls import like
+from mmseg_sparsemask.connectivity.io import resolve
 from mmseg_sparsemask.utils.commands import call_tool, run_tool, shown_path
 from mmseg_sparsemask.utils.files import write_json
 from mmseg_sparsemask.utils.work_dir import is_locked
@@ -200,29 +201,39 @@ class Steps:
         if config is None:
             search = self.table.searches[entry.search]
             return search.config, {**self._options(search, run.seed), **entry.options}
-        if not entry.permuted:
+        if not entry.control:
             return found / config, options
-        permuted = run.work_dir(self.root).parent
-        if not (permuted / 'pruned.pth').is_file():
-            permuted.mkdir(parents=True, exist_ok=True)
-            title = f'{entry.method}, seed {run.seed}: permute'
-            seed = ('--permute-seed', str(run.seed), '--out', permuted)
-            self.call(title, 'prune.py', last_checkpoint(found), '--trust-checkpoint', *seed)
-        return permuted / config, options
+        folder = run.work_dir(self.root).parent
+        if not (folder / 'pruned.pth').is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            if entry.control == 'permuted':
+                how = ('--permute-seed', str(run.seed))
+            else:
+                search = Config.fromfile(self.table.searches[entry.search].config)
+                shape, settings = self._like_found(run, search)
+                save(resolve(settings, shape=shape), folder / 'random.json')
+                how = ('--connectivity', str(folder / 'random.json'))
+            title = f'{entry.method}, seed {run.seed}: prune'
+            checkpoint = last_checkpoint(found)
+            self.call(title, 'prune.py', checkpoint, '--trust-checkpoint', *how, '--out', folder)
+        return folder / config, options
 
     def _size_options(self, run: Run) -> dict[str, Any]:
         """Seed and costs of a run's random decoder."""
-        found = self.search_dir(run.entry.size_of or '', run.search_seed) / 'connectivity.json'
-        head = Config.fromfile(run.entry.config).model.decode_head
-        shape = DecoderShape(head.strides, head.in_channels, head.channels, head.num_classes)
-        settings = like(
-            load(found), shape, run.seed, self.table.image_size, same_inputs=run.entry.same_inputs
-        )
+        _, settings = self._like_found(run, Config.fromfile(run.entry.config))
         return {
             f'model.decode_head.connectivity.{key}': value
             for key, value in settings.items()
             if key != 'source'
         }
+
+    def _like_found(self, run: Run, config: Config) -> tuple[DecoderShape, dict[str, Any]]:
+        """Shape of a config's decoder, and a random one that costs what a run's search found."""
+        head = config.model.decode_head
+        shape = DecoderShape(head.strides, head.in_channels, head.channels, head.num_classes)
+        found = load(self.search_dir(run.search or '', run.search_seed) / 'connectivity.json')
+        same = run.entry.same_inputs
+        return shape, like(found, shape, run.seed, self.table.image_size, same_inputs=same)
 
     def _described(self, config: str | Path, run: Run) -> str:
         """Where a run's config came from, for people who want to run it again."""
@@ -230,8 +241,10 @@ class Steps:
         if entry.search is None or entry.use == 'supernet':
             return str(config)
         steps = [self.table.searches[entry.search].config]
-        if entry.permuted:
+        if entry.control == 'permuted':
             steps.append(f'tools/prune.py --permute-seed {run.seed}')
+        elif entry.control:
+            steps.append(f'tools/prune.py --connectivity random.json (seed {run.seed})')
         return ' > '.join([*steps, Path(config).name])
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mmseg_sparsemask.connectivity import Connection, Connectivity
 from mmseg_sparsemask.connectivity.budget import prune_to_budgets
+from mmseg_sparsemask.connectivity.io import ConnectivityLike, resolve
 from mmseg_sparsemask.connectivity.prune import DEFAULT_THRESHOLD
 from mmseg_sparsemask.models.decode_heads import FDNHead
 from mmseg_sparsemask.search.supernet import (
@@ -154,6 +155,23 @@ class Search:
         meta = {'source': 'SparseMask search', 'threshold': threshold, 'merge': merge, **self.meta}
         weights, strides = self.head.connection_weights(), self.head.connectivity.strides
         return prune_to_budgets(weights, strides, self.head.budgets, threshold, merge, meta)
+
+    def cut(self, spec: ConnectivityLike) -> Connectivity:
+        """A decoder of one's own choice, of connections that the supernet has.
+
+        Args:
+            spec: See `connectivity.io.resolve`.
+
+        Raises:
+            ValueError: It has a connection that the supernet lacks, or other strides.
+        """
+        space = self.head.connectivity
+        wanted = resolve(spec, space.strides)
+        if missing := [str(c) for c in wanted.connections if c not in space.connections]:
+            raise ValueError(
+                f'connectivity: expected connections of the supernet, got {", ".join(missing)}'
+            )
+        return wanted
 
     def with_head(self, head: FDNHead, title: str) -> Search:
         """The record of another supernet in the place of this one, which has no past."""

@@ -72,7 +72,7 @@ def test_a_table_lists_its_runs_in_order(tmp_path):
 
 
 def test_controls_start_from_a_search(tmp_path):
-    permuted = read(tmp_path, changed(1, permuted=True, seeds=[0, 1])).entries[1]
+    permuted = read(tmp_path, changed(1, control='permuted', seeds=[0, 1])).entries[1]
     assert [Run(permuted, seed).search_seed for seed in permuted.seeds] == [0, 0]
     sized = read(tmp_path, changed(0, size_of='search')).entries[0]
     assert (Run(sized, 1).search, Run(sized, 1).search_seed) == ('search', 1)
@@ -101,7 +101,7 @@ def test_a_page_needs_no_configs(tmp_path):
         ({**GOOD, 'image_size': 64}, r'image_size: expected \[height, width\]'),
         (changed(0, config='none.py'), 'entry unet: the config none.py does not exist'),
         (changed(0, search='search'), 'entry unet: expected either a config or a search'),
-        (changed(0, permuted=True), 'entry unet: use and permuted are about a search'),
+        (changed(0, control='random'), 'entry unet: use and control are about a search'),
         (changed(0, iterations=0), 'entry unet: iterations: expected at least 1, got 0'),
         (changed(0, seeds=[1, 1]), 'seeds: expected a list of different numbers'),
         (changed(0, seed=1), r"entry 1: unknown keys \['seed'\]"),
@@ -120,7 +120,8 @@ def test_a_page_needs_no_configs(tmp_path):
         ({**GOOD, 'controls': ['y']}, r"controls: no entries \['y'\]; there are unet, found"),
         (changed(1, use='all'), "use: expected one of .*pruned, supernet, got 'all'"),
         (changed(1, use='pruned'), 'use: pruned trains nothing; expected iterations: 0'),
-        (changed(1, use='supernet', iterations=0, permuted=True), 'none that was trained'),
+        (changed(1, use='supernet', iterations=0, control='random'), 'a whole supernet has none'),
+        (changed(1, control='all'), "control: expected one of permuted, random, got 'all'"),
     ],
 )
 def test_a_bad_table_is_refused(tmp_path, content, message):

@@ -105,6 +105,21 @@ def saved(tmp_path_factory):
     return folder / 'w/iter_4.pth'
 
 
+def test_cut_to_connections_of_ones_own_choice(saved, tmp_path):
+    search = read_search(saved, trust=True)
+    wanted = search.cut('unet')
+    finish(search, wanted, tmp_path)
+    assert load(tmp_path / 'connectivity.json').stages == preset('unet', wanted.strides).stages
+    pruned = torch.load(tmp_path / 'pruned.pth', weights_only=False)['state_dict']
+    assert {name for name in pruned if 'convs.D1.' in name} == {
+        'decode_head.convs.D1.D2',
+        'decode_head.convs.D1.E1',
+    }
+    search.head.connectivity = wanted
+    with pytest.raises(ValueError, match='connections of the supernet, got'):
+        search.cut('flat')
+
+
 def changed(saved, folder, change):
     content = torch.load(saved, weights_only=False)
     change(content)

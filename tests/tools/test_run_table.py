@@ -61,7 +61,15 @@ def table(folder, names, val_options=None):
                 method='permuted weights',
                 training='tuned',
                 use='finetune',
-                permuted=True,
+                control='permuted',
+            ),
+            dict(
+                started,
+                name='inherited',
+                method='random connections',
+                training='tuned',
+                use='finetune',
+                control='random',
             ),
             dict(
                 trained,
@@ -104,7 +112,7 @@ def commands(done):
 
 @pytest.mark.slow
 def test_a_table_is_run_once(tmp_path):
-    table(tmp_path, ['unet', 'tuned', 'permuted', 'random'])
+    table(tmp_path, ['unet', 'tuned', 'permuted', 'inherited', 'random'])
     scored = ['test.py', 'results.py']
     first = call(tmp_path, '--only', 'unet')
     assert commands(first) == ['train.py', *scored]
@@ -115,25 +123,25 @@ def test_a_table_is_run_once(tmp_path):
     result.unlink()
     listed = call(tmp_path, '--list')
     assert 'unet, seed 0: 2 iterations' in listed.stdout
-    assert '0 of 4 rows done, eta ' in listed.stdout and not commands(listed)
+    assert '0 of 5 rows done, eta ' in listed.stdout and not commands(listed)
 
     whole = call(tmp_path)
     names = commands(whole)
     assert names == [
         *scored,
         *('train.py', 'train.py', *scored),
-        *('prune.py', 'train.py', *scored),
+        *2 * ('prune.py', 'train.py', *scored),
         *('train.py', *scored),
     ]
     done = [json.loads(path.read_text()) for path in tmp_path.rglob('run.json')]
     done = [run for run in done if run.get('method') != CONTROL]
     pace = sum(run['seconds'] for run in done) / sum(run['iterations'] for run in done)
-    assert len(done) == 4  # the search as well
-    assert f'3 of 4 rows done, eta {clock(2 * pace)} (2 iterations)' in whole.stdout
+    assert len(done) == 5  # the search as well
+    assert f'4 of 5 rows done, eta {clock(2 * pace)} (2 iterations)' in whole.stdout
     assert not commands(call(tmp_path))
 
     rows = {(row.method, row.training): row for row in read_results(tmp_path / 'tiny.csv')}
-    assert len(rows) == 4
+    assert len(rows) == 5
     unet, tuned = rows['U-Net', 'trained'], rows['searched', 'tuned']
     assert (unet.connections, unet.decoder_parameters) == (17, 164_821 - 15 * 65)
     assert unet.search_iterations == 0 and tuned.search_iterations == 2
@@ -144,6 +152,9 @@ def test_a_table_is_run_once(tmp_path):
     control, permuted = rows[CONTROL, 'trained'], rows['permuted weights', 'tuned']
     assert control.decoder_parameters == pytest.approx(tuned.decoder_parameters, rel=0.05)
     assert permuted.connections == 90 and 'prune.py --permute-seed 0' in permuted.config
+    inherited = rows['random connections', 'tuned']
+    assert inherited.decoder_parameters == pytest.approx(tuned.decoder_parameters, rel=0.05)
+    assert 'random.json (seed 0)' in inherited.config and inherited.search_iterations == 2
     assert all(0 <= row.score_test <= 100 and row.ms > 0 for row in rows.values())
 
     # A table that asks for something else does not get what is there.
