@@ -13,7 +13,6 @@ from typing import Any
 from mmengine.config import Config
 from mmseg.registry import MODELS
 
-import mmseg_sparsemask
 from mmseg_sparsemask.connectivity import to_dict
 from mmseg_sparsemask.models.allowed import LEFT_OUT, check_head
 from mmseg_sparsemask.models.decode_heads import FDNHead
@@ -28,7 +27,7 @@ SEARCH_KEY = 'sparsemask_search'
 
 #: Settings that name a config, and this project's configs.
 _CONFIGS = ('retrain_config', 'finetune_config')
-_OWN = Path(mmseg_sparsemask.__file__).parent / '.mim/configs'
+_OWN = Path(__file__).parents[1] / '.mim/configs'
 
 #: Attributes of a supernet that its description holds.
 _HEAD = (
