@@ -26,7 +26,7 @@ LEVEL = {name: level for level, row in enumerate(LAYERS) for name in row.split()
 
 #: Pure Python: no torch, nothing of the toolbox.
 PURE = (
-    'utils/__init__ utils/derived_config utils/figures utils/files utils/markup '
+    'utils/__init__ utils/checks utils/derived_config utils/figures utils/files utils/markup '
     'connectivity/* report/* '
     'compare/__init__ compare/comparisons compare/leaderboard compare/plan compare/results '
     'compare/rows compare/scatter compare/scores compare/statistics '

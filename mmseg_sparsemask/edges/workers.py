@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -13,38 +12,28 @@ from typing import Any
 import cv2
 from mmengine.utils import track_iter_progress
 
+from mmseg_sparsemask.utils.child import end_after
+
 _BROKEN = (
     'a process that scores images ended early: out of memory, or the script that was started has '
     "no `if __name__ == '__main__':`. Guard the script, or set num_workers=0 in EdgeMetric"
 )
 
 
-def default_workers(share: int = 1) -> int:
-    """Processes to use: the cores this process may run on, divided by ``share`` ranks.
-
-    Returns:
-        0 (work in the calling process) when only one core remains, 16 at most.
-    """
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        cores = os.cpu_count() or 1
-    workers = min(cores // max(share, 1), 16)
-    return workers if workers > 1 else 0
-
-
 def _start_worker() -> None:
     # Each process has one core to itself.
     cv2.setNumThreads(1)
-    # A process that is killed cannot end its pool: each worker ends when it is gone.
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
+    # A process that is killed cannot end its pool. Its workers are children of a server.
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    assert parent is not None
+    end_after(parent.join)
+
+
+def _usable_cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
 
 
 class WorkerPool:
@@ -55,14 +44,21 @@ class WorkerPool:
     therefore must run nothing unless ``__name__ == '__main__'``.
 
     Args:
-        workers: Number of processes.
+        workers: Number of processes; None takes one for each core that this process may use, 16 at
+            most, and none for a single core.
         preload: Modules the server imports once for all its processes.
+        ranks: How many such pools share the machine's cores.
 
     Raises:
         ValueError: If ``workers`` is negative.
     """
 
-    def __init__(self, workers: int, preload: Sequence[str] = ()) -> None:
+    def __init__(
+        self, workers: int | None = None, preload: Sequence[str] = (), ranks: int = 1
+    ) -> None:
+        if workers is None:
+            workers = min(_usable_cores() // ranks, 16)
+            workers = workers if workers > 1 else 0
         if workers < 0:
             raise ValueError(f'expected a number of processes of at least 0, got {workers}')
         self.workers = workers

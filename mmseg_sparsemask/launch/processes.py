@@ -15,6 +15,9 @@ from mmengine.device import get_device
 from mmengine.logging import print_log
 from torch import distributed
 
+from mmseg_sparsemask.utils.child import end_after
+from mmseg_sparsemask.utils.registered import replace_sync_bn
+
 #: Seconds between two looks whether the launcher is still there.
 WATCH_INTERVAL = 2.0
 
@@ -29,13 +32,11 @@ def end_with_parent() -> None:
     """End this process once the one that started it has: a killed launcher leaves no ranks."""
     parent = os.getppid()
 
-    def watch() -> None:
+    def wait() -> None:
         while os.getppid() == parent:
             time.sleep(WATCH_INTERVAL)
-        print('the launcher is gone: this process ends', flush=True)
-        os._exit(1)
 
-    threading.Thread(target=watch, name='launcher watch', daemon=True).start()
+    end_after(wait, 'the launcher is gone: this process ends')
 
 
 @contextmanager
@@ -96,20 +97,7 @@ def _prepare_cpu_processes(cfg: Config) -> None:
     wrapper.setdefault('find_unused_parameters', cfg.get('find_unused_parameters', False))
     wrapper['device_ids'] = None
     cfg.model_wrapper_cfg = wrapper
-    replaced = _replace_sync_bn(cfg.model)
+    replaced = replace_sync_bn(cfg.model)
     if replaced:
         print_log(f'no GPU: BN instead of SyncBN in {replaced} places', logger='current')
     distributed.init_process_group(backend='gloo')
-
-
-def _replace_sync_bn(node: dict | list | tuple) -> int:
-    """Turn ``type='SyncBN'`` into ``type='BN'`` everywhere below a node; return how often."""
-    replaced = 0
-    if isinstance(node, dict):
-        if node.get('type') in ('SyncBN', 'MMSyncBN'):
-            node['type'] = 'BN'
-            replaced += 1
-        node = list(node.values())
-    if isinstance(node, (list, tuple)):
-        replaced += sum(_replace_sync_bn(child) for child in node)
-    return replaced

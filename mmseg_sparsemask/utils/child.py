@@ -11,18 +11,30 @@ import os
 import runpy
 import sys
 import threading
+from collections.abc import Callable
 
 
-def _end_with(pipe: int) -> None:
-    while os.read(pipe, 1):
-        pass
-    os._exit(1)
+def end_after(wait: Callable[[], object], said: str = '') -> None:
+    """End this process, whatever it is doing, when a call returns: no killed program leaves others.
+
+    Args:
+        wait: Returns once this process has nobody left to work for.
+        said: Printed then.
+    """
+
+    def watch() -> None:
+        wait()
+        if said:
+            print(said, flush=True)
+        os._exit(1)
+
+    threading.Thread(target=watch, name='end with another', daemon=True).start()
 
 
 def main() -> None:
     """Run the script in this process, as Python itself would."""
     pipe, script, *arguments = sys.argv[1:]
-    threading.Thread(target=_end_with, args=(int(pipe),), daemon=True).start()
+    end_after(lambda: os.read(int(pipe), 1))  # nobody writes: it returns at the end of the pipe
     sys.argv = [script, *arguments]
     sys.path[0] = os.path.dirname(os.path.abspath(script))
     runpy.run_path(script, run_name='__main__')

@@ -30,7 +30,7 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-#: Of text and lines that are black: as far from white as from the dark ground of a page.
+#: Colour of black text and lines: as far from white as from the ground of a dark page.
 INK = '#777777'
 
 #: Colours are dark up to this, of 0 (black) to 1.

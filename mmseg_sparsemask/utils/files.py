@@ -9,6 +9,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import stat
 import tempfile
 from collections import Counter
@@ -102,6 +103,17 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+def copy_file(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    """Copy a file, whole or not at all.
+
+    Raises:
+        OSError: The source cannot be read.
+        ValueError: The target cannot be written; see `replacing`.
+    """
+    with replacing(target) as temporary:
+        shutil.copyfile(source, temporary)
+
+
 def write_json(path: str | os.PathLike[str], data: Any) -> None:
     """Write an indented JSON file, whole or not at all.
 
@@ -164,7 +176,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     data = dict(pairs)
     if len(data) != len(pairs):
         twice = sorted(name for name, count in Counter(n for n, _ in pairs).items() if count > 1)
-        raise ValueError(f'the keys {twice} stand there twice; join them into one')
+        raise ValueError(f'the keys {twice} appear twice; join them into one')
     return data
 
 

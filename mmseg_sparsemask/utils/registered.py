@@ -18,6 +18,19 @@ def types_in(node: Any) -> Iterator[Any]:
             yield from types_in(child)
 
 
+def replace_sync_bn(node: Any) -> int:
+    """Turn ``type='SyncBN'`` into ``type='BN'`` in nested dicts and lists; return how often."""
+    replaced = 0
+    if isinstance(node, dict):
+        if node.get('type') in ('SyncBN', 'MMSyncBN'):
+            node['type'] = 'BN'
+            replaced = 1
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
+        replaced += sum(map(replace_sync_bn, node))
+    return replaced
+
+
 def type_name(settings: Mapping[str, Any]) -> str:
     """The ``type`` of a part of a config by name; pure-Python configs have classes there."""
     kind = settings.get('type')

@@ -82,7 +82,7 @@ def import_toolbox() -> None:
     without a logger, so that the line is printed; mmcv-lite warns of an operation that it lacks.
     All else that is printed meanwhile is passed on.
     """
-    # Its progress bar writes for ever to what is the output while it is imported.
+    # Its progress bar keeps writing to what was the output when it was imported.
     import mmengine  # noqa: F401
 
     said = io.StringIO()

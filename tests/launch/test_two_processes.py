@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from reference import tiny
+from reference.processes import lives, waited_for
 
 from mmseg_sparsemask.connectivity import load
 from mmseg_sparsemask.launch import processes
@@ -261,13 +262,6 @@ def children(pid):
     return [int(n) for n in Path(f'/proc/{pid}/task/{pid}/children').read_text().split()]
 
 
-def alive(pid):
-    try:
-        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
-    except FileNotFoundError:
-        return False
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not Path('/proc/self/task').is_dir(), reason='needs /proc')
 def test_ranks_end_with_a_killed_launcher(tmp_path):
@@ -286,14 +280,12 @@ def test_ranks_end_with_a_killed_launcher(tmp_path):
             assert launcher.poll() is None, log.read_text()
             time.sleep(0.2)
         started = children(launcher.pid)
-        assert len(started) == 2 and all(map(alive, started))
+        assert len(started) == 2 and all(map(lives, started))
     finally:
         launcher.kill()
         launcher.wait()
-    end = time.monotonic() + 5 * processes.WATCH_INTERVAL
-    while any(map(alive, started)) and time.monotonic() < end:
-        time.sleep(0.1)
-    left = [pid for pid in started if alive(pid)]
+    waited_for(lambda: not any(map(lives, started)), 5 * processes.WATCH_INTERVAL)
+    left = [pid for pid in started if lives(pid)]
     for pid in left:
         os.kill(pid, signal.SIGKILL)
     assert not left

@@ -93,21 +93,26 @@ def test_parts_are_dicts_or_not_there(tmp_path, key, trust):
             load_checkpoint(path, trust)
 
 
-def test_a_run_that_wrote_nothing_starts(tmp_path):
-    assert checkpoint_to_resume(tmp_path) == (None, [])
-
-
-def test_the_named_one_is_taken(tmp_path):
+def test_the_named_one_is_taken_wherever_the_directory_moved(tmp_path):
+    assert checkpoint_to_resume(tmp_path) == (None, [])  # a run that wrote nothing starts
     first = save(tmp_path, 'iter_4.pth', age=5)
     save(tmp_path, 'iter_8.pth')
-    (tmp_path / 'last_checkpoint').write_text(str(first))
-    assert checkpoint_to_resume(tmp_path) == (first, [])
+    for named in (first, '/gone/iter_4.pth'):
+        (tmp_path / 'last_checkpoint').write_text(str(named))
+        assert checkpoint_to_resume(tmp_path) == (first, [])
 
 
-def test_the_directory_was_moved(tmp_path):
-    first = save(tmp_path, 'iter_4.pth')
-    (tmp_path / 'last_checkpoint').write_text('/gone/iter_4.pth')
-    assert checkpoint_to_resume(tmp_path) == (first, [])
+@pytest.mark.parametrize(
+    'content, message',
+    [(b'PK', 'start anew without --resume'), (dict(config='import os'), 'holds a config')],
+)
+def test_none_can_be_resumed(tmp_path, content, message):
+    path = save(tmp_path, 'iter_4.pth', dict(WHOLE, meta=content))
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    (tmp_path / 'last_checkpoint').write_text('iter_4.pth')
+    with pytest.raises(ValueError, match=message):
+        checkpoint_to_resume(tmp_path)
 
 
 @pytest.mark.parametrize('pointer', ['', 'iter_9.pth', 'iter_8.pth'])
@@ -123,17 +128,3 @@ def test_the_newest_readable_one_else(tmp_path, pointer):
     found, reasons = checkpoint_to_resume(tmp_path)
     assert found == wanted
     assert any('iter_8.pth' in reason for reason in reasons)
-
-
-def test_none_can_be_read(tmp_path):
-    (tmp_path / 'last_checkpoint').write_text('iter_4.pth')
-    (tmp_path / 'iter_4.pth').write_bytes(b'PK')
-    with pytest.raises(ValueError, match='start anew without --resume'):
-        checkpoint_to_resume(tmp_path)
-
-
-def test_a_config_that_resuming_would_run_is_refused(tmp_path):
-    save(tmp_path, 'iter_4.pth', dict(WHOLE, meta=dict(config='import os')))
-    (tmp_path / 'last_checkpoint').write_text('iter_4.pth')
-    with pytest.raises(ValueError, match='holds a config'):
-        checkpoint_to_resume(tmp_path)

@@ -6,10 +6,10 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
+from reference.processes import lives, waited_for
 
 from mmseg_sparsemask.utils import commands
 from mmseg_sparsemask.utils.commands import clock, new_records, progress_line, run_tool
@@ -89,18 +89,6 @@ def sleeper(folder, first=''):
     tool = folder / 'sleeper.py'
     tool.write_text(SLEEPER.format(first))
     return tool
-
-
-def waited_for(condition, seconds=20.0):
-    end = time.monotonic() + seconds
-    while not (found := condition()) and time.monotonic() < end:
-        time.sleep(0.05)
-    return found
-
-
-def lives(pid):
-    stat = Path(f'/proc/{pid}/stat')
-    return stat.exists() and stat.read_text().rpartition(')')[2].split()[0] != 'Z'
 
 
 @pytest.mark.skipif(not Path('/proc/self/stat').exists(), reason='needs /proc')
