@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from mmseg_sparsemask.dpc.cached import FEATURES, LABELS, META, check_sizes, read_meta
+from mmseg_sparsemask.utils.checks import check_one_of, check_whole
 from mmseg_sparsemask.utils.files import read_json, write_json
 
 #: Images between two points from which an interrupted build can go on.
@@ -61,7 +62,7 @@ def locked(path: Path, what: str) -> Iterator[None]:
     try:
         held = lock.acquire(timeout=0)
     except Timeout:
-        print_log(f'{what}: another process is at it, waiting', logger='current')
+        print_log(f'{what}: another process is working on it, waiting', logger='current')
         held = lock.acquire()
     with held:
         yield
@@ -96,7 +97,7 @@ class FeatureExtractor:
         model: A segmentor with ``data_preprocessor`` and ``extract_feat``; set to evaluation.
         source: Config of a data set whose pipeline ends in ``PackSegInputs``.
         in_index: Which feature.
-        images: Only so many of the first images; all if None.
+        images: Only this many of the first images; all if None.
         passes: How often the data set is gone through, each time with other random augmentation.
         seed: Seed of the augmentation; an item depends on it and on its position alone.
         label_stride: Labels are kept at the image's size over this, nearest.
@@ -120,12 +121,8 @@ class FeatureExtractor:
     preprocessor: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        if self.dtype not in DTYPES:
-            raise ValueError(f'dtype must be one of {DTYPES}, got {self.dtype!r}')
-        for name in ('images', 'passes', 'label_stride'):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f'{name} must be at least 1, got {value}')
+        check_one_of('dtype', self.dtype, DTYPES)
+        check_whole(1, images=self.images, passes=self.passes, label_stride=self.label_stride)
         self.model.eval()
         self.dataset = DATASETS.build(copy.deepcopy(dict(self.source)))
         available = len(self.dataset)
@@ -133,12 +130,9 @@ class FeatureExtractor:
             raise ValueError('the data set of the proxy task is empty; check its paths')
         self.images = min(self.images or available, available)
         self.length = self.images * self.passes
-        found = {
-            **{f.name: getattr(self, f.name) for f in fields(self) if f.name != 'model'},
-            'version': 1,
-            'weights': weights_digest(self.model.backbone),
-        }
+        found = {f.name: getattr(self, f.name) for f in fields(self) if f.name != 'model'}
         found['dataset'] = found.pop('source')
+        found |= {'version': 1, 'weights': weights_digest(self.model.backbone)}
         self.fingerprint: dict[str, Any] = json.loads(json.dumps(found, default=repr))
         self.key = fingerprint_key(self.fingerprint)
 
@@ -167,8 +161,7 @@ class FeatureExtractor:
                     dict(inputs=[item['inputs']], data_samples=[sample]), training=True
                 )
                 features_all = self.model.extract_feat(data['inputs'])
-            if isinstance(features_all, Tensor):
-                # Some backbones of the toolbox give a single feature bare.
+            if isinstance(features_all, Tensor):  # as some backbones give a single feature
                 raise ValueError(
                     'the backbone gives one tensor instead of a tuple of features, which in_index '
                     'would take apart; let it give two or more (out_indices)'
@@ -311,19 +304,17 @@ def build_cache(extractor: FeatureExtractor, cache_dir: str | Path, name: str) -
                 write_json(progress, {'done': done})
         for file, path in partial.items():
             os.replace(path, folder / file)
-        write_json(
-            folder / META,
-            dict(
-                key=extractor.key,
-                length=extractor.length,
-                bytes=needed,
-                channels=feature.shape[0],
-                feature_size=list(feature.shape[1:]),
-                label_size=list(label.shape),
-                metainfo=extractor.metainfo,
-                fingerprint=extractor.fingerprint,
-                files={file: (folder / file).stat().st_size for file in partial},
-            ),
+        meta = dict(
+            key=extractor.key,
+            length=extractor.length,
+            bytes=needed,
+            channels=feature.shape[0],
+            feature_size=list(feature.shape[1:]),
+            label_size=list(label.shape),
+            metainfo=extractor.metainfo,
+            fingerprint=extractor.fingerprint,
+            files={file: (folder / file).stat().st_size for file in partial},
         )
+        write_json(folder / META, meta)
         progress.unlink()
     return folder

@@ -38,14 +38,13 @@ def read_meta(path: str | Path) -> dict[str, Any]:
             'also goes on with an interrupted one'
         )
     try:
-        meta = json.loads(file.read_text())
+        meta = dict(json.loads(file.read_text()))
         wanted = {'key', 'length', 'channels', 'feature_size', 'metainfo', 'fingerprint', 'files'}
-        missing = wanted - set(meta)
+        if missing := wanted - set(meta):
+            raise ValueError(f'it lacks {sorted(missing)}')
     except (ValueError, TypeError) as error:
         raise ValueError(f'{file} is damaged ({error}); delete {path} to build it anew') from None
-    if missing:
-        raise ValueError(f'{file} lacks {sorted(missing)}; delete {path} to build it anew')
-    return dict(meta)
+    return meta
 
 
 def check_sizes(path: str | Path, meta: Mapping[str, Any]) -> None:
@@ -116,7 +115,7 @@ class CachedFeaturePreprocessor(BaseDataPreprocessor):
 
 @MODELS.register_module()
 class CachedFeatureBackbone(BaseModule):
-    """In the place of a backbone: the cached feature is the only feature."""
+    """Stands in for a backbone: the cached feature is its only feature."""
 
     def forward(self, x: Tensor) -> Sequence[Tensor]:
         """Return ``(x,)``."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mmseg_sparsemask.utils.checks import check_keys, check_one_of
 from mmseg_sparsemask.utils.files import read_json, write_json
 
 FORMAT = 'sparsemask.dpc'
@@ -53,13 +54,6 @@ def _pair(value: Any, what: str) -> tuple[int, int]:
     return (int(value[0]), int(value[1]))
 
 
-def check_keys(data: Mapping[str, Any], known: set[str], where: str) -> None:
-    """Raise ValueError, naming ``where``, if ``data`` has keys that are not ``known``."""
-    unknown = set(data) - known
-    if unknown:
-        raise ValueError(f'{where}: unknown key(s) {sorted(unknown)}; known are {sorted(known)}')
-
-
 @dataclass(frozen=True, order=True)
 class Operation:
     """What a branch does to its input.
@@ -77,8 +71,7 @@ class Operation:
     size: tuple[int, int] = (1, 1)
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f'unknown operation {self.kind!r}; known are {", ".join(KINDS)}')
+        check_one_of('an operation', self.kind, KINDS)
         object.__setattr__(self, 'size', _pair(self.size, f'the size of {self.kind!r}'))
         if self.kind == CONV1X1 and self.size != (1, 1):
             raise ValueError(f'conv1x1 has no size, got {self.size}')
@@ -93,12 +86,60 @@ class Operation:
         """Read what `name` wrote."""
         match = _NAME.match(name)
         if match is None:
-            raise ValueError(
-                f'unknown operation {name!r}; expected conv1x1, sep3x3_<h>x<w> or pool_<h>x<w>'
-            )
+            raise ValueError(f'{name!r}: expected conv1x1, sep3x3_<h>x<w> or pool_<h>x<w>')
         if match[2] is None:
             return cls(CONV1X1)
         return cls(match[2], (int(match[3]), int(match[4])))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The versioned form."""
+        size = {_SIZES[self.kind]: list(self.size)} if self.kind in _SIZES else {}
+        return {'op': self.kind, **size}
+
+    @classmethod
+    def from_dict(cls, item: Mapping[str, Any], here: str) -> Operation:
+        """Read what `to_dict` wrote; ``here`` is put at the start of error messages."""
+        kind = item['op']
+        check_one_of(f'{here}: an operation', kind, KINDS)
+        size = _SIZES.get(kind)
+        check_keys(item, {'input', 'op'} | ({size} if size else set()), here)
+        return cls(kind, _pair(item.get(size), f'{here}: {size}') if size else (1, 1))
+
+    def to_published(self) -> dict[str, Any]:
+        """The form of the published code (see `Cell.from_published`)."""
+        size = list(self.size)
+        forms: dict[str, dict[str, Any]] = {
+            POOL: {'op': 'pyramid_pooling', 'grid_size': size},
+            SEP3X3: {'kernel': 3, 'rate': size, 'op': 'conv'},
+            CONV1X1: {'kernel': 1, 'op': 'conv'},
+        }
+        return forms[self.kind]
+
+    @classmethod
+    def from_published(cls, item: Mapping[str, Any], here: str) -> Operation:
+        """Read that form; ``here`` is put at the start of error messages."""
+        check_keys(item, {'op', 'kernel', 'rate', 'grid_size', 'target_size', 'input'}, here)
+        pooling = item['op'] == 'pyramid_pooling' and 'rate' not in item
+        conv = item['op'] == 'conv' and not {'grid_size', 'target_size'} & item.keys()
+        kernel = item.get('kernel', 1 if pooling else None)
+        if isinstance(kernel, (list, tuple)):
+            kernel = _pair(kernel, f'{here}: kernel')
+        elif type(kernel) is int:
+            kernel = (kernel, kernel)
+        if pooling and 'target_size' in item:
+            _pair(item['target_size'], f'{here}: target_size')
+            kernel = _pair(kernel, f'{here}: kernel') and (1, 1)
+        if pooling and kernel == (1, 1):
+            return cls(POOL, _pair(item.get('grid_size'), f'{here}: grid_size'))
+        rate = _pair(item.get('rate', [1, 1]), f'{here}: rate') if conv else (0, 0)
+        if conv and kernel == (3, 3):
+            return cls(SEP3X3, rate)
+        if conv and kernel == (1, 1) and rate == (1, 1):
+            return cls(CONV1X1)
+        raise ValueError(
+            f'{here}: expected op "conv" with kernel 1 or 3 (and a rate), or '
+            f'"pyramid_pooling" with a grid_size, got {_brief(dict(item))}'
+        )
 
 
 @dataclass(frozen=True, order=True)
@@ -132,23 +173,20 @@ class Cell:
     def __post_init__(self) -> None:
         object.__setattr__(self, 'branches', tuple(self.branches))
         object.__setattr__(self, 'meta', dict(self.meta))
-        if not self.branches:
-            raise ValueError('a cell needs at least one branch, got none')
-        if len(self.branches) > MAX_BRANCHES:
+        if not 1 <= len(self.branches) <= MAX_BRANCHES:
             raise ValueError(
-                f'a cell has at most {MAX_BRANCHES} branches, got {len(self.branches)}'
+                f'a cell has at least one branch, at most {MAX_BRANCHES} branches, '
+                f'got {len(self.branches)}'
             )
         for index, branch in enumerate(self.branches):
-            if not isinstance(branch.input, int) or isinstance(branch.input, bool):
+            if type(branch.input) is not int or not FEATURE <= branch.input < index:
                 raise ValueError(
-                    f'branch {index}: input must be an integer, got {_brief(branch.input)}'
-                )
-            if not FEATURE <= branch.input < index:
-                raise ValueError(
-                    f'branch {index} reads branch {branch.input}; it may read -1 (the feature) '
-                    f'or an earlier branch (0 to {index - 1}): reorder the branches'
-                    if index
-                    else f'branch 0 reads {branch.input}; the first branch must read -1'
+                    f'branch {index} reads branch {_brief(branch.input)}; '
+                    + (
+                        'it may read -1 (the feature) or an earlier branch: reorder the branches'
+                        if index
+                        else 'the first branch must read -1 (the feature)'
+                    )
                 )
 
     def __len__(self) -> int:
@@ -169,21 +207,16 @@ class Cell:
             children[branch.input + 1].append(index)
         codes = [''] * len(self.branches)
         for index in reversed(range(len(self.branches))):
-            below = sorted(children[index + 1], key=lambda i: codes[i])
-            children[index + 1] = below
-            codes[index] = f'{self.branches[index].op.name}({"".join(codes[i] for i in below)})'
-        children[0].sort(key=lambda i: codes[i])
-
+            below = sorted(codes[child] for child in children[index + 1])
+            codes[index] = f'{self.branches[index].op.name}({"".join(below)})'
         ordered: list[Branch] = []
 
-        def visit(index: int, parent: int) -> None:
-            ordered.append(Branch(parent, self.branches[index].op))
-            position = len(ordered) - 1
-            for child in children[index + 1]:
-                visit(child, position)
+        def visit(below: list[int], parent: int) -> None:
+            for index in sorted(below, key=lambda i: codes[i]):
+                ordered.append(Branch(parent, self.branches[index].op))
+                visit(children[index + 1], len(ordered) - 1)
 
-        for top in children[0]:
-            visit(top, FEATURE)
+        visit(children[0], FEATURE)
         return Cell(tuple(ordered), self.meta)
 
     @property
@@ -210,32 +243,13 @@ class Cell:
 
     def to_dict(self) -> dict[str, Any]:
         """The versioned form, ready for JSON."""
-        branches: list[dict[str, Any]] = []
-        for branch in self.branches:
-            item: dict[str, Any] = {'input': branch.input, 'op': branch.op.kind}
-            if branch.op.kind in _SIZES:
-                item[_SIZES[branch.op.kind]] = list(branch.op.size)
-            branches.append(item)
-        return {
-            'format': FORMAT,
-            'version': VERSION,
-            'branches': branches,
-            'meta': dict(self.meta),
-        }
+        branches = [{'input': branch.input, **branch.op.to_dict()} for branch in self.branches]
+        meta = dict(self.meta)
+        return {'format': FORMAT, 'version': VERSION, 'branches': branches, 'meta': meta}
 
     def to_published(self) -> list[dict[str, Any]]:
         """The list form of the published code (see `from_published`)."""
-        result: list[dict[str, Any]] = []
-        for branch in self.branches:
-            item: dict[str, Any]
-            if branch.op.kind == POOL:
-                item = {'op': 'pyramid_pooling', 'grid_size': list(branch.op.size)}
-            elif branch.op.kind == SEP3X3:
-                item = {'kernel': 3, 'rate': list(branch.op.size), 'op': 'conv'}
-            else:
-                item = {'kernel': 1, 'op': 'conv'}
-            result.append({**item, 'input': branch.input})
-        return result
+        return [{**branch.op.to_published(), 'input': branch.input} for branch in self.branches]
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], where: str = 'cell') -> Cell:
@@ -255,7 +269,7 @@ class Cell:
         meta = data.get('meta', {})
         if not isinstance(meta, Mapping):
             raise ValueError(f'{where}: meta must be a dict, got {_brief(meta)}')
-        return cls._read(data.get('branches'), where, _operation, meta)
+        return cls._read(data.get('branches'), where, Operation.from_dict, meta)
 
     @classmethod
     def from_published(cls, items: Sequence[Mapping[str, Any]], where: str = 'cell') -> Cell:
@@ -271,7 +285,7 @@ class Cell:
         Raises:
             ValueError: Another operation, kernel or key, or an input that refers forward.
         """
-        return cls._read(items, where, _published_operation)
+        return cls._read(items, where, Operation.from_published)
 
     @classmethod
     def _read(
@@ -323,39 +337,3 @@ class Cell:
         raise ValueError(
             f'{path}: expected a cell (a dict) or the published list, got {_brief(data)}'
         )
-
-
-def _operation(item: Mapping[str, Any], here: str) -> Operation:
-    """The operation of a branch in the versioned form."""
-    kind = item['op']
-    if kind not in KINDS:
-        raise ValueError(f'{here}: unknown operation {_brief(kind)}; known are {", ".join(KINDS)}')
-    size = _SIZES.get(kind)
-    check_keys(item, {'input', 'op'} | ({size} if size else set()), here)
-    return Operation(kind, _pair(item.get(size), f'{here}: {size}') if size else (1, 1))
-
-
-def _published_operation(item: Mapping[str, Any], here: str) -> Operation:
-    """The operation of a branch in the published form."""
-    check_keys(item, {'op', 'kernel', 'rate', 'grid_size', 'target_size', 'input'}, here)
-    pooling = item['op'] == 'pyramid_pooling' and 'rate' not in item
-    conv = item['op'] == 'conv' and not {'grid_size', 'target_size'} & item.keys()
-    kernel = item.get('kernel', 1 if pooling else None)
-    if isinstance(kernel, (list, tuple)):
-        kernel = _pair(kernel, f'{here}: kernel')
-    elif type(kernel) is int:
-        kernel = (kernel, kernel)
-    if pooling and 'target_size' in item:
-        _pair(item['target_size'], f'{here}: target_size')
-        kernel = _pair(kernel, f'{here}: kernel') and (1, 1)
-    if pooling and kernel == (1, 1):
-        return Operation(POOL, _pair(item.get('grid_size'), f'{here}: grid_size'))
-    rate = _pair(item.get('rate', [1, 1]), f'{here}: rate') if conv else None
-    if conv and kernel == (3, 3):
-        return Operation(SEP3X3, rate or (1, 1))
-    if conv and kernel == (1, 1) and rate == (1, 1):
-        return Operation(CONV1X1)
-    raise ValueError(
-        f'{here}: expected op "conv" with kernel 1 or 3 (and a rate), or '
-        f'"pyramid_pooling" with a grid_size, got {_brief(dict(item))}'
-    )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from mmseg_sparsemask.dpc.cell import CONV1X1, FEATURE, POOL, SEP3X3, Cell, Operation
 from mmseg_sparsemask.utils.figures import new_figure
 
+Point = tuple[float, float]
 _COLOURS = {CONV1X1: '#f2d18b', SEP3X3: '#a8c8e8', POOL: '#b5dcb0'}
 
 
@@ -30,63 +33,38 @@ def draw_cell(cell: Cell, title: str = '') -> Figure:
     Returns:
         A figure to give to `save_figure`.
     """
-    children: dict[int, list[int]] = {FEATURE: []}
+    children: dict[int, list[int]] = {node: [] for node in range(FEATURE, len(cell))}
     for index, branch in enumerate(cell.branches):
-        children[index] = []
         children[branch.input].append(index)
 
     # A cell is a tree: ends side by side, everything else in the middle above what reads it.
-    place: dict[int, tuple[float, float]] = {}
-    ends = 0
+    place: dict[int, Point] = {}
+    ends = itertools.count()
 
-    def settle(node: int, level: int) -> None:
-        nonlocal ends
-        for child in children[node]:
-            settle(child, level + 1)
-        if children[node]:
-            x = sum(place[child][0] for child in children[node]) / len(children[node])
-        else:
-            x = 1.5 * ends
-            ends += 1
+    def settle(node: int, level: int) -> float:
+        below = [settle(child, level + 1) for child in children[node]]
+        x = sum(below) / len(below) if below else 1.5 * next(ends)
         place[node] = (x, -float(level))
+        return x
 
     settle(FEATURE, 0)
+    count = next(ends)
     bottom = min(y for _, y in place.values()) - 1
-    right = 1.5 * (ends - 1)
-    figure = new_figure(2.1 * max(ends, 2) + 0.5, 1.05 * (1 - bottom))
+    right = 1.5 * (count - 1)
+    figure = new_figure(2.1 * max(count, 2) + 0.5, 1.05 * (1 - bottom))
     axes = figure.add_subplot()
     axes.set_axis_off()
     end = (right / 2, bottom)
 
-    def line(
-        start: tuple[float, float],
-        stop: tuple[float, float],
-        colour: str = '#333333',
-        bend: float = 0,
-    ) -> None:
-        axes.annotate(
-            '',
-            xy=(stop[0], stop[1] + 0.24),
-            xytext=(start[0], start[1] - 0.24),
-            arrowprops={
-                'arrowstyle': '-|>',
-                'color': colour,
-                'shrinkA': 0,
-                'shrinkB': 0,
-                'connectionstyle': f'arc3,rad={bend}',
-            },
-        )
+    def line(start: Point, stop: Point, colour: str = '#333333', bend: float = 0) -> None:
+        shape = {'arrowstyle': '-|>', 'connectionstyle': f'arc3,rad={bend}'}
+        below, above = (start[0], start[1] - 0.24), (stop[0], stop[1] + 0.24)
+        arrow = {**shape, 'color': colour, 'shrinkA': 0, 'shrinkB': 0}
+        axes.annotate('', xy=above, xytext=below, arrowprops=arrow)
 
-    def box(at: tuple[float, float], text: str, colour: str) -> None:
-        axes.text(
-            *at,
-            text,
-            ha='center',
-            va='center',
-            fontsize=9,
-            zorder=3,
-            bbox={'boxstyle': 'round', 'facecolor': colour, 'edgecolor': '#555555'},
-        )
+    def box(at: Point, text: str, colour: str) -> None:
+        frame = {'boxstyle': 'round', 'facecolor': colour, 'edgecolor': '#555555'}
+        axes.text(*at, text, ha='center', va='center', fontsize=9, zorder=3, bbox=frame)
 
     for index, branch in enumerate(cell.branches):
         line(place[branch.input], place[index])
@@ -98,15 +76,9 @@ def draw_cell(cell: Cell, title: str = '') -> Figure:
             line((x, y), (x, end[1]), colour='#8a8a8a')
         box(place[index], f'{index}: {_label(branch.op)}', _COLOURS[branch.op.kind])
     box(place[FEATURE], 'feature', '#dddddd')
+    corner, style = (-0.6, end[1] - 0.24), 'round,pad=0.03'
     axes.add_patch(
-        FancyBboxPatch(
-            (-0.6, end[1] - 0.24),
-            right + 1.3,
-            0.44,
-            boxstyle='round,pad=0.03',
-            facecolor='#dddddd',
-            edgecolor='#555555',
-        )
+        FancyBboxPatch(corner, right + 1.3, 0.44, style, facecolor='#dddddd', edgecolor='#555555')
     )
     axes.text(*end, 'concatenation of all branches', ha='center', va='center', fontsize=9)
     axes.set_xlim(-0.9, right + 1.0)

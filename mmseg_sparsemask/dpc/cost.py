@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mmseg_sparsemask.dpc.cell import FEATURE, POOL, SEP3X3, Cell
+from mmseg_sparsemask.utils.checks import check_one_of, check_whole
 
 POOLING_MODES = ('grid', 'window')
 
@@ -75,13 +76,9 @@ def cell_cost(
     Raises:
         ValueError: A size or a number of channels below 1, or an unknown pooling.
     """
-    if min(in_channels, filters, channels, *size) < 1:
-        raise ValueError(
-            f'channels and sizes must be at least 1, got in_channels={in_channels}, '
-            f'filters={filters}, channels={channels}, size={size}'
-        )
-    if pooling not in POOLING_MODES:
-        raise ValueError(f'pooling must be one of {POOLING_MODES}, got {pooling!r}')
+    given = dict(in_channels=in_channels, filters=filters, channels=channels)
+    check_whole(1, **given, height=size[0], width=size[1])
+    check_one_of('pooling', pooling, POOLING_MODES)
     positions = size[0] * size[1]
     parameters = multiply_adds = normed = 0
     for branch in cell.branches:

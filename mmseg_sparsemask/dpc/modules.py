@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from mmseg_sparsemask.dpc.cell import FEATURE, POOL, SEP3X3
 from mmseg_sparsemask.dpc.cost import POOLING_MODES, CellCost, cell_cost, window_size
 from mmseg_sparsemask.dpc.presets import resolve_cell
+from mmseg_sparsemask.utils.checks import check_one_of, check_whole
 from mmseg_sparsemask.utils.layers import build_activation
 
 RATE_STRIDE = 16
@@ -206,13 +207,8 @@ class DensePredictionCell(BaseModule):
         act_cfg: dict[str, Any] | None = dict(type='ReLU'),  # noqa: B006
     ) -> None:
         super().__init__()
-        if pooling not in POOLING_MODES:
-            raise ValueError(f'pooling must be one of {POOLING_MODES}, got {pooling!r}')
-        if min(in_channels, filters, output_stride) < 1:
-            raise ValueError(
-                'in_channels, filters and output_stride must be at least 1, got '
-                f'{in_channels}, {filters} and {output_stride}'
-            )
+        check_one_of('pooling', pooling, POOLING_MODES)
+        check_whole(1, in_channels=in_channels, filters=filters, output_stride=output_stride)
         self.cell = resolve_cell(cell)
         self.in_channels = in_channels
         self.filters = filters

@@ -38,6 +38,7 @@ from mmseg_sparsemask.dpc.cell import Cell
 from mmseg_sparsemask.dpc.settings import ProxySettings
 from mmseg_sparsemask.utils.checkpoints import load_checkpoint
 from mmseg_sparsemask.utils.files import replacing
+from mmseg_sparsemask.utils.registered import replace_sync_bn
 from mmseg_sparsemask.utils.runner import build_runner
 from mmseg_sparsemask.utils.timing import repeated
 
@@ -88,10 +89,7 @@ class ProxyTask:
         head.update(cell=cell.to_dict(), in_index=0)
         if self.settings.filters is not None:
             head.update(filters=self.settings.filters, channels=self.settings.filters)
-        # A trial is one process.
-        norm = dict(head.get('norm_cfg') or {})
-        if norm.get('type') == 'SyncBN':
-            head['norm_cfg'] = {**norm, 'type': 'BN'}
+        replace_sync_bn(head)  # a trial is one process
         return head
 
 
@@ -278,17 +276,10 @@ def _pretrained(cfg: Config, settings: ProxySettings) -> str | None:
 
 def _weights(checkpoint: str, trust: bool) -> dict[str, Any]:
     """The tensors of a checkpoint, which is a file or a URL."""
-    if '://' in checkpoint:
-        data = torch.hub.load_state_dict_from_url(
-            checkpoint, map_location='cpu', weights_only=not trust
-        )
-    else:
-        try:
-            data = load_checkpoint(checkpoint, trust)
-        except ValueError as error:
-            raise ValueError(
-                f'{error} (in a search: dpc_search.proxy.trust_checkpoint=True)'
-            ) from None
+    try:
+        data = load_checkpoint(checkpoint, trust)
+    except ValueError as error:
+        raise ValueError(f'{error} (in a search: dpc_search.proxy.trust_checkpoint=True)') from None
     return dict(data.get('state_dict', data))
 
 
@@ -312,9 +303,7 @@ def prepare_task(cfg: Config) -> ProxyTask:
         )
     checkpoint = _pretrained(cfg, settings) or cfg.get('load_from')
     backbone = cfg.model.backbone.to_dict()
-    # On a CPU and in one process: a synchronised norm of the backbone has nothing to synchronise.
-    if (backbone.get('norm_cfg') or {}).get('type') == 'SyncBN':
-        backbone['norm_cfg'] = {**backbone['norm_cfg'], 'type': 'BN'}
+    replace_sync_bn(backbone)  # in one process there is nothing to synchronise
     model_cfg = cfg.model.to_dict()
     model_cfg['backbone'] = copy.deepcopy(backbone)
     model_cfg['decode_head']['norm_cfg'] = dict(type='BN')

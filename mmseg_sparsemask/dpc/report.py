@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
@@ -22,8 +21,9 @@ from mmseg_sparsemask.dpc.study import finished_trials
 from mmseg_sparsemask.report import CellRecord, Step, StudyRecord, study_page, write_page
 from mmseg_sparsemask.utils.derived_config import Beside, write_derived_config
 from mmseg_sparsemask.utils.figures import new_figure, save_figure
-from mmseg_sparsemask.utils.files import csv_text, write_atomically, write_json
+from mmseg_sparsemask.utils.files import csv_text, read_json, write_atomically, write_json
 from mmseg_sparsemask.utils.words import counted
+from mmseg_sparsemask.utils.work_dir import keep_earlier
 
 COLUMNS = (
     *('miou', 'parameters', 'multiply_adds', 'latency'),
@@ -71,7 +71,7 @@ def write_best(cell: str, notes: Mapping[str, Any], base: str | None, work_dir: 
 def holds_results_of(work_dir: Path, study_name: str) -> bool:
     """Whether the results in a folder are, or will be, those of this study."""
     try:
-        return bool(json.loads((work_dir / OWNER).read_text())['study'] == study_name)
+        return bool(read_json(work_dir / OWNER)['study'] == study_name)
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -80,13 +80,8 @@ def claim_results(work_dir: Path, study_name: str) -> None:
     """Note whose results a folder holds; those of another study move to a folder of their own."""
     owner = work_dir / OWNER
     if owner.exists() and not holds_results_of(work_dir, study_name):
-        number = 1
-        while (kept := work_dir / f'results_before_{number}').exists():
-            number += 1
-        kept.mkdir()
-        for pattern in RESULTS:
-            for path in work_dir.glob(pattern):
-                path.rename(kept / path.name)
+        names = [path.name for pattern in RESULTS for path in work_dir.glob(pattern)]
+        kept = keep_earlier(work_dir, names)
         print_log(f'results of another study in {work_dir}: kept in {kept}', 'current')
     write_json(owner, {'study': study_name})
 
@@ -168,21 +163,16 @@ def write_study_report(study: Study, settings: SearchSettings, work_dir: Path) -
     if not trials:
         raise ValueError(f'the study {study.study_name!r} has no finished trial yet')
     work_dir.mkdir(parents=True, exist_ok=True)
-    rows = [
-        [
-            t.number,
-            *(t.user_attrs.get(name) for name in COLUMNS),
-            feasible(t, settings.constraints),
-        ]
-        for t in trials
-    ]
+    rows = []
+    for trial in trials:
+        values = [trial.user_attrs.get(name) for name in COLUMNS]
+        rows.append([trial.number, *values, feasible(trial, settings.constraints)])
     table = csv_text(['number', *COLUMNS, 'feasible'], rows)
     write_atomically(work_dir / 'results.csv', table)
     (work_dir / 'cells').mkdir(exist_ok=True)
     save_figure(plot_history(trials), work_dir / 'history.svg')
-    costs = [name for name in settings.objectives if name != 'miou']
-    costs += [name for name in settings.constraints if name not in costs]
-    for cost in costs or ['parameters']:
+    costs = [name for name in (*settings.objectives, *settings.constraints) if name != 'miou']
+    for cost in dict.fromkeys(costs or ['parameters']):
         save_figure(plot_pareto(trials, cost), work_dir / f'pareto_{cost}.svg')
     ranked = ranking(study, settings.constraints)
     if not ranked:
@@ -193,26 +183,26 @@ def write_study_report(study: Study, settings: SearchSettings, work_dir: Path) -
         cell = Cell.from_string(values['cell']).canonical()
         title = f'{values["miou"]:.2f} % mIoU, {values["parameters"]:,} weights'
         save_figure(draw_cell(cell, title), work_dir / 'cells' / f'rank_{place}.svg')
-    best = ranked[0]
+    best, values = ranked[0], ranked[0].user_attrs
     notes = {
         'source': f'study {study.study_name}, trial {best.number}',
-        'proxy_miou': best.user_attrs['miou'],
-        'parameters': best.user_attrs['parameters'],
+        'proxy_miou': values['miou'],
+        'parameters': values['parameters'],
         'optuna': optuna.__version__,
     }
-    cell = write_best(best.user_attrs['cell'], notes, settings.retrain, work_dir)
+    cell = write_best(values['cell'], notes, settings.retrain, work_dir)
     write_study_page(study.study_name, trials, settings, work_dir)
     scores = [t.user_attrs['miou'] for t in trials]
     # Of fewer than three trials, both means are of all.
     third = len(scores) // 3 or len(scores)
     first, last = sum(scores[:third]) / third, sum(scores[-third:]) / third
     print_log(
-        f'{counted(len(trials), "cell")}: best proxy mIoU {best.user_attrs["miou"]:.2f} (trial '
+        f'{counted(len(trials), "cell")}: best proxy mIoU {values["miou"]:.2f} (trial '
         f'{best.number}), mean of the first third {first:.2f}, of the last {last:.2f}; '
         f'results in {work_dir}',
         'current',
     )
-    return dict(best=cell, miou=best.user_attrs['miou'], trials=len(trials), thirds=(first, last))
+    return dict(best=cell, miou=values['miou'], trials=len(trials), thirds=(first, last))
 
 
 def write_study_page(
@@ -230,16 +220,10 @@ def write_study_page(
     for trial in sorted(trials, key=lambda t: t.number):
         values = trial.user_attrs
         branches = Cell.from_string(values['cell']).canonical().branches
-        cells.append(
-            CellRecord(
-                trial.number,
-                values['miou'],
-                values['parameters'],
-                values['multiply_adds'],
-                [(branch.input, branch.op.name) for branch in branches],
-                feasible(trial, settings.constraints),
-            )
-        )
+        drawn = [(branch.input, branch.op.name) for branch in branches]
+        numbers = [values[name] for name in ('miou', 'parameters', 'multiply_adds')]
+        kept = feasible(trial, settings.constraints)
+        cells.append(CellRecord(trial.number, *numbers, drawn, kept))
     retrain = work_dir / 'retrain.py'
     commands = [Step(f'python tools/train.py {shlex.quote(str(retrain))}', 'train the best cell')]
     record = StudyRecord(name, cells, commands=commands if retrain.is_file() else ())

@@ -18,6 +18,7 @@ from mmseg_sparsemask.dpc.cell import Cell
 from mmseg_sparsemask.dpc.report import ranking, write_best
 from mmseg_sparsemask.dpc.settings import SearchSettings
 from mmseg_sparsemask.dpc.storage import open_storage
+from mmseg_sparsemask.utils.checks import check_whole
 from mmseg_sparsemask.utils.files import csv_text, read_json, write_atomically, write_json
 from mmseg_sparsemask.utils.runner import build_runner
 from mmseg_sparsemask.utils.words import counted
@@ -93,8 +94,7 @@ def run_rerank(
     Raises:
         ValueError: No training config, no such study, no finished trial, ``top`` below 1.
     """
-    if top < 1:
-        raise ValueError(f'--top must be at least 1, got {top}')
+    check_whole(1, **{'--top': top})
     settings = SearchSettings.from_config(cfg)
     if settings.retrain is None:
         raise ValueError(f'{cfg.filename} names no dpc_search.retrain, the config to train with')
@@ -157,9 +157,7 @@ def _train_all(
             f'(rank {row["proxy_rank"]})  {row["cell"]}',
             'current',
         )
-    if spearman is None:
-        said = 'no rank correlation: it needs two cells, and scores that differ'
-    else:
-        said = f"Spearman's rank correlation of {len(rows)} cells: {spearman:.3f}"
-    print_log(said, 'current')
+    said = 'none: it needs two cells, and scores that differ'
+    said = said if spearman is None else f'{spearman:.3f}'
+    print_log(f"Spearman's rank correlation of {counted(len(rows), 'cell')}: {said}", 'current')
     return dict(spearman=spearman, rows=rows, best=best)

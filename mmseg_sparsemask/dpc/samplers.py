@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import abc
 import random
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import optuna
@@ -14,8 +14,9 @@ from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from mmseg_sparsemask.dpc.cell import Cell, check_keys
+from mmseg_sparsemask.dpc.cell import Cell
 from mmseg_sparsemask.dpc.space import SearchSpace
+from mmseg_sparsemask.utils.checks import check_keys, check_one_of, check_whole
 
 #: What each sampler takes.
 SAMPLERS: dict[str, set[str]] = {
@@ -45,7 +46,7 @@ class CellSampler(BaseSampler):
     Args:
         space: The search space.
         explore: Share of uniform draws in [0, 1]; 1 is plain random search.
-        startup: Uniform draws until so many trials have finished.
+        startup: Uniform draws until this many trials have finished.
         seed: Any integer.
         allowed: Cells for which this is false are drawn again.
 
@@ -63,8 +64,7 @@ class CellSampler(BaseSampler):
     ) -> None:
         if not 0 <= explore <= 1:
             raise ValueError(f'sampler.explore must lie in [0, 1], got {explore}')
-        if startup < 0:
-            raise ValueError(f'sampler.startup must be 0 or more, got {startup}')
+        check_whole(0, **{'sampler.startup': startup})
         self.space = space
         self.explore = explore
         self.startup = startup
@@ -111,6 +111,10 @@ class CellSampler(BaseSampler):
         return rng.choice(param_distribution.choices)
 
 
+def _asked(name: str) -> Any:
+    return property(lambda self: getattr(self._sampler, name))
+
+
 class NumberedSampler(BaseSampler):
     """One of Optuna's samplers, with a seed for each trial instead of a state.
 
@@ -124,36 +128,21 @@ class NumberedSampler(BaseSampler):
     """
 
     def __init__(self, kind: Callable[..., BaseSampler], seed: int, **arguments: Any) -> None:
-        self._kind = kind
+        self._make = partial(kind, **arguments)
         self._seed = seed
-        self._arguments = arguments
-        self._sampler = self._make(seed)
-
-    def _make(self, seed: int) -> BaseSampler:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore', optuna.exceptions.ExperimentalWarning)
-            return self._kind(seed=seed, **self._arguments)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Make the sampler of this trial; Optuna asks for nothing before."""
         rng = random.Random(f'{self._seed}:{trial.number}')
-        self._sampler = self._make(rng.randrange(2**31))
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', optuna.exceptions.ExperimentalWarning)
+            self._sampler = self._make(seed=rng.randrange(2**31))
         self._sampler.before_trial(study, trial)
 
-
-def _forward(name: str) -> Callable[..., Any]:
-    def call(self: NumberedSampler, *args: Any) -> Any:
-        return getattr(self._sampler, name)(*args)
-
-    return call
-
-
-for _name in (
-    *('infer_relative_search_space', 'sample_relative', 'sample_independent'),
-    'after_trial',  # such as noting how far bounds were missed
-):
-    setattr(NumberedSampler, _name, _forward(_name))
-abc.update_abstractmethods(NumberedSampler)
+    infer_relative_search_space = _asked('infer_relative_search_space')
+    sample_relative = _asked('sample_relative')
+    sample_independent = _asked('sample_independent')
+    after_trial = _asked('after_trial')  # such as noting how far bounds were missed
 
 
 def build_sampler(
@@ -179,18 +168,15 @@ def build_sampler(
     """
     config = dict(config)
     kind = config.pop('type', 'local_search')
-    if kind not in SAMPLERS:
-        raise ValueError(f'unknown sampler {kind!r}; known are {", ".join(SAMPLERS)}')
+    check_one_of('a sampler', kind, SAMPLERS)
     check_keys(config, SAMPLERS[kind], f'sampler {kind}')
     if kind == 'tpe':
         # Without the liar, two workers at a time are sent to the same place.
         given = dict(n_startup_trials=config.get('startup', 10), constant_liar=True)
         return NumberedSampler(TPESampler, seed, constraints_func=constraints, **given)
     if kind == 'nsga2':
-        size = config.get('population_size', 20)
-        return NumberedSampler(
-            NSGAIISampler, seed, population_size=size, constraints_func=constraints
-        )
+        given = dict(population_size=config.get('population_size', 20))
+        return NumberedSampler(NSGAIISampler, seed, constraints_func=constraints, **given)
     if kind == 'random':
         config = {'explore': 1.0}
     return CellSampler(space, seed=seed, allowed=allowed, **config)

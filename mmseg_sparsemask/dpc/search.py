@@ -36,6 +36,7 @@ from mmseg_sparsemask.dpc.worker import (
     search_fingerprint,
     settings_fingerprint,
 )
+from mmseg_sparsemask.utils.checks import check_whole
 from mmseg_sparsemask.utils.words import counted
 from mmseg_sparsemask.utils.work_dir import lock_work_dir
 
@@ -94,12 +95,11 @@ class Crew:
         # In a session of its own: Ctrl-C in a terminal is for this process, which ends its workers.
         process = subprocess.Popen(WORKER, stdin=subprocess.PIPE, env=env, start_new_session=True)
         self.processes[index] = process
-        assert process.stdin is not None
         with suppress(BrokenPipeError), process.stdin as pipe:
             pickle.dump(replace(self.job, worker=index), pipe)
 
     def tend(self) -> bool:
-        """Replace who was killed; False when nobody is left and nobody is to come."""
+        """Replace workers that died; False once none is left."""
         for index, process in list(self.processes.items()):
             if process.poll() is None:
                 continue
@@ -108,11 +108,8 @@ class Crew:
                 continue
             self.deaths += 1
             again = self.deaths < MAX_DEATHS
-            print_log(
-                f'worker {index} died (status {process.returncode})'
-                + ('; another takes its place' if again else ''),
-                'current',
-            )
+            more = '; another takes its place' if again else ''
+            print_log(f'worker {index} died (status {process.returncode}){more}', 'current')
             if again:
                 self._start(index)
         return bool(self.processes)
@@ -129,9 +126,9 @@ def _work(study: Study, watch: Watch, job: Job, workers: int) -> None:
     """Let workers train until the study is complete or all of them have given up."""
     if len(finished_trials(study)) >= job.target:
         return
+    complete = False
     with _interrupts() as heard:
         crew = Crew(job, workers)
-        complete = False
         try:
             complete = _tend(study, watch, job, crew, heard)
         finally:
@@ -189,10 +186,7 @@ def run_search(
             directory that another run holds.
         RuntimeError: All workers of this start ended before the study was complete.
     """
-    if workers < 1:
-        raise ValueError(f'--workers must be at least 1, got {workers}')
-    if trials < 1:
-        raise ValueError(f'--trials must be at least 1, got {trials}')
+    check_whole(1, **{'--workers': workers, '--trials': trials})
     settings = SearchSettings.from_config(cfg)
     proxy = ProxySettings.from_config(cfg.dpc_search.get('proxy'))
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -222,17 +216,9 @@ def run_search(
             f'{counted(target, "trial")} finished, {settings.space.count:.3g} cells in the space',
             'current',
         )
-        job = Job(
-            settings=settings,
-            task=task,
-            storage=storage,
-            study=study_name,
-            target=target,
-            work_dir=str(work_dir),
-            worker=0,
-            threads=max(1, (os.cpu_count() or 1) // workers),
-            parent=os.getpid(),
-        )
+        threads = max(1, (os.cpu_count() or 1) // workers)
+        what = dict(settings=settings, task=task, storage=storage, study=study_name, target=target)
+        job = Job(**what, work_dir=str(work_dir), worker=0, threads=threads, parent=os.getpid())
         start = time.monotonic()
         try:
             _work(study, watch, job, workers)
@@ -250,11 +236,8 @@ def run_search(
     if result:
         cost = '\n'.join(cost_of(task, result['best']).lines())
         print_log(f'the best cell on features of {task.feature_size}:\n{cost}', 'current')
-    print_log(
-        f'{counted(len(found) - before, "trial")} in {time.monotonic() - start:.0f} s since this '
-        f'start, {len(found)} in all',
-        'current',
-    )
+    new, seconds = counted(len(found) - before, 'trial'), time.monotonic() - start
+    print_log(f'{new} in {seconds:.0f} s since this start, {len(found)} in all', 'current')
     return result
 
 

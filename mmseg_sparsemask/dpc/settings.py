@@ -10,9 +10,9 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmseg_sparsemask.dpc.cell import check_keys
 from mmseg_sparsemask.dpc.samplers import build_sampler
 from mmseg_sparsemask.dpc.space import SearchSpace
+from mmseg_sparsemask.utils.checks import check_keys, check_whole
 
 #: What may be optimised, and which way.
 OBJECTIVES = {
@@ -28,8 +28,7 @@ class ProxySettings:
     """The ``proxy`` dict of a search config.
 
     Args:
-        cache_dir: Folder of the feature caches, shared by all workers and, if there are several
-            machines, best by them too.
+        cache_dir: Folder of the feature caches, shared by all workers and ideally by all machines.
         max_iters: Iterations a cell is trained.
         val_interval: Iterations between two scores.
         patience: Scores without improvement after which a training ends.
@@ -37,13 +36,13 @@ class ProxySettings:
         filters: Output channels of a branch and of the projection; the head's own if None.
             Narrower ones make the proxy cheaper.
         optim_wrapper: Optimiser, in the toolbox's form; the learning rate decays polynomially.
-        train_images: Cache only so many images to train on; all if None.
+        train_images: Cache only this many images to train on; all if None.
         val_images: The same for the held-out part.
         passes: How often the training set is cached, each time with other random augmentation.
         label_stride: Labels are kept at the image's size over this.
         dtype: Type of the cached features, ``float16`` or ``float32``.
         seed: Seed of the augmentation and of every training.
-        pretrain_iters: Before caching, train the config's own model end to end for so many
+        pretrain_iters: Before caching, train the config's own model end to end for this many
             iterations (where no pretrained backbone exists); 0 takes the backbone as it is
             initialised, with its ``init_cfg`` or ``load_from``.
         trust_checkpoint: Whether ``load_from`` may hold objects, whose reading can run any code.
@@ -74,12 +73,9 @@ class ProxySettings:
     trust_checkpoint: bool = False
 
     def __post_init__(self) -> None:
-        for name in ('max_iters', 'val_interval', 'patience', 'batch_size', 'passes'):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f'proxy.{name} must be an integer of at least 1, got {value!r}')
-        if self.pretrain_iters < 0:
-            raise ValueError(f'proxy.pretrain_iters must be 0 or more, got {self.pretrain_iters}')
+        counts = ('max_iters', 'val_interval', 'patience', 'batch_size', 'passes')
+        check_whole(1, **{f'proxy.{name}': getattr(self, name) for name in counts})
+        check_whole(0, **{'proxy.pretrain_iters': self.pretrain_iters})
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any] | None) -> ProxySettings:

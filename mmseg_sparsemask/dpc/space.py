@@ -10,16 +10,8 @@ from functools import cached_property
 from math import factorial
 from typing import Any
 
-from mmseg_sparsemask.dpc.cell import (
-    CONV1X1,
-    FEATURE,
-    POOL,
-    SEP3X3,
-    Branch,
-    Cell,
-    Operation,
-    check_keys,
-)
+from mmseg_sparsemask.dpc.cell import CONV1X1, FEATURE, POOL, SEP3X3, Branch, Cell, Operation
+from mmseg_sparsemask.utils.checks import check_keys, check_whole
 
 RATES = (1, 3, 6, 9, 12, 15, 18, 21)
 GRIDS = (1, 2, 4, 8)
@@ -48,14 +40,11 @@ class SearchSpace:
     conv1x1: bool = True
 
     def __post_init__(self) -> None:
-        if isinstance(self.branches, bool) or not isinstance(self.branches, int):
-            raise ValueError(f'branches must be an integer, got {self.branches!r}')
-        if self.branches < 1:
-            raise ValueError(f'branches must be at least 1, got {self.branches}')
+        check_whole(1, branches=self.branches)
         for key in ('rates', 'grids'):
             values = tuple(getattr(self, key))
-            if any(not isinstance(v, int) or v < 1 for v in values):
-                raise ValueError(f'{key} must be positive integers, got {values}')
+            for value in values:
+                check_whole(1, **{key: value})
             if len(set(values)) != len(values):
                 raise ValueError(f'{key} holds a value twice: {values}')
             object.__setattr__(self, key, values)
@@ -76,10 +65,11 @@ class SearchSpace:
     @cached_property
     def operations(self) -> tuple[Operation, ...]:
         """Every operation, in a fixed order: 1x1, separable by rate, pooling by grid."""
-        found = [Operation(CONV1X1)] if self.conv1x1 else []
-        found += [Operation(SEP3X3, size) for size in itertools.product(self.rates, self.rates)]
-        found += [Operation(POOL, size) for size in itertools.product(self.grids, self.grids)]
-        return tuple(found)
+        sizes = {SEP3X3: self.rates, POOL: self.grids}
+        return (
+            *([Operation(CONV1X1)] if self.conv1x1 else []),
+            *(Operation(k, s) for k, v in sizes.items() for s in itertools.product(v, v)),
+        )
 
     @property
     def count(self) -> int:
@@ -148,17 +138,15 @@ class SearchSpace:
         one_operation = len(self.operations) == 1
         if one_operation and not rewired:
             return cell
+        branches = list(cell.branches)
         # Inputs and operations are weighed alike: there are far fewer other inputs than other
         # operations, and uniform neighbours would hardly ever change the wiring.
         if rewired and (one_operation or rng.random() < 0.5):
-            index, branch = rng.choice(rewired)
+            index, branches[index] = rng.choice(rewired)
         else:
             index = rng.randrange(self.branches)
-            old = cell.branches[index]
-            others = [op for op in self.operations if op != old.op]
-            branch = Branch(old.input, rng.choice(others))
-        branches = list(cell.branches)
-        branches[index] = branch
+            source, old = branches[index].input, branches[index].op
+            branches[index] = Branch(source, rng.choice([o for o in self.operations if o != old]))
         return Cell(tuple(branches))
 
     # ----------------------------------------- the same cells as flat parameters
@@ -168,8 +156,7 @@ class SearchSpace:
         names = tuple(op.name for op in self.operations)
         result: dict[str, tuple[Any, ...]] = {}
         for index in range(self.branches):
-            result[f'input_{index}'] = tuple(range(FEATURE, index))
-            result[f'op_{index}'] = names
+            result |= {f'input_{index}': tuple(range(FEATURE, index)), f'op_{index}': names}
         return result
 
     def to_params(self, cell: Cell) -> dict[str, Any]:
@@ -177,8 +164,7 @@ class SearchSpace:
         self.check(cell)
         params: dict[str, Any] = {}
         for index, branch in enumerate(cell.branches):
-            params[f'input_{index}'] = branch.input
-            params[f'op_{index}'] = branch.op.name
+            params |= {f'input_{index}': branch.input, f'op_{index}': branch.op.name}
         return params
 
     def from_params(self, params: Mapping[str, Any]) -> Cell:

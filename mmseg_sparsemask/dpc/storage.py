@@ -27,7 +27,7 @@ PATIENCE = 600.0
 STORAGE_VARIABLE = 'SPARSEMASK_STORAGE'
 
 _OUTAGES = (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.PendingRollbackError)
-#: What SQLite says with the same kind of error where asking again is of no use.
+#: Messages of SQLite after which asking again is of no use; the kind of error is the same.
 _LASTING = re.compile('no such (table|column)|syntax error')
 _SECRET = re.compile('pass|pwd|secret|token', re.IGNORECASE)
 
@@ -200,13 +200,10 @@ def open_storage(
         try:
             return PatientStorage(url, patience, announce)
         except ImportError as missing:
-            driver = {'postgresql': 'psycopg', 'mysql': 'pymysql'}.get(url.get_backend_name())
-            remedy = (
-                f'; pip install {driver}, and write the URL as '
-                f'{url.get_backend_name()}+{driver}://...'
-                if driver
-                else ''
-            )
+            kind = url.get_backend_name()
+            driver = {'postgresql': 'psycopg', 'mysql': 'pymysql'}.get(kind)
+            remedy = f'; pip install {driver}, and write the URL as {kind}+{driver}://...'
+            remedy = remedy if driver else ''
             raise ValueError(
                 f'the storage {shown} needs a database driver that is not installed '
                 f'({missing.__cause__ or missing}){remedy}'

@@ -15,7 +15,7 @@ from typing import Any
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.study import Study
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from mmseg_sparsemask.dpc.storage import PatientStorage
 
@@ -138,15 +138,9 @@ class Watch:
         # A trial whose worker was killed before it had a cell has nothing to run again. A cell
         # drawn only later would stand at a number that trials after it have already looked at.
         if 'hash' in trial.user_attrs and len(history) <= MAX_RETRY:
-            self.study.add_trial(
-                optuna.trial.create_trial(
-                    state=TrialState.WAITING,
-                    params=trial.params,
-                    distributions=trial.distributions,
-                    user_attrs=trial.user_attrs,
-                    system_attrs={'failed_trial': history[0], 'retry_history': history},
-                )
-            )
+            noted = {'failed_trial': history[0], 'retry_history': history}
+            same = {n: getattr(trial, n) for n in ('params', 'distributions', 'user_attrs')}
+            self.study.add_trial(create_trial(state=TrialState.WAITING, **same, system_attrs=noted))
 
 
 def admitted(study: Study, number: int, target: int) -> bool:
@@ -156,11 +150,10 @@ def admitted(study: Study, number: int, target: int) -> bool:
     ``target + 1`` trials that might finish, the one of the highest number was created last, saw
     all the others, and was turned away.
     """
-    ahead = 0
-    for other in study.get_trials(deepcopy=False):
-        waiting = other.state in (TrialState.RUNNING, TrialState.WAITING) and other.number < number
-        ahead += is_finished(other) or waiting
-    return ahead < target
+    trials = study.get_trials(deepcopy=False)
+    return target > sum(
+        is_finished(t) or (t.number < number and not t.state.is_finished()) for t in trials
+    )
 
 
 def earlier_trial(
@@ -175,20 +168,14 @@ def earlier_trial(
     """
     deadline = time.monotonic() + patience
     while True:
-        undecided = False
-        unfinished = None
-        for other in study.get_trials(deepcopy=False):
-            if other.number == number:
-                continue
-            same = other.user_attrs.get('hash') == cell_hash
-            if same and is_finished(other):
-                return other
-            if other.number > number:
-                continue
-            if same and other.state in (TrialState.RUNNING, TrialState.WAITING):
-                unfinished = other
-            if other.state == TrialState.RUNNING:
-                undecided |= 'hash' not in other.user_attrs
-        if unfinished is not None or not undecided or time.monotonic() > deadline:
-            return unfinished
+        others = [t for t in study.get_trials(deepcopy=False) if t.number != number]
+        same = [t for t in others if t.user_attrs.get('hash') == cell_hash]
+        finished = [t for t in same if is_finished(t)]
+        unfinished = [t for t in same if t.number < number and not t.state.is_finished()]
+        undecided = any(
+            t.number < number and t.state == TrialState.RUNNING and 'hash' not in t.user_attrs
+            for t in others
+        )
+        if finished or unfinished or not undecided or time.monotonic() > deadline:
+            return next(iter([*finished, *reversed(unfinished)]), None)
         time.sleep(0.05)

@@ -78,14 +78,10 @@ class Job:
 
 
 def settings_fingerprint(settings: SearchSettings, proxy: ProxySettings) -> dict[str, Any]:
-    """What two searches must share for their scores to compare, as far as the config says it."""
+    """What two searches must share for their scores to compare, of what the config states."""
+    space = settings.space
     return {
-        'space': [
-            settings.space.branches,
-            list(settings.space.rates),
-            list(settings.space.grids),
-            settings.space.conv1x1,
-        ],
+        'space': [space.branches, list(space.rates), list(space.grids), space.conv1x1],
         'objectives': list(settings.objectives),
         'proxy': [getattr(proxy, name) for name in SCORED],
     }
@@ -100,14 +96,8 @@ def cost_of(task: ProxyTask, cell: Cell) -> CellCost:
     """The cost of a cell in the search config's own head (not in a narrower proxy)."""
     head = task.model['decode_head']
     channels = head.get('channels', 256)
-    return cell_cost(
-        cell,
-        head['in_channels'],
-        task.feature_size,
-        head.get('filters') or channels,
-        channels,
-        head.get('pooling', 'grid'),
-    )
+    widths, pooling = (head.get('filters') or channels, channels), head.get('pooling', 'grid')
+    return cell_cost(cell, head['in_channels'], task.feature_size, *widths, pooling)
 
 
 def _score(job: Job, study: Study, trial: Trial) -> tuple[float, ...] | None:
@@ -135,14 +125,14 @@ def _score(job: Job, study: Study, trial: Trial) -> tuple[float, ...] | None:
             return None
         note(**{name: other.user_attrs[name] for name in OBJECTIVES})
         return tuple(other.values)
-    # Optuna keeps learning curves for a single objective alone.
-    report = trial.report if len(job.settings.objectives) == 1 else None
-    result = train_cell(
-        job.task,
-        cell,
-        Path(job.work_dir) / 'proxy' / f'trial_{trial.number:05d}',
-        lambda iteration, miou: report(miou, iteration) if report else None,
-    )
+
+    def report(iteration: int, miou: float) -> None:
+        # Optuna keeps learning curves for a single objective alone.
+        if len(job.settings.objectives) == 1:
+            trial.report(miou, iteration)
+
+    folder = Path(job.work_dir) / 'proxy' / f'trial_{trial.number:05d}'
+    result = train_cell(job.task, cell, folder, report)
     cost = cost_of(job.task, cell)
     found = {
         'miou': result.miou,
@@ -166,13 +156,8 @@ def _make_sampler(job: Job) -> optuna.samplers.BaseSampler:
     def violations(trial: FrozenTrial) -> Sequence[float]:
         return [trial.user_attrs[name] - bound for name, bound in bounds.items()]
 
-    return build_sampler(
-        job.settings.sampler,
-        job.settings.space,
-        job.settings.seed,
-        allowed if bounds else None,
-        violations if bounds else None,
-    )
+    keep = (allowed, violations) if bounds else ()
+    return build_sampler(job.settings.sampler, job.settings.space, job.settings.seed, *keep)
 
 
 def run_worker(job: Job) -> None:
@@ -187,14 +172,10 @@ def run_worker(job: Job) -> None:
     warnings.simplefilter('ignore')
     init_default_scope('mmseg')
     settings = job.settings
-    storage = open_storage(
-        job.storage,
-        first_patience=PATIENCE,
-        announce=False,  # the launcher says it
-    )
-    study = open_study(
-        storage, job.study, settings.directions, search_fingerprint(settings, job.task)
-    )
+    # The launcher announces outages.
+    storage = open_storage(job.storage, first_patience=PATIENCE, announce=False)
+    fingerprint = search_fingerprint(settings, job.task)
+    study = open_study(storage, job.study, settings.directions, fingerprint)
     study.sampler = _make_sampler(job)
     watch = Watch(study, storage, settings.grace)
     repeats, errors = 0, 0
@@ -238,8 +219,10 @@ def run_worker(job: Job) -> None:
                 raise failed
         elif values:
             errors = 0
-        repeated = 'repeat_of' in trial.user_attrs
-        repeats = repeats + 1 if repeated else 0 if values else repeats
+        if 'repeat_of' in trial.user_attrs:
+            repeats += 1
+        elif values:
+            repeats = 0
 
 
 def main() -> None:

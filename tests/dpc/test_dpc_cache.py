@@ -61,21 +61,27 @@ def test_cache_is_what_the_backbone_says(tiny, tmp_path):
     assert data.metainfo['classes'][0] == 'background'
 
 
-def test_labels_are_reduced_and_features_halved(tiny, tmp_path):
+def test_a_finished_cache(tiny, tmp_path):
+    """Labels are reduced, features halved; it is taken as it is, and not for another's."""
     source = extractor(tiny)
-    data = CachedFeatureDataset(build_cache(source, tmp_path, 'train'))
-    assert len(data) == 20
-    assert np.load(tmp_path / source.key / 'features.npy', mmap_mode='r').dtype == np.float16
+    folder = build_cache(source, tmp_path, 'train')
+    data = CachedFeatureDataset(folder)
+    assert np.load(folder / 'features.npy', mmap_mode='r').dtype == np.float16
     item = data[3]
     assert item['inputs'].dtype == torch.float32 and item['inputs'].shape == (8, 4, 4)
-    assert item['data_samples'].gt_sem_seg.data.shape == (1, 16, 16)
-
-
-def test_passes_differ_by_augmentation_only(tiny, tmp_path):
-    data = CachedFeatureDataset(build_cache(extractor(tiny), tmp_path, 'train'))
-    labels = [data[i]['data_samples'].gt_sem_seg.data for i in range(20)]
+    labels = [data[i]['data_samples'].gt_sem_seg.data for i in range(len(data))]
+    assert len(labels) == 20 and labels[3].shape == (1, 16, 16)
     same = [torch.equal(labels[i], labels[i + 10]) for i in range(10)]
-    assert any(same) and not all(same)  # flipped or not
+    assert any(same) and not all(same)  # the passes: flipped or not
+    meta = json.loads((folder / 'meta.json').read_text())
+    assert meta['fingerprint']['backbone']['type'] == 'MobileNetV2'
+    assert meta['fingerprint']['dataset']['type'] == 'ShapesDataset'
+    assert meta['length'] == 20 and meta['channels'] == 8 and meta['bytes'] == 20 * (256 + 256)
+    source.batch = None
+    assert build_cache(source, tmp_path, 'train') == folder
+    other = extractor(tiny, model_seed=1)
+    with pytest.raises(ValueError, match='another backbone, checkpoint or pipeline'):
+        DATASETS.build(dict(type='mmseg.CachedFeatureDataset', path=str(folder), key=other.key))
 
 
 @pytest.mark.parametrize('stop', [1, 7, 16])
@@ -103,13 +109,6 @@ def test_an_interrupted_build_goes_on(tiny, tmp_path, monkeypatch, stop):
     assert build_cache(again, tmp_path / 'b', 'train') == folder
     assert starts[0] == 0 and starts[1] == calls[-1]  # the first sets the sizes, then it goes on
     assert contents(folder) == contents(whole)
-
-
-def test_a_finished_cache_is_taken_as_it_is(tiny, tmp_path):
-    source = extractor(tiny)
-    folder = build_cache(source, tmp_path, 'train')
-    source.batch = None
-    assert build_cache(source, tmp_path, 'train') == folder
 
 
 def test_key_tells_apart_what_matters(tiny, tmp_path):
@@ -207,13 +206,6 @@ def test_a_disk_that_fills_up(tiny, tmp_path, monkeypatch):
     assert contents(build_cache(extractor(tiny), tmp_path / 'b', 'train')) == whole
 
 
-def test_a_cache_of_another_backbone(tiny, tmp_path):
-    folder = build_cache(extractor(tiny), tmp_path, 'train')
-    other = extractor(tiny, model_seed=1)
-    with pytest.raises(ValueError, match='another backbone, checkpoint or pipeline'):
-        DATASETS.build(dict(type='mmseg.CachedFeatureDataset', path=str(folder), key=other.key))
-
-
 def test_images_of_several_sizes(tiny, tmp_path):
     tiny.model.data_preprocessor.size = None
     tiny.model.data_preprocessor.size_divisor = 8
@@ -240,22 +232,23 @@ def test_labels_at_their_own_size(tiny, tmp_path):
     assert torch.equal(data[0]['data_samples'].gt_sem_seg.data, full[:, 1::2, 1::2])
 
 
-def test_overflow_of_halves(tiny, tmp_path):
+@pytest.mark.parametrize(
+    'features, message',
+    [
+        ((None, torch.full((1, 8, 4, 4), 1e6)), "'float32'"),
+        (torch.zeros(1, 8, 4, 4), 'one tensor instead of a tuple'),
+    ],
+)
+def test_features_that_cannot_be_kept(tiny, tmp_path, features, message):
     source = extractor(tiny)
-    source.model.extract_feat = lambda x: (None, torch.full((1, 8, 4, 4), 1e6))
-    with pytest.raises(ValueError, match="'float32'"):
+    source.model.extract_feat = lambda x: features
+    with pytest.raises(ValueError, match=message):
         build_cache(source, tmp_path, 'train')
-
-
-def test_a_backbone_of_one_bare_tensor(tiny, tmp_path):
-    tiny.model.backbone.out_indices = (2,)
-    with pytest.raises(ValueError, match='one tensor instead of a tuple'):
-        build_cache(extractor(tiny, in_index=0), tmp_path, 'train')
 
 
 @pytest.mark.parametrize('change', [dict(images=0), dict(passes=0), dict(dtype='int8')])
 def test_bad_arguments(tiny, change):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=f'{next(iter(change))} must be'):
         extractor(tiny, **change)
 
 
@@ -268,11 +261,3 @@ def test_seeded_leaves_the_outer_state():
     assert random.getstate() == states[0]
     assert np.random.get_state()[1].tolist() == states[1]
     assert torch.equal(torch.get_rng_state(), states[2])
-
-
-def test_meta_names_all_that_made_it(tiny, tmp_path):
-    folder = build_cache(extractor(tiny), tmp_path, 'train')
-    meta = json.loads((Path(folder) / 'meta.json').read_text())
-    assert meta['fingerprint']['backbone']['type'] == 'MobileNetV2'
-    assert meta['fingerprint']['dataset']['type'] == 'ShapesDataset'
-    assert meta['length'] == 20 and meta['channels'] == 8 and meta['bytes'] == 20 * (256 + 256)

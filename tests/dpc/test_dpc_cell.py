@@ -126,7 +126,10 @@ GOOD = PRESETS['aspp']().to_dict()
         ({**GOOD, 'extra': 1}, "unknown key.*'extra'"),
         ({**GOOD, 'branches': []}, 'at least one branch'),
         ({**GOOD, 'branches': 'x'}, 'must be a list'),
-        ({**GOOD, 'branches': [{'input': -1, 'op': 'maxpool'}]}, "unknown operation 'maxpool'"),
+        (
+            {**GOOD, 'branches': [{'input': -1, 'op': 'maxpool'}]},
+            "an operation must .*'maxpool'",
+        ),
         ({**GOOD, 'branches': [{'input': -1, 'op': 'sep3x3'}]}, 'rate must be two positive'),
         ({**GOOD, 'branches': [{'input': -1, 'op': 'pool', 'grid': [0, 1]}]}, 'grid must be two'),
         ({**GOOD, 'branches': [{'input': -1, 'op': 'conv1x1', 'rate': [1, 1]}]}, 'unknown key'),
@@ -149,15 +152,6 @@ GOOD = PRESETS['aspp']().to_dict()
 def test_bad_cells(source, message):
     with pytest.raises(ValueError, match=message):
         resolve_cell(source)
-
-
-def test_bad_files(tmp_path):
-    (tmp_path / 'cell.json').write_text('{')
-    with pytest.raises(ValueError, match='not a JSON file'):
-        Cell.load(tmp_path / 'cell.json')
-    (tmp_path / 'cell.json').write_text('1')
-    with pytest.raises(ValueError, match='expected a cell'):
-        Cell.load(tmp_path / 'cell.json')
 
 
 def mutated(seed):
@@ -201,11 +195,14 @@ def test_damaged_files_are_one_error_that_names_the_file(tmp_path):
 @pytest.mark.parametrize(
     'text, message',
     [
+        ('{', 'not a JSON file'),
+        ('1', 'expected a cell'),
+        ('\x00', 'not a JSON file'),
         ('[' * 100_000, 'nested more than 50 deep'),
-        ('{"branches": [], "branches": []}', "keys .'branches'. stand there twice"),
+        ('{"branches": [], "branches": []}', "keys .'branches'. appear twice"),
         (json.dumps({**GOOD, 'version': True}), 'version True is not readable'),
         (json.dumps({**GOOD, 'meta': [1]}), 'meta must be a dict'),
-        (json.dumps({**GOOD, 'branches': [{'input': -1, 'op': ['pool']}]}), 'unknown operation'),
+        (json.dumps({**GOOD, 'branches': [{'input': -1, 'op': ['pool']}]}), 'an operation must'),
         (json.dumps([{'kernel': 1, 'rate': 1, 'op': 'conv', 'input': -1}]), 'rate must be two'),
         (json.dumps([{'kernel': True, 'op': 'conv', 'input': -1}]), 'kernel 1 or 3'),
         (
@@ -221,43 +218,29 @@ def test_hostile_files(tmp_path, text, message):
     with pytest.raises(ValueError, match=message) as error:
         Cell.load(path)
     assert str(path) in str(error.value)
-
-
-def test_bytes_that_are_no_text_and_a_folder(tmp_path):
-    (tmp_path / 'cell.json').write_bytes(b'\xff\xfe{}\x00')
-    for path in (tmp_path / 'cell.json', tmp_path):
-        with pytest.raises(ValueError, match=str(path)):
-            Cell.load(path)
+    with pytest.raises(ValueError, match='cannot be read'):
+        Cell.load(tmp_path)
 
 
 @pytest.mark.parametrize('text', ['x', '-1:foo', '-1:sep3x3_1', 'a:conv1x1', '-1:sep3x3_0x1'])
-def test_bad_strings(text):
+def test_bad_strings_and_operations(text):
     with pytest.raises(ValueError):
         Cell.from_string(text)
-
-
-def test_bad_operations():
-    with pytest.raises(ValueError, match='unknown operation'):
-        Operation('conv')
+    with pytest.raises(ValueError, match='an operation must be one of'):
+        Operation(text)
     with pytest.raises(ValueError, match='no size'):
         Operation('conv1x1', (1, 2))
 
 
 @pytest.mark.parametrize('name', PRESETS)
 def test_drawing(tmp_path, name):
-    cell = PRESETS[name]()
-    save_figure(draw_cell(cell, name), tmp_path / 'cell.svg')
-    text = (tmp_path / 'cell.svg').read_text()
-    assert text.startswith('<?xml') and [p.name for p in tmp_path.iterdir()] == ['cell.svg']
-
-
-def test_two_drawings_are_equal_bytes(tmp_path):
-    cell = PRESETS['dpc_cityscapes']()
-    path, drawings = tmp_path / 'cell.svg', []
+    """Twice the same file."""
+    drawings = set()
     for _ in range(2):
-        save_figure(draw_cell(cell), path)
-        drawings.append(path.read_bytes())
-    assert drawings[0] == drawings[1]
+        save_figure(draw_cell(PRESETS[name](), name), tmp_path / 'cell.svg')
+        drawings.add((tmp_path / 'cell.svg').read_text())
+    (text,) = drawings
+    assert text.startswith('<?xml') and [p.name for p in tmp_path.iterdir()] == ['cell.svg']
 
 
 def test_every_branch_has_an_arrow_to_what_it_reads_and_one_to_the_concatenation():

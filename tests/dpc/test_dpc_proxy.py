@@ -130,13 +130,14 @@ def test_bad_proxy_settings(change, message):
         (dict(objectives=['miou', 'size']), 'different ones of'),
         (dict(objectives=['miou', 'miou']), 'different ones of'),
         (dict(constraints=dict(miou=50)), 'may bound parameters, multiply_adds and latency'),
-        (dict(sampler=dict(type='grid')), "unknown sampler 'grid'"),
+        (dict(sampler=dict(type='grid')), "a sampler must be one of .*'grid'"),
         (dict(sampler=dict(type='tpe', explore=1)), "unknown key.*'explore'"),
         (dict(sampler=dict(type='local_search', explore=2)), 'explore must lie'),
         (dict(sampler=dict(type='local_search', startup=-1)), 'startup must be'),
         (dict(spaces={}), "unknown key.*'spaces'"),
         (dict(retrain='./missing.py'), 'there is no .*missing.py'),
-        (dict(space=dict(rates=[0])), 'positive integers'),
+        (dict(space=dict(rates=[0])), 'rates must be'),
+        (dict(grace=10), 'grace must be larger'),
     ],
 )
 def test_bad_search_settings(tiny, change, message):
@@ -144,9 +145,6 @@ def test_bad_search_settings(tiny, change, message):
     tiny.dpc_search.update(change)
     with pytest.raises(ValueError, match=message):
         SearchSettings.from_config(tiny)
-
-
-def test_no_search_settings(tiny):
     tiny.pop('dpc_search')
     with pytest.raises(ValueError, match='has no dpc_search'):
         SearchSettings.from_config(tiny)

@@ -76,7 +76,7 @@ def test_rank_correlation():
 
 
 def test_bad_input(tiny, tmp_path, storage):
-    with pytest.raises(ValueError, match='--top must be at least 1'):
+    with pytest.raises(ValueError, match='--top must be a whole number, at least 1'):
         run_rerank(tiny, storage, 's', 0, tmp_path)
     with pytest.raises(ValueError, match=r"no study 'x' in this storage; it has \['s'\]"):
         run_rerank(tiny, storage, 'x', 1, tmp_path)

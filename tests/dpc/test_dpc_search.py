@@ -19,7 +19,7 @@ from mmseg_sparsemask.dpc import worker as worker_module
 from mmseg_sparsemask.dpc.cell import Cell
 from mmseg_sparsemask.dpc.proxy import ProxyResult, prepare_task
 from mmseg_sparsemask.dpc.report import pareto_front, ranking, write_study_report
-from mmseg_sparsemask.dpc.samplers import build_sampler
+from mmseg_sparsemask.dpc.samplers import build_sampler, distributions
 from mmseg_sparsemask.dpc.search import run_search
 from mmseg_sparsemask.dpc.settings import SearchSettings
 from mmseg_sparsemask.dpc.space import SearchSpace
@@ -141,9 +141,8 @@ def simulate(kind, seed, count, space=SPACE):
     study = optuna.create_study(sampler=sampler, direction='maximize')
     cells = []
     for _ in range(count):
-        trial = study.ask()
-        params = {k: trial.suggest_categorical(k, v) for k, v in space.choices().items()}
-        cells.append(space.from_params(params))
+        trial = study.ask(distributions(space))
+        cells.append(space.from_params(trial.params))
         trial.set_user_attr('hash', cells[-1].hash)
         study.tell(trial, score(cells[-1]))
     return cells
@@ -164,27 +163,20 @@ def test_draws_follow_the_number_of_the_trial():
 
     assert draw(0) == draw(0) != draw(1)
     assert len({cell.hash for cell in draw(0)}) == 30
-    assert (
-        draw(0, 'local_search')[:10] == draw(0)[:10]
-    )  # uniform until there is something to be near
+    # Uniform until there is something to be near.
+    assert draw(0, 'local_search')[:10] == draw(0)[:10]
 
 
 def test_mixing_share():
     sampler = build_sampler(dict(type='local_search', explore=0.25, startup=1), SearchSpace(), 0)
     study = optuna.create_study(sampler=sampler, direction='maximize')
-    first = study.ask(
-        {
-            k: optuna.distributions.CategoricalDistribution(v)
-            for k, v in SearchSpace().choices().items()
-        }
-    )
+    first = study.ask(distributions(SearchSpace()))
     study.tell(first, 1.0)
     centre = first.params
     near = 0
     for _ in range(200):
-        trial = study.ask()
-        params = {k: trial.suggest_categorical(k, v) for k, v in SearchSpace().choices().items()}
-        near += sum(params[k] != centre[k] for k in params) == 1
+        trial = study.ask(distributions(SearchSpace()))
+        near += sum(trial.params[k] != centre[k] for k in centre) == 1
         study.tell(trial, 0.0)
     assert 0.65 < near / 200 < 0.85
 
@@ -275,26 +267,16 @@ def test_report(make_job, fake, tmp_path):
 
 def test_pareto_front_by_exhaustion(make_job, fake):
     trials = finished_trials(work(make_job(12), 1))
-    front = {t.number for t in pareto_front(trials, 'parameters')}
+
+    def point(trial):
+        return trial.user_attrs['miou'], trial.user_attrs['parameters']
 
     def beats(a, b):
-        ahead = a.user_attrs['miou'] >= b.user_attrs['miou']
-        cheaper = a.user_attrs['parameters'] <= b.user_attrs['parameters']
-        strictly = (
-            a.user_attrs['miou'] > b.user_attrs['miou']
-            or a.user_attrs['parameters'] < b.user_attrs['parameters']
-        )
-        return ahead and cheaper and strictly
+        return a != b and a[0] >= b[0] and a[1] <= b[1]
 
-    points = {
-        (t.user_attrs['miou'], t.user_attrs['parameters']): t.number for t in reversed(trials)
-    }
-    kept = {
-        points[(t.user_attrs['miou'], t.user_attrs['parameters'])]
-        for t in trials
-        if not any(beats(other, t) for other in trials)
-    }
-    assert front == kept
+    first = {point(trial): trial.number for trial in reversed(trials)}
+    kept = {first[p] for p in first if not any(beats(other, p) for other in first)}
+    assert {t.number for t in pareto_front(trials, 'parameters')} == kept
 
 
 def test_studies_that_do_not_compare(make_job, fake):
@@ -331,8 +313,8 @@ def test_two_searches_in_one_work_directory(tiny, tmp_path):
 @pytest.mark.parametrize(
     'changes, message',
     [
-        (dict(trials=0), '--trials must be at least 1, got 0'),
-        (dict(workers=0), '--workers must be at least 1, got 0'),
+        (dict(trials=0), '--trials must be a whole number, at least 1, got 0'),
+        (dict(workers=0), '--workers must be a whole number, at least 1, got 0'),
         (dict(storage='postgresql+psycopg://me:secret@127.0.0.1:1/x'), 'cannot reach the storage'),
         (dict(storage='nothing://x'), 'nothing://x'),
         (dict(storage='/proc/none/x.db'), 'cannot|No such file'),
@@ -346,9 +328,3 @@ def test_bad_starts_leave_nothing(tiny, tmp_path, changes, message):
         run_search(tiny, **{**arguments, **changes})
     assert 'secret' not in str(error.value)
     assert not (tmp_path / 'cache').exists() and not (tmp_path / 'study.db').exists()
-
-
-def test_heartbeat_settings(tiny):
-    tiny.dpc_search.grace = 10
-    with pytest.raises(ValueError, match='grace must be larger'):
-        SearchSettings.from_config(tiny)

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import optuna
 import pytest
 from optuna.trial import TrialState
+from reference.processes import lives, waited_for
 
 import mmseg_sparsemask.dpc.search as search_module
 from mmseg_sparsemask.dpc.storage import open_storage
@@ -100,24 +101,6 @@ def search(tiny, tmp_path):
         one.process.wait()
 
 
-def gone(pids, seconds=60):
-    """Whether none of these processes is there after a while (one that is a zombie is not)."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        states = [_state(pid) for pid in pids]
-        if all(state in (None, 'Z') for state in states):
-            return True
-        time.sleep(0.1)
-    return False
-
-
-def _state(pid):
-    try:
-        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
 def test_a_worker_that_stood_still_goes_on(search):
@@ -125,12 +108,9 @@ def test_a_worker_that_stood_still_goes_on(search):
     running = search(trials=4, iterations=60)
     victim = running.workers()[0]
     running.stand_still(victim)
-    deadline = time.monotonic() + 100
-    while time.monotonic() < deadline:
-        failed = [t for t in running.study.get_trials() if t.state == TrialState.FAIL]
-        if failed:
-            break
-        time.sleep(0.1)
+    failed = waited_for(
+        lambda: [t for t in running.study.get_trials() if t.state == TrialState.FAIL], 100
+    )
     os.kill(victim, signal.SIGCONT)
     output = running.end()
     assert failed and running.process.returncode == 0, output
@@ -150,7 +130,7 @@ def test_interrupted_from_the_keyboard(search):
     assert running.process.returncode == 130, output
     assert output.count('interrupted; what is finished is kept') == 1
     assert 'Traceback' not in output and 'KeyboardInterrupt' not in output
-    assert gone(pids)
+    assert waited_for(lambda: not any(map(lives, pids)), 60)
 
 
 class Forgetful:
@@ -202,5 +182,5 @@ def test_workers_end_after_their_launcher(search):
     pids = running.workers()
     os.kill(running.process.pid, signal.SIGKILL)
     running.process.wait()
-    assert gone(pids)
+    assert waited_for(lambda: not any(map(lives, pids)), 60)
     assert len(finished_trials(running.study)) < 40

@@ -162,5 +162,5 @@ def test_bad_lines_of_the_tools(tiny, tmp_path):
         assert out.returncode == 1 and 'Traceback' not in out.stderr, out.stderr
         return out.stderr.strip().splitlines()[-1]
 
-    assert '--trials must be at least 1' in run('dpc_search.py', '--trials', '0')
+    assert '--trials must be a whole number, at least 1' in run('dpc_search.py', '--trials', '0')
     assert 'no study' in run('dpc_rerank.py', '--storage', str(tmp_path / 'empty.db'))
