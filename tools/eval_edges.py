@@ -25,7 +25,7 @@ def count(name, pred_path, gt_path, thresholds, max_dist, nms):
     from mmseg_sparsemask.edges.scores import evaluate_image
 
     pred, targets = read_prediction(pred_path), read_annotations(gt_path)
-    return evaluate_image(pred, list(targets), thresholds, max_dist, nms, name=name).as_array()
+    return evaluate_image(pred, list(targets), thresholds, max_dist, nms, name=name)
 
 
 def main():
@@ -39,8 +39,8 @@ def main():
 def evaluate(args):
     from mmseg_sparsemask.edges.files import find_pairs
     from mmseg_sparsemask.edges.report import score_dict, write_scores
-    from mmseg_sparsemask.edges.scores import EdgeCounts, default_thresholds, summarise
-    from mmseg_sparsemask.edges.workers import WorkerPool, default_workers, gather
+    from mmseg_sparsemask.edges.scores import default_thresholds, summarise
+    from mmseg_sparsemask.edges.workers import WorkerPool, gather
     from mmseg_sparsemask.utils.files import check_work_dir
 
     out = args.out or args.pred_dir.rstrip('/\\') + '-eval'
@@ -48,14 +48,13 @@ def evaluate(args):
     pairs = find_pairs(args.pred_dir, args.gt_dir)
     # Scoring takes long: whether the result can be written shows before.
     check_work_dir(out, '--out')
-    workers = default_workers() if args.workers is None else args.workers
-    pool = WorkerPool(workers, preload=['mmseg_sparsemask.edges.scores'])
+    pool = WorkerPool(args.workers, ['mmseg_sparsemask.edges.scores'])
     settings = (thresholds, args.max_dist, not args.no_nms)
     try:
         counts = gather([pool.submit(count, *pair, *settings) for pair in pairs], progress=True)
     finally:
         pool.close()
-    scores = summarise([EdgeCounts.from_array(c) for c in counts], thresholds)
+    scores = summarise(counts, thresholds)
     write_scores(scores, [name for name, *_ in pairs], out, args.title)
     print('  '.join(f'{key} {value:.3f}' for key, value in score_dict(scores).items()))
     print(f'{len(pairs)} images; tables and plot in {out}')

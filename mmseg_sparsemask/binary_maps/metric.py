@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
-from mmseg_sparsemask.utils.files import write_atomically
+from mmseg_sparsemask.datasets.reading import save_image
 
 
 class ProbabilityMapMetric(BaseMetric):
@@ -122,6 +121,4 @@ def save_map(prob: np.ndarray, folder: str | Path, name: str) -> None:
     """Write a map in [0, 1] as a grey 8-bit PNG, whole or not at all."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    grey = np.rint(np.clip(prob, 0, 1) * 255).astype(np.uint8)
-    _, data = cv2.imencode('.png', grey)
-    write_atomically(folder / f'{name}.png', data.tobytes())
+    save_image(np.rint(np.clip(prob, 0, 1) * 255).astype(np.uint8), folder / f'{name}.png')

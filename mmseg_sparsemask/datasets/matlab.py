@@ -86,7 +86,7 @@ class _Reader:
                 raise _Damaged(f'a variable is of type {kind}')
             name, value = self.matrix(body, depth=0)
             if name in found:
-                raise _Damaged(f'the variable {name!r} stands there twice')
+                raise _Damaged(f'the variable {name!r} appears twice')
             if name:  # MATLAB adds a nameless one with what functions need
                 found[name] = value
         return found
@@ -197,7 +197,7 @@ class _Reader:
         starts = range(0, len(table), length)
         fields = [table[i : i + length].split(b'\0')[0].decode('latin-1') for i in starts]
         if len(set(fields)) < len(fields):
-            raise _Damaged('a field stands there twice')
+            raise _Damaged('a field appears twice')
         self.check_count(data, size * max(len(fields), 1))
         found = np.empty(size, dtype=object)
         for index in range(size):

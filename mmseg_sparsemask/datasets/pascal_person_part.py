@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,30 +11,13 @@ import numpy as np
 from mmengine.utils import track_iter_progress
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
-from PIL import Image
 
 from mmseg_sparsemask.datasets.matlab import parse_mat
-from mmseg_sparsemask.datasets.reading import read_lines
-from mmseg_sparsemask.utils.files import output_folder, replacing, write_atomically
+from mmseg_sparsemask.datasets.palette import voc_palette
+from mmseg_sparsemask.datasets.reading import check_folder, read_lines, save_image
+from mmseg_sparsemask.utils.files import copy_file, output_folder, write_atomically
 
-CLASSES = (
-    'background',
-    'head',
-    'torso',
-    'upper arm',
-    'lower arm',
-    'upper leg',
-    'lower leg',
-)
-PALETTE = (
-    (0, 0, 0),
-    (128, 0, 0),
-    (0, 128, 0),
-    (128, 128, 0),
-    (0, 0, 128),
-    (128, 0, 128),
-    (0, 128, 128),
-)
+CLASSES = ('background', 'head', 'torso', 'upper arm', 'lower arm', 'upper leg', 'lower leg')
 
 #: Part of a person in PASCAL-Part -> class here: hands are lower arms, feet lower legs.
 PARTS = {
@@ -64,7 +46,7 @@ class PascalPersonPartDataset(BaseSegDataset):
         **kwargs: See ``BaseSegDataset``.
     """
 
-    METAINFO = dict(classes=CLASSES, palette=[list(colour) for colour in PALETTE])
+    METAINFO = dict(classes=CLASSES, palette=[list(colour) for colour in voc_palette(len(CLASSES))])
 
     def __init__(self, ann_file: str, data_prefix: dict | None = None, **kwargs) -> None:
         data_prefix = data_prefix or dict(img_path='images', seg_map_path='labels')
@@ -170,8 +152,7 @@ def convert_pascal_part(
             if name.startswith('.') or name.replace('\\', '/') != Path(name).name:
                 raise ValueError(f'{file}: expected names of images without folders, got {name!r}')
     for folder in (voc / 'JPEGImages', annotations):
-        if not folder.is_dir():
-            raise FileNotFoundError(f'there is no folder {folder}')
+        check_folder(folder, 'expected VOC2010 and Annotations_Part of PASCAL-Part')
     for folder in (target, target / 'images', target / 'labels'):
         output_folder(folder)
     counts = {}
@@ -188,12 +169,10 @@ def convert_pascal_part(
                     continue
                 raise ValueError(f'{annotation} shows no part of a person, {split}.txt lists it')
             kept.append(name)
-            with replacing(target / 'labels' / f'{name}.png') as temporary:
-                Image.fromarray(labels).save(temporary)
+            save_image(labels, target / 'labels' / f'{name}.png')
             out = target / 'images' / f'{name}.jpg'
             if not out.exists():
-                with replacing(out) as temporary:
-                    shutil.copyfile(voc / 'JPEGImages' / f'{name}.jpg', temporary)
+                copy_file(voc / 'JPEGImages' / f'{name}.jpg', out)
         write_atomically(target / f'{split}.txt', ''.join(f'{name}\n' for name in kept))
         counts[split] = len(kept)
     return counts

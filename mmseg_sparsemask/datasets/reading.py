@@ -1,4 +1,4 @@
-"""Which images a folder or a list holds, and reading one."""
+"""Which images a folder or a list holds, reading one, and writing one."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import io
 import warnings
 import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import cv2
 import mmengine.fileio as fileio
 import numpy as np
 from PIL import Image
+
+from mmseg_sparsemask.utils.files import replacing
 
 #: The largest image that is read, in pixels: 8192 x 8192. What a damaged header says is refused
 #: before it takes memory.
@@ -30,14 +32,41 @@ def visible(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith('.'))
 
 
+def check_folder(folder: Path, remedy: str = 'link or convert the data set first') -> None:
+    """Raise a FileNotFoundError with a remedy if a folder is missing."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f'{folder} is not a folder; {remedy}')
+
+
+def check_partners(needed: Collection[str], found: Collection[str], no: str, extra: str) -> None:
+    """Make sure that two sets of names are the same.
+
+    Args:
+        needed: Names that need a partner.
+        found: Names of the partners.
+        no: What to say of names without a partner, after their number.
+        extra: What to say of partners that belong to nothing.
+
+    Raises:
+        FileNotFoundError: A name has no partner.
+        ValueError: A partner belongs to nothing.
+    """
+    needed, found = set(needed), set(found)
+    for names, said, error in (
+        (needed - found, no, FileNotFoundError),
+        (found - needed, extra, ValueError),
+    ):
+        if names:
+            raise error(f'{len(names)} {said}, for example {min(names)}')
+
+
 def list_stems(folder: Path, suffix: str) -> list[str]:
     """Sorted names without suffix of the files of one kind in a folder.
 
     Raises:
         FileNotFoundError: If the folder is missing or holds none.
     """
-    if not folder.is_dir():
-        raise FileNotFoundError(f'{folder} is not a folder; link or convert the data set first')
+    check_folder(folder)
     stems = [path.stem for path in visible(folder) if path.suffix == suffix]
     if not stems:
         raise FileNotFoundError(f'no {suffix} files in {folder}')
@@ -59,8 +88,7 @@ def by_stem(
         ValueError: If a name is there twice.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(f'{folder} is not a folder')
+    check_folder(folder)
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob('*') if recursive else folder.iterdir()):
         hidden = any(part.startswith('.') for part in path.relative_to(folder).parts)
@@ -108,6 +136,25 @@ def read_list(path: Path) -> list[str]:
     if not names:
         raise ValueError(f'{path} is empty')
     return names
+
+
+def save_image(values: np.ndarray, path: Path) -> None:
+    """Write labels or grey values (H, W) of eight bits as an image, whole or not at all."""
+    with replacing(path) as temporary:
+        Image.fromarray(values).save(temporary)
+
+
+def grey_of(image: np.ndarray, path: str | Path) -> np.ndarray:
+    """One channel of an image, whose channels have to be equal: (H, W).
+
+    Raises:
+        ValueError: It is in colour.
+    """
+    if image.ndim == 3:
+        if (image[..., :3] != image[..., :1]).any():
+            raise ValueError(f'{path} is a colour image; expected a grey map')
+        image = image[..., 0]
+    return image
 
 
 def read_raw_image(path: str, backend_args: dict | None) -> np.ndarray:

@@ -15,12 +15,8 @@ CLASSES = ('background', 'horizontal', 'vertical', 'checker', 'warm', 'cold')
 
 #: One RGB colour per class for drawing label maps.
 PALETTE = (
-    (60, 60, 60),
-    (230, 25, 75),
-    (60, 180, 75),
-    (255, 225, 25),
-    (245, 130, 48),
-    (70, 240, 240),
+    *((60, 60, 60), (230, 25, 75), (60, 180, 75)),
+    *((255, 225, 25), (245, 130, 48), (70, 240, 240)),
 )
 
 #: Side in pixels of one cell of a texture; stripes have a period of two cells.

@@ -17,7 +17,9 @@ from mmengine.fileio import BaseStorageBackend, register_backend
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
+from mmseg_sparsemask.datasets.items import data_item
 from mmseg_sparsemask.datasets.scene import CLASSES, PALETTE, Scene, draw_scene
+from mmseg_sparsemask.utils.checks import check_one_of, check_whole
 
 SPLITS = ('train', 'val', 'test')
 
@@ -45,8 +47,7 @@ def shapes_scene(size: tuple[int, int], seed: int, split: str, index: int) -> Sc
     Raises:
         ValueError: When ``split`` is unknown or ``size`` is too small.
     """
-    if split not in SPLITS:
-        raise ValueError(f'split must be one of {SPLITS}, got {split!r}')
+    check_one_of('split', split, SPLITS)
     scene = draw_scene(np.random.default_rng([seed, SPLITS.index(split), index]), size)
     for array in scene[:3]:
         array.setflags(write=False)
@@ -76,15 +77,9 @@ class ShapesBackend(BaseStorageBackend):
                 f'{shapes_address((64, 64), 0, "train", 12)} with a split of {SPLITS} '
                 f'and a part of {PARTS}'
             )
-        scene = shapes_scene(
-            (int(match['height']), int(match['width'])),
-            int(match['seed']),
-            match['split'],
-            int(match['index']),
-        )
-        _, data = cv2.imencode(
-            '.png', getattr(scene, match['part']), [cv2.IMWRITE_PNG_COMPRESSION, 1]
-        )
+        height, width, seed, index = map(int, match.group('height', 'width', 'seed', 'index'))
+        part = getattr(shapes_scene((height, width), seed, match['split'], index), match['part'])
+        _, data = cv2.imencode('.png', part, [cv2.IMWRITE_PNG_COMPRESSION, 1])
         return data.tobytes()
 
     def get_text(self, filepath: str, encoding: str = 'utf-8') -> str:
@@ -118,6 +113,9 @@ class ShapesDataset(BaseSegDataset):
 
     METAINFO = dict(classes=CLASSES, palette=[list(colour) for colour in PALETTE])
 
+    #: Which of `PARTS` is the label map.
+    label_part = 'labels'
+
     def __init__(
         self,
         length: int,
@@ -126,12 +124,9 @@ class ShapesDataset(BaseSegDataset):
         split: str = 'train',
         **kwargs,
     ) -> None:
-        if length < 1:
-            raise ValueError(f'length must be at least 1 image, got {length}')
-        if seed < 0:
-            raise ValueError(f'seed must not be negative, got {seed}')
-        if split not in SPLITS:
-            raise ValueError(f'split must be one of {SPLITS}, got {split!r}')
+        check_whole(1, length=length)
+        check_whole(0, seed=seed)
+        check_one_of('split', split, SPLITS)
         self.length = length
         self.size = (int(size[0]), int(size[1]))
         self.seed = seed
@@ -140,13 +135,8 @@ class ShapesDataset(BaseSegDataset):
 
     def load_data_list(self) -> list[dict]:
         """Addresses of the images and label maps; nothing is drawn yet."""
+        scenes = [(self.size, self.seed, self.split, index) for index in range(self.length)]
         return [
-            dict(
-                img_path=shapes_address(self.size, self.seed, self.split, index),
-                seg_map_path=shapes_address(self.size, self.seed, self.split, index, 'labels'),
-                label_map=self.label_map,
-                reduce_zero_label=self.reduce_zero_label,
-                seg_fields=[],
-            )
-            for index in range(self.length)
+            data_item(self, shapes_address(*scene), shapes_address(*scene, self.label_part))
+            for scene in scenes
         ]

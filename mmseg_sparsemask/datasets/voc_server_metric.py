@@ -13,6 +13,7 @@ from mmseg.registry import METRICS
 from PIL import Image
 
 from mmseg_sparsemask.datasets.palette import voc_palette
+from mmseg_sparsemask.utils.checks import check_one_of
 from mmseg_sparsemask.utils.files import replacing
 
 
@@ -47,15 +48,9 @@ class VOCServerMetric(BaseMetric):
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
-        if competition not in ('comp5', 'comp6'):
-            raise ValueError(
-                "competition: expected 'comp5' (trained on VOC alone) or 'comp6' (on other data "
-                f'too), got {competition!r}'
-            )
+        check_one_of('competition', competition, ('comp5', 'comp6'))
         self.output_dir = output_dir
-        self.subfolder = Path(
-            'results', 'VOC2012', 'Segmentation', f'{competition}_{image_set}_cls'
-        )
+        self.subfolder = Path(f'results/VOC2012/Segmentation/{competition}_{image_set}_cls')
         self.palette = [value for colour in voc_palette() for value in colour]
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:

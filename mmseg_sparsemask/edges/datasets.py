@@ -8,8 +8,9 @@ from pathlib import Path
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
+from mmseg_sparsemask.datasets.items import data_items
 from mmseg_sparsemask.datasets.reading import list_stems
-from mmseg_sparsemask.datasets.shapes import ShapesDataset, shapes_address
+from mmseg_sparsemask.datasets.shapes import ShapesDataset
 
 SPLITS = ('train', 'val', 'test')
 EDGE_METAINFO = dict(classes=('background', 'edge'), palette=[[0, 0, 0], [255, 255, 255]])
@@ -43,27 +44,13 @@ class BSDS500Dataset(BaseSegDataset):
 
     def load_data_list(self) -> list[dict]:
         """Pair images and annotations by name."""
-        data = []
-        for split in self.splits:
-            images = Path(self.data_root) / 'images' / split
-            annotations = Path(self.data_root) / 'groundTruth' / split
-            for name in list_stems(images, self.img_suffix):
-                annotation = annotations / (name + self.seg_map_suffix)
-                if not annotation.is_file():
-                    raise FileNotFoundError(
-                        f'annotation {annotation} of {name}{self.img_suffix} is missing; '
-                        'complete the data set'
-                    )
-                data.append(
-                    dict(
-                        img_path=str(images / (name + self.img_suffix)),
-                        seg_map_path=str(annotation),
-                        label_map=self.label_map,
-                        reduce_zero_label=self.reduce_zero_label,
-                        seg_fields=[],
-                    )
-                )
-        return data
+        root = Path(self.data_root)
+        pairs = [
+            (root / 'images' / split / f'{name}.jpg', root / 'groundTruth' / split / f'{name}.mat')
+            for split in self.splits
+            for name in list_stems(root / 'images' / split, '.jpg')
+        ]
+        return data_items(self, pairs)
 
 
 @DATASETS.register_module()
@@ -75,15 +62,4 @@ class ShapesEdgeDataset(ShapesDataset):
     """
 
     METAINFO = EDGE_METAINFO
-
-    def load_data_list(self) -> list[dict]:
-        """Items of the segmentation data set with instances in place of classes."""
-        return [
-            {
-                **item,
-                'seg_map_path': shapes_address(
-                    self.size, self.seed, self.split, index, 'instances'
-                ),
-            }
-            for index, item in enumerate(super().load_data_list())
-        ]
+    label_part = 'instances'

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from mmseg_sparsemask.datasets.matlab import parse_mat
-from mmseg_sparsemask.datasets.reading import by_stem, decode_image
+from mmseg_sparsemask.datasets.reading import by_stem, check_partners, decode_image, grey_of
+from mmseg_sparsemask.utils.checks import check_shares
 
 PREDICTION_SUFFIXES = ('.png', '.mat')
 ANNOTATION_SUFFIXES = ('.mat', '.png')
@@ -41,10 +42,9 @@ def parse_bsds_mat(data: bytes, name: str) -> np.ndarray:
         maps.append((boundaries != 0).astype(np.uint8))
     if not maps:
         raise ValueError(f'{name} holds no annotator')
-    if len({m.shape for m in maps}) > 1 or maps[0].ndim != 2 or not maps[0].size:
-        raise ValueError(
-            f'{name}: annotators must have one size (H, W), got {[m.shape for m in maps]}'
-        )
+    shapes = [m.shape for m in maps]
+    if len(set(shapes)) > 1 or maps[0].ndim != 2 or not maps[0].size:
+        raise ValueError(f'{name}: annotators must have one size (H, W), got {shapes}')
     return np.stack(maps)
 
 
@@ -56,13 +56,7 @@ def _field(cell: Any, field: str) -> Any:
 
 
 def _read_grey(path: Path) -> np.ndarray:
-    image = decode_image(path.read_bytes(), str(path))
-    if image.ndim == 3:
-        colour = image[..., :3]
-        if (colour != colour[..., :1]).any():
-            raise ValueError(f'{path} is a colour image; expected a grey map')
-        image = colour[..., 0]
-    return np.asarray(image)
+    return grey_of(decode_image(path.read_bytes(), str(path)), path)
 
 
 def read_annotations(path: str | Path) -> np.ndarray:
@@ -94,17 +88,12 @@ def read_prediction(path: str | Path) -> np.ndarray:
     """
     path = Path(path)
     if path.suffix == '.mat':
-        arrays = {
-            key: value
-            for key, value in parse_mat(path.read_bytes(), str(path)).items()
-            if isinstance(value, np.ndarray) and value.dtype != object
-        }
+        found = parse_mat(path.read_bytes(), str(path))
+        arrays = {k: v for k, v in found.items() if isinstance(v, np.ndarray) and v.dtype != object}
         maps = [v for v in arrays.values() if v.ndim == 2 and min(v.shape) > 1]
         if len(maps) != 1:
-            raise ValueError(
-                f'{path} must hold exactly one (H, W) array, found '
-                f'{ {k: v.shape for k, v in arrays.items()} }'
-            )
+            shapes = {k: v.shape for k, v in arrays.items()}
+            raise ValueError(f'{path} must hold exactly one (H, W) array, found {shapes}')
         values = maps[0]
     else:
         values = _read_grey(path)
@@ -114,11 +103,7 @@ def read_prediction(path: str | Path) -> np.ndarray:
         if values.dtype not in (np.uint8, np.uint16):
             raise ValueError(f'{path} holds {values.dtype}; expected 8 or 16 bits or real numbers')
         return (values / np.iinfo(values.dtype).max).astype(np.float32)
-    if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
-        raise ValueError(
-            f'{path} must lie in [0, 1], got [{values.min()}, {values.max()}]; '
-            'apply a sigmoid to logits'
-        )
+    check_shares(values, str(path))
     return values.astype(np.float32)
 
 
@@ -140,16 +125,10 @@ def find_pairs(pred_dir: str | Path, gt_dir: str | Path) -> list[tuple[str, Path
     targets = by_stem(gt_dir, ANNOTATION_SUFFIXES)
     if not targets:
         raise ValueError(f'no annotations ({", ".join(ANNOTATION_SUFFIXES)}) in {gt_dir}')
-    missing = sorted(targets.keys() - preds.keys())
-    if missing:
-        raise FileNotFoundError(
-            f'{len(missing)} of {len(targets)} annotated images have no prediction in {pred_dir}, '
-            f'for example {missing[0]}; predict the whole split'
-        )
-    extra = sorted(preds.keys() - targets.keys())
-    if extra:
-        raise ValueError(
-            f'{len(extra)} predictions have no annotation in {gt_dir}, for example {extra[0]}; '
-            'is it another split?'
-        )
+    check_partners(
+        targets,
+        preds,
+        f'of {len(targets)} annotated images have no prediction in {pred_dir} (predict the split)',
+        f'predictions have no annotation in {gt_dir} (is it another split?)',
+    )
     return [(name, preds[name], targets[name]) for name in sorted(targets)]

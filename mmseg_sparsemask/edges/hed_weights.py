@@ -75,7 +75,7 @@ def read_hed(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 
 
 def _entries() -> Iterator[tuple[str, str, tuple[int, ...]]]:
-    """Of each tensor its name in the file, its name here, and its shape in the file."""
+    """Name in the file, name here, and shape in the file of each tensor."""
     channels, place = 3, 0
     for stage, outputs in enumerate(STAGES, 1):
         for index, output in enumerate(outputs):

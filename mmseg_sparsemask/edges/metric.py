@@ -18,7 +18,7 @@ from mmseg_sparsemask.edges.scores import (
     evaluate_image,
     summarise,
 )
-from mmseg_sparsemask.edges.workers import WorkerPool, default_workers, gather
+from mmseg_sparsemask.edges.workers import WorkerPool, gather
 from mmseg_sparsemask.utils.extras import require_extra
 
 
@@ -68,8 +68,7 @@ class EdgeMetric(ProbabilityMapMetric):
         self.nms = nms
         self.border = border
         self.report_dir = report_dir
-        workers = default_workers(get_world_size()) if num_workers is None else num_workers
-        self._pool = WorkerPool(workers, preload=[__name__])
+        self._pool = WorkerPool(num_workers, [__name__], get_world_size())
 
     def score(self, sample: dict, prob: np.ndarray, name: str) -> Future[EdgeCounts]:
         """Start the matching of one image.

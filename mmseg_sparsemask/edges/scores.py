@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from mmseg_sparsemask.edges.matching import match_boundaries
 from mmseg_sparsemask.edges.nms import edge_nms
+from mmseg_sparsemask.utils.checks import check_shares, check_whole
 from mmseg_sparsemask.utils.extras import require_extra
 
 
@@ -30,13 +32,11 @@ def default_thresholds(count: int = 99) -> np.ndarray:
     Raises:
         ValueError: On a count below 1.
     """
-    if count < 1:
-        raise ValueError(f'expected at least one threshold, got {count}')
+    check_whole(1, thresholds=count)
     return np.arange(1, count + 1) / (count + 1)
 
 
-@dataclass(frozen=True)
-class EdgeCounts:
+class EdgeCounts(NamedTuple):
     """Match counts of one image, each an integer array over the thresholds.
 
     Attributes:
@@ -50,17 +50,6 @@ class EdgeCounts:
     total_target: np.ndarray
     matched_pred: np.ndarray
     total_pred: np.ndarray
-
-    def as_array(self) -> np.ndarray:
-        """The four counts as one (4, T) integer array."""
-        return np.stack(
-            [self.matched_target, self.total_target, self.matched_pred, self.total_pred]
-        )
-
-    @classmethod
-    def from_array(cls, counts: np.ndarray) -> EdgeCounts:
-        """Inverse of `as_array`."""
-        return cls(*np.asarray(counts))
 
 
 @dataclass(frozen=True)
@@ -105,11 +94,7 @@ def check_inputs(pred: np.ndarray, targets: Sequence[np.ndarray], name: str = ''
             f'{where}prediction must be floating point in [0, 1], got {pred.dtype}; '
             'divide an 8-bit map by 255'
         )
-    if not np.isfinite(pred).all() or pred.min(initial=0) < 0 or pred.max(initial=0) > 1:
-        raise ValueError(
-            f'{where}prediction must lie in [0, 1], got '
-            f'[{pred.min(initial=0)}, {pred.max(initial=0)}]; apply a sigmoid to logits'
-        )
+    check_shares(pred, f'{where}prediction')
     if len(targets) == 0:
         raise ValueError(f'{where}expected at least one annotation, got none')
     for target in targets:
@@ -191,7 +176,7 @@ def evaluate_image(
             counts[0, i] += matched_target.sum()
         counts[2, i] = found.sum()
         counts[3, i] = lines.sum()
-    return EdgeCounts.from_array(counts)
+    return EdgeCounts(*counts)
 
 
 def precision_recall(counts: EdgeCounts) -> tuple[np.ndarray, np.ndarray]:
@@ -282,15 +267,15 @@ def summarise(counts: Iterable[EdgeCounts], thresholds: Sequence[float] | np.nda
     thresholds = np.asarray(thresholds, float)
     if not counts:
         raise ValueError('no images to score; check the data set and its file names')
-    if any(c.as_array().shape != (4, len(thresholds)) for c in counts):
+    if any(np.shape(image) != (4, len(thresholds)) for image in counts):
         raise ValueError(f'counts must cover the {len(thresholds)} thresholds of the summary')
-    total = EdgeCounts.from_array(np.sum([c.as_array() for c in counts], axis=0))
+    total = EdgeCounts(*np.sum(counts, axis=0))
     chosen, images = [], []
     for image in counts:
         precision, recall = precision_recall(image)
         images.append(best_f(thresholds, precision, recall))
-        chosen.append(image.as_array()[:, np.argmax(f_measure(precision, recall))])
-    ois = float(f_measure(*precision_recall(EdgeCounts.from_array(np.sum(chosen, axis=0)))))
+        chosen.append(np.stack(image)[:, np.argmax(f_measure(precision, recall))])
+    ois = float(f_measure(*precision_recall(EdgeCounts(*np.sum(chosen, axis=0)))))
     precision, recall = precision_recall(total)
     threshold, ods_recall, ods_precision, ods = best_f(thresholds, precision, recall)
     return EdgeScores(

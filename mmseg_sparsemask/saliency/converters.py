@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from mmengine.utils import track_iter_progress
 
-from mmseg_sparsemask.datasets.reading import by_stem, read_lines
-from mmseg_sparsemask.utils.files import output_folder, replacing
+from mmseg_sparsemask.datasets.reading import by_stem, check_partners, read_lines
+from mmseg_sparsemask.utils.files import copy_file, output_folder
 
 MSRA_B_COUNTS = {'train': 2500, 'val': 500, 'test': 2000}
 
@@ -21,8 +20,8 @@ def _write(out_dir: Path, files: Iterable[tuple[str, Path, Path]], splits: Itera
             output_folder(out_dir / kind / split)
     for split, image, mask in files:
         for kind, source in (('images', image), ('masks', mask)):
-            with replacing(out_dir / kind / split / f'{source.stem}{source.suffix.lower()}') as new:
-                shutil.copyfile(source, new)
+            name = f'{source.stem}{source.suffix.lower()}'
+            copy_file(source, out_dir / kind / split / name)
 
 
 def _read_names(path: str | Path) -> list[str]:
@@ -98,13 +97,9 @@ def join_sod(bsds_dir: str | Path, mask_dir: str | Path, out_dir: str | Path) ->
         'test': by_stem(Path(bsds_dir) / 'images' / 'val', ['.jpg']),
     }
     images = {name for split in splits.values() for name in split}
-    missing, extra = sorted(images - masks.keys()), sorted(masks.keys() - images)
-    if missing:
-        raise FileNotFoundError(f'{len(missing)} images have no mask, for example {missing[0]}')
-    if extra:
-        raise ValueError(
-            f'{len(extra)} masks belong to no image of train and val, for example {extra[0]}'
-        )
+    check_partners(
+        images, masks, 'images have no mask', 'masks belong to no image of train and val'
+    )
     work = [(split, paths[name], masks[name]) for split, paths in splits.items() for name in paths]
     _write(Path(out_dir), work, splits)
     return {split: len(paths) for split, paths in splits.items()}

@@ -7,6 +7,7 @@ from pathlib import Path
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
+from mmseg_sparsemask.datasets.items import data_items
 from mmseg_sparsemask.datasets.reading import list_stems, read_list
 from mmseg_sparsemask.datasets.scene import CLASSES
 from mmseg_sparsemask.datasets.shapes import ShapesDataset
@@ -37,28 +38,13 @@ class SaliencyDataset(BaseSegDataset):
         """Pair images and masks by name."""
         images = Path(self.data_prefix['img_path'])
         masks = self.data_prefix.get('seg_map_path')
-        if self.ann_file:
-            names = read_list(Path(self.ann_file))
-        else:
-            names = list_stems(images, self.img_suffix)
-        data = []
-        for name in names:
-            item = dict(
-                img_path=str(images / (name + self.img_suffix)),
-                label_map=self.label_map,
-                reduce_zero_label=self.reduce_zero_label,
-                seg_fields=[],
-            )
-            if masks:
-                item['seg_map_path'] = str(Path(masks) / (name + self.seg_map_suffix))
-            for key in ('img_path', 'seg_map_path'):
-                if key in item and not Path(item[key]).is_file():
-                    raise FileNotFoundError(
-                        f'{item[key]} is missing ({len(names)} images are listed); '
-                        'complete the data set or correct data_prefix and the suffixes'
-                    )
-            data.append(item)
-        return data
+        listed = Path(self.ann_file)
+        names = read_list(listed) if self.ann_file else list_stems(images, self.img_suffix)
+        mask_of = Path(masks).joinpath if masks else lambda name: None
+        pairs = [
+            (images / f'{n}{self.img_suffix}', mask_of(f'{n}{self.seg_map_suffix}')) for n in names
+        ]
+        return data_items(self, pairs)
 
 
 @DATASETS.register_module()

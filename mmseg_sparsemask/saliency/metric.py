@@ -18,7 +18,7 @@ class SaliencyMetric(ProbabilityMapMetric):
     `mmseg_sparsemask.saliency.scores` for the definitions.
 
     Args:
-        stretch: Spread each map to the full range first, as the field's boxes do.
+        stretch: Spread each map to the full range first, as the usual toolboxes do.
         **kwargs: See `ProbabilityMapMetric`.
     """
 

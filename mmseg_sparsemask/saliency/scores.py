@@ -1,4 +1,4 @@
-"""Scores of salient object detection on 8-bit maps, as the field's evaluation boxes define them.
+"""Scores of salient object detection on 8-bit maps, as the usual toolboxes define them.
 
 MAE, F-beta (Achanta et al., CVPR 2009), S-measure (Fan et al., ICCV 2017) and E-measure (Fan et
 al., IJCAI 2018). Predictions are taken as the 8-bit maps that are written to disk, so that the
@@ -9,10 +9,12 @@ PySODMetrics; see ``tests/saliency/golden``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from mmseg_sparsemask.utils.checks import check_shares
 
 BETA_SQUARED = 0.3
 """Weight of precision in F-beta, the field's convention."""
@@ -60,11 +62,7 @@ def to_uint8(prob: np.ndarray) -> np.ndarray:
         ValueError: On values that are not finite or outside [0, 1].
     """
     prob = np.asarray(prob)
-    if not np.isfinite(prob).all() or prob.min(initial=0) < 0 or prob.max(initial=0) > 1:
-        raise ValueError(
-            'expected probabilities in [0, 1], got '
-            f'[{prob.min(initial=0)}, {prob.max(initial=0)}]; apply a sigmoid to logits'
-        )
+    check_shares(prob, 'probabilities')
     grey: np.ndarray = np.rint(np.asarray(prob, float) * 255).astype(np.uint8)
     return grey
 
@@ -257,19 +255,19 @@ def summarise(images: Sequence[SaliencyCounts]) -> dict[str, float]:
     """
     if len(images) == 0:
         raise ValueError('no images to score; check the data set and its file names')
-    curve = f_beta(
-        np.mean([image.precision for image in images], axis=0),
-        np.mean([image.recall for image in images], axis=0),
-    )
-    e_curve = np.mean([image.e_curve for image in images], axis=0)
+    means = {
+        field.name: np.mean([getattr(image, field.name) for image in images], axis=0)
+        for field in fields(SaliencyCounts)
+    }
+    curve, e_curve = f_beta(means['precision'], means['recall']), means['e_curve']
     scores = {
         'max_f': curve.max(),
         'mean_f': curve.mean(),
-        'adaptive_f': np.mean([image.adaptive_f for image in images]),
-        'mae': np.mean([image.mae for image in images]),
-        's_measure': np.mean([image.s_measure for image in images]),
+        'adaptive_f': means['adaptive_f'],
+        'mae': means['mae'],
+        's_measure': means['s_measure'],
         'max_e': e_curve.max(),
         'mean_e': e_curve.mean(),
-        'adaptive_e': np.mean([image.adaptive_e for image in images]),
+        'adaptive_e': means['adaptive_e'],
     }
     return {key: float(value) for key, value in scores.items()}

@@ -6,7 +6,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
-from mmseg_sparsemask.datasets.reading import read_raw_image
+from mmseg_sparsemask.datasets.reading import grey_of, read_raw_image
 
 
 @TRANSFORMS.register_module()
@@ -30,11 +30,7 @@ class LoadSaliencyMask(BaseTransform):
             ValueError: If the mask is in colour or its values fit none of the three kinds.
         """
         path = results['seg_map_path']
-        mask = read_raw_image(path, self.backend_args)
-        if mask.ndim == 3:
-            if (mask[..., :3] != mask[..., :1]).any():
-                raise ValueError(f'{path} is a colour image; expected a mask in grey')
-            mask = mask[..., 0]
+        mask = grey_of(read_raw_image(path, self.backend_args), path)
         highest = mask.max(initial=0)
         if mask.dtype != np.uint8 or 1 < highest <= 128:
             raise ValueError(

@@ -174,25 +174,19 @@ def test_saliency_maps_give_the_same_scores_from_disk(tmp_path):
 
 
 @pytest.mark.parametrize('cfg, make', [(EDGE, edge_sample), (SALIENCY, saliency_sample)])
+def test_an_image_twice_or_of_several_channels(cfg, make):
+    with pytest.raises(ValueError, match='evaluated twice, for example 1'):
+        run(cfg, [make(0), make(1), make(1)])
+    with pytest.raises(ValueError, match='out_channels=1'):
+        run(cfg, [{**make(0), 'seg_logits': dict(data=torch.zeros(2, 24, 32))}])
+
+
+@pytest.mark.parametrize('cfg, make', [(EDGE, edge_sample), (SALIENCY, saliency_sample)])
 def test_format_only_scores_nothing(tmp_path, cfg, make):
     assert run({**cfg, 'format_only': True, 'output_dir': str(tmp_path)}, [make(0)]) == {}
     assert (tmp_path / '0.png').is_file()
     with pytest.raises(ValueError, match='output_dir'):
         METRICS.build({**cfg, 'format_only': True})
-
-
-@pytest.mark.parametrize('cfg, make', [(EDGE, edge_sample), (SALIENCY, saliency_sample)])
-def test_an_image_evaluated_twice(cfg, make):
-    with pytest.raises(ValueError, match='evaluated twice, for example 1'):
-        run(cfg, [make(0), make(1), make(1)])
-
-
-@pytest.mark.parametrize('cfg, make', [(EDGE, edge_sample), (SALIENCY, saliency_sample)])
-def test_more_than_one_channel(cfg, make):
-    sample = make(0)
-    sample['seg_logits'] = dict(data=torch.zeros(2, 24, 32))
-    with pytest.raises(ValueError, match='out_channels=1'):
-        run(cfg, [sample])
 
 
 def test_wrong_annotations():
@@ -214,7 +208,7 @@ def test_wrong_annotations():
 def test_wrong_settings():
     with pytest.raises(ValueError, match='share of the diagonal'):
         METRICS.build(dict(type='EdgeMetric', max_dist=4.3))
-    with pytest.raises(ValueError, match='at least one threshold'):
+    with pytest.raises(ValueError, match='thresholds must be'):
         METRICS.build(dict(type='EdgeMetric', thresholds=0))
     with pytest.raises(ValueError, match='number of processes'):
         METRICS.build(dict(type='EdgeMetric', num_workers=-1))

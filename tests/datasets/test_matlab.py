@@ -118,7 +118,7 @@ BAD = {
     'complex': (written({'x': np.eye(2) * 1j}), 'complex'),
     'twice': (
         file(*[matrix('<', 9, (1, 1), b'x', element('<', 2, b'\1'))] * 2),
-        "'x' stands there twice",
+        "'x' appears twice",
     ),
 }
 

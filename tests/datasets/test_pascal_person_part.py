@@ -115,7 +115,7 @@ def test_bad_input(voc, tmp_path):
     savemat(voc[1] / 'a.mat', {'x': 1})
     with pytest.raises(ValueError, match='no annotation of PASCAL-Part'):
         person_labels(voc[1] / 'a.mat')
-    with pytest.raises(FileNotFoundError, match='there is no'):
+    with pytest.raises(FileNotFoundError, match='nothing is not a folder'):
         convert_pascal_part(voc[0], tmp_path / 'nothing', tmp_path / 'out')
 
 
@@ -174,14 +174,10 @@ def test_other_layouts(tmp_path, content, message):
         person_labels(tmp_path / 'x.mat')
 
 
-def test_masks_of_two_sizes(tmp_path):
+def test_masks_of_two_sizes_and_people_without_parts(tmp_path):
     annotation(tmp_path / 'x.mat', [('person', [('hair', masked(0)), ('neck', np.eye(9))])])
     with pytest.raises(ValueError, match=r'x\.mat: masks of \(4, 6\) and \(9, 9\)'):
         person_labels(tmp_path / 'x.mat')
-
-
-def test_people_without_parts(tmp_path):
-    savemat(tmp_path / 'x.mat', {'anno': {'objects': {'class': 'person', 'parts': []}}})
-    assert person_labels(tmp_path / 'x.mat') is None
-    savemat(tmp_path / 'x.mat', {'anno': {'objects': []}})
-    assert person_labels(tmp_path / 'x.mat') is None
+    for objects in ({'class': 'person', 'parts': []}, []):
+        savemat(tmp_path / 'x.mat', {'anno': {'objects': objects}})
+        assert person_labels(tmp_path / 'x.mat') is None

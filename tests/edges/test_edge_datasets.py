@@ -62,21 +62,18 @@ def test_reads_the_original_layout(folder):
     np.testing.assert_array_equal(label == 0, votes == 0)
 
 
-def test_missing_annotation(folder):
+def test_missing_files(folder, tmp_path):
     (folder / 'groundTruth' / 'val' / '9.mat').unlink()
-    with pytest.raises(FileNotFoundError, match=r'9\.mat of 9\.jpg is missing'):
+    with pytest.raises(FileNotFoundError, match=r'9\.mat is missing'):
         BSDS500Dataset(split='val', data_root=str(folder))
+    with pytest.raises(FileNotFoundError, match='link or convert'):
+        BSDS500Dataset(split='train', data_root=str(tmp_path / 'nowhere'))
 
 
 @pytest.mark.parametrize('split', ['all', [], ['train', 'train']])
 def test_wrong_split(folder, split):
     with pytest.raises(ValueError, match='split must be'):
         BSDS500Dataset(split=split, data_root=str(folder))
-
-
-def test_missing_folder(tmp_path):
-    with pytest.raises(FileNotFoundError, match='link or convert'):
-        BSDS500Dataset(split='train', data_root=str(tmp_path))
 
 
 def test_wrong_annotations(tmp_path):

@@ -49,12 +49,6 @@ def test_as_many_pairs_as_possible_before_short_distances():
     assert sorted(zip(ia, ib)) == [(0, 0), (1, 1)]
 
 
-def test_same_count_takes_the_smaller_distance():
-    a, b = np.array([[0.0, 0], [0, 3]]), np.array([[0.0, 1], [0, 2]])
-    ia, ib = match_points(a, b, 5)
-    assert sorted(zip(ia, ib)) == [(0, 0), (1, 1)]
-
-
 def test_star_takes_the_nearest():
     ia, ib = match_points(np.array([[0.0, 0]]), np.array([[2.0, 0], [0, 1], [9, 9]]), 3)
     assert (ia.tolist(), ib.tolist()) == ([0], [1])
@@ -129,19 +123,13 @@ def test_each_pixel_matches_once():
     assert matched_pred[:, 20].all()
 
 
-def test_roles_are_symmetric():
-    rng = np.random.default_rng(3)
-    a, b = (rng.random((40, 30)) < 0.2 for _ in range(2))
-    one, other = match_boundaries(a, b, 0.05), match_boundaries(b, a, 0.05)
-    assert one[0].sum() == other[0].sum() and one[1].sum() == other[1].sum()
-
-
 @pytest.mark.parametrize('transform', [np.fliplr, np.flipud, np.transpose])
-def test_count_does_not_depend_on_the_pose(transform):
+def test_count_depends_neither_on_the_pose_nor_on_the_roles(transform):
     rng = np.random.default_rng(4)
     a, b = (rng.random((40, 30)) < 0.2 for _ in range(2))
     want = match_boundaries(a, b, 0.05)[0].sum()
     assert match_boundaries(transform(a), transform(b), 0.05)[0].sum() == want
+    assert match_boundaries(b, a, 0.05)[1].sum() == want
 
 
 def test_empty_maps():

@@ -17,18 +17,11 @@ def _ridge(angle, size=61, width=2.0):
     return np.exp(-((across / width) ** 2) / 2).astype(np.float32)
 
 
-@pytest.mark.parametrize('degrees', [0, 45, 90, 135])
+@pytest.mark.parametrize('degrees', [*range(0, 180, 10), 45, 135])
 def test_orientation_points_across_a_ridge(degrees):
     angle = edge_orientation(_ridge(np.deg2rad(degrees)))[30, 30]
     off = (np.rad2deg(angle) - degrees + 90) % 180 - 90
-    assert abs(off) < 1
-
-
-@pytest.mark.parametrize('degrees', range(0, 180, 10))
-def test_orientation_is_near_between(degrees):
-    angle = edge_orientation(_ridge(np.deg2rad(degrees)))[30, 30]
-    off = (np.rad2deg(angle) - degrees + 90) % 180 - 90
-    assert abs(off) < 20
+    assert abs(off) < (20 if degrees % 45 else 1)
 
 
 @pytest.mark.parametrize('degrees', [0, 30, 45, 90, 120])
@@ -60,10 +53,6 @@ def test_border_fades():
     np.testing.assert_allclose(out[:6, 15], [0, 0.2, 0.4, 0.6, 0.8, 1])
 
 
-def test_empty_map_stays_empty():
-    assert not edge_nms(np.zeros((9, 9))).any()
-
-
 @pytest.mark.parametrize('radius', [1, 2])
 def test_the_map_is_smoothed_first(radius):
     """By a triangle, (1, 2, 1) / 4 for radius 1: against SciPy's convolution, borders mirrored."""
@@ -81,6 +70,7 @@ def test_the_map_is_smoothed_first(radius):
 
 
 def test_wrong_inputs():
+    assert not edge_nms(np.zeros((9, 9))).any()
     with pytest.raises(ValueError, match=r'\(H, W\)'):
         edge_nms(np.zeros((3, 3, 1)))
     with pytest.raises(ValueError, match='finite'):

@@ -17,7 +17,7 @@ from mmseg_sparsemask.edges.scores import (
 
 
 def counts(*rows):
-    return EdgeCounts.from_array(np.array(rows))
+    return EdgeCounts(*np.array(rows))
 
 
 def line(column, shape=(60, 80)):
@@ -29,7 +29,7 @@ def line(column, shape=(60, 80)):
 def test_thresholds_are_the_benchmarks():
     np.testing.assert_allclose(default_thresholds(), np.arange(0.01, 0.995, 0.01))
     np.testing.assert_allclose(default_thresholds(1), [0.5])
-    with pytest.raises(ValueError, match='at least one'):
+    with pytest.raises(ValueError, match='thresholds must be'):
         default_thresholds(0)
 
 
@@ -67,12 +67,6 @@ def test_counts_by_hand():
     np.testing.assert_allclose(recall, [2 / 3, 2 / 3, 0])
 
 
-def test_a_match_with_any_annotator_counts():
-    got = evaluate_image((line(20) | line(60)) * 1.0, [line(20), line(60)], [0.5])
-    assert got.matched_pred.tolist() == [80] and got.matched_target.tolist() == [80]
-    assert got.total_target.tolist() == [80]
-
-
 @pytest.mark.parametrize('shift, hit', [(0, True), (1, True), (2, False)])
 def test_shift_below_and_above_the_tolerance(shift, hit):
     """0.0150 of the diagonal of 100 is 1.5 pixels."""
@@ -85,9 +79,9 @@ def test_order_of_annotators_is_irrelevant():
     pred = rng.random((40, 50))
     targets = [rng.random((40, 50)) < p for p in (0.05, 0.1, 0.2)]
     thresholds = [0.2, 0.5, 0.8]
-    want = evaluate_image(pred, targets, thresholds).as_array()
+    want = evaluate_image(pred, targets, thresholds)
     for order in ([1, 2, 0], [2, 1, 0], [0, 2, 1]):
-        got = evaluate_image(pred, [targets[i] for i in order], thresholds).as_array()
+        got = evaluate_image(pred, [targets[i] for i in order], thresholds)
         np.testing.assert_array_equal(got, want)
 
 
@@ -153,17 +147,11 @@ def test_recall_at_half_by_hand():
     assert recall_at_half(counts([0], [4], [0], [0])) == 0
 
 
-def test_empty_prediction_scores_zero():
-    thresholds = default_thresholds(9)
-    got = evaluate_image(np.zeros((60, 80)), [line(20)], thresholds)
-    scores = summarise([got], thresholds)
-    assert (scores.ods, scores.ois, scores.ap, scores.r50) == (0, 0, 0, 0)
-
-
-def test_no_annotated_pixel_scores_zero():
-    none = np.zeros((60, 80), bool)
-    scores = summarise([evaluate_image(line(20) * 1.0, [none], [0.5])], [0.5])
-    assert (scores.ods, scores.ois, scores.ap, scores.r50) == (0, 0, 0, 0)
+def test_nothing_predicted_or_nothing_annotated_scores_zero():
+    none, thresholds = np.zeros((60, 80), bool), default_thresholds(9)
+    for pred, target in ((none, line(20)), (line(20), none)):
+        scores = summarise([evaluate_image(pred * 1.0, [target], thresholds)], thresholds)
+        assert (scores.ods, scores.ois, scores.ap, scores.r50) == (0, 0, 0, 0)
 
 
 def test_one_image_has_equal_ods_and_ois_on_its_thresholds():

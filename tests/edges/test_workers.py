@@ -3,10 +3,10 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from reference.processes import lives, waited_for
 
 from mmseg_sparsemask.edges.workers import WorkerPool, gather
 
@@ -36,17 +36,8 @@ def test_without_processes():
         WorkerPool(-1)
 
 
-def alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    # A process that ended may wait for its parent to ask how.
-    stat = Path(f'/proc/{pid}/stat')
-    return not (stat.exists() and stat.read_text().rsplit(')', 1)[1].split()[0] == 'Z')
-
-
 @pytest.mark.slow
+@pytest.mark.skipif(not Path('/proc/self/stat').exists(), reason='needs /proc')
 def test_a_killed_program_leaves_no_workers(tmp_path):
     path = tmp_path / 'script.py'
     path.write_text(SCRIPT)
@@ -60,11 +51,8 @@ def test_a_killed_program_leaves_no_workers(tmp_path):
         # What libraries print comes first.
         line = next(line for line in program.stdout if line.startswith('workers'))
         workers = [int(pid) for pid in line.split()[1:]]
-        assert workers and all(map(alive, workers))
+        assert workers and all(map(lives, workers))
     finally:
         program.kill()
         program.wait()
-    end = time.monotonic() + 30
-    while any(map(alive, workers)) and time.monotonic() < end:
-        time.sleep(0.1)
-    assert not [pid for pid in workers if alive(pid)]
+    assert waited_for(lambda: not any(map(lives, workers)), 30)
