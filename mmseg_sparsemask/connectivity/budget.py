@@ -283,7 +283,7 @@ def refill(
             if connection in chosen:
                 continue
             larger = drop_unreachable(chosen | {connection}, end)
-            # Where it is out of reach, not the decoder grows: what it would cost there counts.
+            # One out of reach does not make the decoder larger, but what it would cost counts.
             if _fits(larger | {connection}, budgets):
                 chosen, reachable = chosen | {connection}, larger
         if chosen == before:
@@ -295,13 +295,13 @@ def _fits(connections: Connections, budgets: Sequence[Budget]) -> bool:
 
 
 def _use(connections: Connections, budgets: Sequence[Budget]) -> float:
-    """Share of the budget that is in use, of the one that is used most; 0 without connections."""
+    """The share of a budget in use, for the one used most; 0 without connections."""
     shares = [budget.costs.total(connections) / budget.limit for budget in budgets]
     return max(shares) if connections else 0.0
 
 
 def _relative(budgets: Sequence[Budget]) -> PartCosts:
-    """Costs as shares of the limit, of the budget in which each part weighs most."""
+    """Each part's cost as a share of the limit, in the budget where that share is largest."""
     first = budgets[0].costs
     return PartCosts(
         {c: max(b.costs.connections[c] / b.limit for b in budgets) for c in first.connections},

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -28,7 +29,7 @@ from mmseg_sparsemask.connectivity.shape import DecoderShape
 #: How far the cost of a draw may be from what was asked for.
 TOLERANCE = 0.05
 
-#: After so many draws that do not fit, none is looked for any more: seconds.
+#: How many draws may miss before the search gives up, after a few seconds.
 MAX_DRAWS = 300
 MAX_PERMUTATIONS = 20_000
 
@@ -171,7 +172,7 @@ def _filled(numbers: random.Random, space: Connectivity, wish: _Wish) -> Connect
 
 
 def _in_reach(counted: Connections, left: list[Connection], targets: Sequence[_Target]) -> bool:
-    """Whether every cost fits, and can be met by what room the others leave for parts of `left`."""
+    """Whether every cost fits, and can still be met by parts of `left` that the others allow."""
     spent = [target.costs.total(counted) for target in targets]
     if any(cost > target.highest for cost, target in zip(spent, targets)):
         return False
@@ -257,13 +258,8 @@ def like(
         same_inputs: Let the last stage have as many inputs, too.
     """
     cost = shape.cost(decoder, image_size)
-    settings = {
-        'source': 'random',
-        'seed': seed,
-        'parameters': cost.parameters,
-        'multiply_adds': cost.multiply_adds,
-        'image_size': list(image_size),
-    }
+    costs = {'parameters': cost.parameters, 'multiply_adds': cost.multiply_adds}
+    settings = {'source': 'random', 'seed': seed, **costs, 'image_size': list(image_size)}
     if decoder.end != 'D1':
         settings['end'] = decoder.end
     if same_inputs:
@@ -272,7 +268,7 @@ def like(
 
 
 def overlap(decoders: Sequence[Connectivity]) -> float:
-    """How alike decoders are: of each two, the connections in both over those in either (Jaccard).
+    """How alike decoders are: for each pair, connections in both over those in either (Jaccard).
 
     Args:
         decoders: On the same features, at least two.
@@ -290,11 +286,8 @@ def overlap(decoders: Sequence[Connectivity]) -> float:
         raise ValueError(
             f'overlap: expected decoders on the same features, got strides {sorted(strides)}'
         )
-    shares = [
-        len(set(first) & set(second)) / len(set(first) | set(second))
-        for first, second in itertools.combinations(decoders, 2)
-    ]
-    return sum(shares) / len(shares)
+    pairs = itertools.combinations(map(set, decoders), 2)
+    return statistics.fmean(len(first & second) / len(first | second) for first, second in pairs)
 
 
 def permuted_places(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Container, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -25,6 +26,9 @@ DECODER_COLOUR = '#c8553d'
 GLOBAL_COLOUR = '#6a994e'
 UNUSED_COLOUR = '#e4e4e4'
 
+#: How weights of 0 to 1 are coloured.
+WEIGHTS: dict[str, Any] = {'vmin': 0, 'vmax': 1, 'cmap': 'viridis'}
+
 NODE_WIDTH = 0.34
 NODE_HEIGHT = 0.4
 
@@ -44,19 +48,16 @@ def draw_graph(connectivity: Connectivity, title: str = '') -> Figure:
     for level in range(1, num_levels + 1):
         place[encoder_name(level)] = (0.0, -float(level))
         place[stage_name(level)] = (3.0, -float(level))
+    half, quarter = NODE_WIDTH / 2, NODE_HEIGHT / 4
     for source, stage in connectivity:
         (start_x, start_y), (end_x, end_y) = place[source], place[stage]
+        start, end, bend = (start_x + half, start_y), (end_x - half, end_y), 0.0
         if source.startswith('D'):
-            start = (start_x + NODE_WIDTH / 2, start_y + NODE_HEIGHT / 4)
-            end = (end_x + NODE_WIDTH / 2, end_y - NODE_HEIGHT / 4)
+            start, end = (start_x + half, start_y + quarter), (end_x + half, end_y - quarter)
             bend = 0.12 + 0.05 * abs(start_y - end_y)
-        else:
-            start = (start_x + NODE_WIDTH / 2, start_y)
-            end = (end_x - NODE_WIDTH / 2, end_y)
-            bend = 0.0
         _draw_arrow(axes, start, end, _colour(source), bend)
     end_x, end_y = place[connectivity.end]
-    right, top = end_x + NODE_WIDTH / 2, end_y + NODE_HEIGHT / 4
+    right, top = end_x + half, end_y + quarter
     _draw_arrow(axes, (right, top), (right + 0.7, top), DECODER_COLOUR)
     axes.text(right + 0.75, top, 'classifier', va='center', fontsize=9)
     for name, (x, y) in place.items():
@@ -78,40 +79,23 @@ def _colour(name: str) -> str:
 def _draw_arrow(
     axes: Axes, start: tuple[float, float], end: tuple[float, float], colour: str, bend: float = 0.0
 ) -> None:
-    axes.add_patch(
-        FancyArrowPatch(
-            start,
-            end,
-            connectionstyle=f'arc3,rad={bend}',
-            arrowstyle='-|>',
-            mutation_scale=10,
-            shrinkA=0,
-            shrinkB=0,
-            linewidth=1.2,
-            color=colour,
-            alpha=0.8,
-        )
-    )
+    shape: dict[str, Any] = {'connectionstyle': f'arc3,rad={bend}', 'shrinkA': 0, 'shrinkB': 0}
+    look: dict[str, Any] = {'mutation_scale': 10, 'linewidth': 1.2, 'color': colour, 'alpha': 0.8}
+    axes.add_patch(FancyArrowPatch(start, end, arrowstyle='-|>', **shape, **look))
 
 
 def _draw_node(axes: Axes, name: str, x: float, y: float, alive: bool) -> None:
-    axes.add_patch(
-        FancyBboxPatch(
-            (x - NODE_WIDTH / 2, y - NODE_HEIGHT / 2),
-            NODE_WIDTH,
-            NODE_HEIGHT,
-            boxstyle='round,pad=0,rounding_size=0.05',
-            facecolor=_colour(name) if alive else UNUSED_COLOUR,
-            edgecolor='none',
-        )
-    )
+    corner, style = (x - NODE_WIDTH / 2, y - NODE_HEIGHT / 2), 'round,pad=0,rounding_size=0.05'
+    look: dict[str, Any] = {
+        'facecolor': _colour(name) if alive else UNUSED_COLOUR,
+        'edgecolor': 'none',
+    }
+    axes.add_patch(FancyBboxPatch(corner, NODE_WIDTH, NODE_HEIGHT, style, **look))
     axes.text(x, y, name, ha='center', va='center', fontsize=10, color='white' if alive else '0.45')
 
 
 def draw_weights(
-    weights: Mapping[Connection, float],
-    title: str = '',
-    kept: Container[Connection] = (),
+    weights: Mapping[Connection, float], title: str = '', kept: Container[Connection] = ()
 ) -> Figure:
     """Heat map of the connection weights at one moment: stages against sources.
 
@@ -135,7 +119,7 @@ def draw_weights(
     dots = [(sources.index(c.source), stages.index(c.stage)) for c in weights if c in kept]
     figure = new_figure(0.36 * len(sources) + 1.8, 0.36 * len(stages) + 1.2)
     axes = figure.add_subplot()
-    image = axes.imshow(grid, vmin=0, vmax=1, cmap='viridis')
+    image = axes.imshow(grid, **WEIGHTS)
     axes.set_xticks(range(len(sources)), sources, fontsize=8)
     axes.set_yticks(range(len(stages)), stages, fontsize=8)
     axes.set_xlabel('source')
@@ -184,18 +168,9 @@ def draw_weight_history(
     # Each record reaches to the middle between it and its neighbours, the last to the end.
     inner = [(before + after) / 2 for before, after in itertools.pairwise(steps)]
     first, last = (steps[0], steps[-1]) if inner else (steps[0] - 0.5, steps[0] + 0.5)
-    mesh = axes.pcolormesh(
-        np.asarray([first, *inner, last]),
-        np.arange(len(connections) + 1),
-        grid.T,
-        vmin=0,
-        vmax=1,
-        cmap='viridis',
-        rasterized=True,
-    )
-    axes.set_yticks(
-        np.arange(len(connections)) + 0.5, [f'{c.source} → {c.stage}' for c in connections]
-    )
+    columns, rows = np.asarray([first, *inner, last]), np.arange(len(connections) + 1)
+    mesh = axes.pcolormesh(columns, rows, grid.T, **WEIGHTS, rasterized=True)
+    axes.set_yticks(rows[:-1] + 0.5, [f'{c.source} → {c.stage}' for c in connections])
     axes.tick_params(axis='y', labelsize=5, length=0)
     if kept is not None:
         smallest = min((w for c, w in zip(connections, grid[-1]) if c in kept), default=np.inf)

@@ -20,12 +20,14 @@ from mmseg_sparsemask.connectivity.graph import (
     Connectivity,
     check_strides,
     encoder_name,
+    level_of,
     stage_name,
 )
 from mmseg_sparsemask.connectivity.presets import ARCHITECTURES, PRESETS, preset
 from mmseg_sparsemask.connectivity.prune import drop_unreachable, is_allowed
 from mmseg_sparsemask.connectivity.shape import DecoderShape
 from mmseg_sparsemask.connectivity.transfer import transfer
+from mmseg_sparsemask.utils.checks import check_keys
 from mmseg_sparsemask.utils.files import MAX_DEPTH, is_deep, read_json, write_atomically
 
 FORMAT = 'sparsemask.connectivity'
@@ -62,10 +64,7 @@ def from_dict(data: Mapping[str, Any], where: str = 'connectivity') -> Connectiv
     """
     if not isinstance(data, Mapping):
         raise ValueError(f'{where}: expected a JSON object, got {type(data).__name__}')
-    expected = ('format', 'version', 'strides', 'stages', 'meta')
-    unknown = sorted(map(str, set(data) - set(expected)))
-    if unknown:
-        raise ValueError(f'{where}: unknown keys {unknown}; expected {list(expected)}')
+    check_keys(data, ('format', 'version', 'strides', 'stages', 'meta'), where)
     if is_deep(data):
         raise ValueError(f'{where}: nested more than {MAX_DEPTH} deep')
     if data.get('format', FORMAT) != FORMAT:
@@ -108,10 +107,8 @@ def save(connectivity: Connectivity, path: str | os.PathLike[str]) -> None:
         raise ValueError(
             f'meta: expected plain JSON values (strings, finite numbers, lists, dicts): {error}'
         ) from None
-    stages = ',\n'.join(
-        f'    {json.dumps(stage)}: {json.dumps(sources)}'
-        for stage, sources in data['stages'].items()
-    )
+    lines = [f'    {json.dumps(s)}: {json.dumps(sources)}' for s, sources in data['stages'].items()]
+    stages = ',\n'.join(lines)
     text = (
         f'{{\n  "format": {json.dumps(FORMAT)},\n  "version": {VERSION},\n'
         f'  "strides": {json.dumps(data["strides"])},\n  "stages": {{\n{stages}\n  }},\n'
@@ -232,9 +229,8 @@ def from_npy(
         )
     connections = set()
     for row, column, kind in np.argwhere(mask).tolist():
-        if kind == 0:
-            source = encoder_name(num_levels - column)
-        else:
+        source = encoder_name(num_levels - column)
+        if kind == 1:
             source = GLOBAL if column == 0 else stage_name(num_levels - column + 1)
         connection = Connection(source, stage_name(num_levels - row))
         if not is_allowed(connection, num_levels):
@@ -283,11 +279,6 @@ def to_npy(connectivity: Connectivity) -> NDArray[np.bool_]:
     num_levels = connectivity.num_levels
     mask = np.zeros((num_levels, num_levels, 2), dtype=np.bool_)
     for source, stage in connectivity:
-        row = num_levels - int(stage[1:])
-        if source == GLOBAL:
-            mask[row, 0, 1] = True
-        elif source.startswith('E'):
-            mask[row, num_levels - int(source[1:]), 0] = True
-        else:
-            mask[row, num_levels - int(source[1:]) + 1, 1] = True
+        column = 0 if source == GLOBAL else num_levels - level_of(source) + (source[0] == 'D')
+        mask[num_levels - level_of(stage), column, int(source[0] != 'E')] = True
     return mask

@@ -57,7 +57,7 @@ class LatencyTable:
             if not 0 <= value < math.inf:
                 raise ValueError(f'{name}: expected a number from 0 on, got {value}')
         if not any(connections.values()):
-            raise ValueError('expected connections that take time, got none that does')
+            raise ValueError('expected at least one connection that takes time')
         if lacking := {c.stage for c in costs.connections} - costs.stages.keys():
             raise ValueError(f'{min(lacking)}: expected the time of every stage')
 
@@ -79,8 +79,8 @@ class LatencyTable:
             space: The search space, whose connections need a time each.
             shape: Shape of the decoders.
             largest_error: Largest `error` that the table may have.
-            settings: What else has to be the table's: ``image_size`` (height, width) in pixels,
-                ``device`` as torch names it, ``threads``.
+            settings: Other settings of the table to compare: ``image_size`` (height, width) in
+                pixels, ``device`` as torch names it, ``threads``.
 
         Raises:
             ValueError: Something differs or lacks, or the error is larger; the message says what.
@@ -151,24 +151,17 @@ class LatencyTable:
             raise ValueError(f'{where}: no latency table of version {VERSION}; {_REMEDY}')
         try:
             times = data['milliseconds']
-            costs = PartCosts(
-                {_read(name): float(v) for name, v in times['connections'].items()},
-                {stage: float(v) for stage, v in times['stages'].items()},
-                float(times['fixed']),
-                {
-                    frozenset(map(_read, part['connections'])): float(part['milliseconds'])
-                    for part in times['shared']
-                },
-            )
+            connections = {_read(name): float(v) for name, v in times['connections'].items()}
+            stages = {stage: float(v) for stage, v in times['stages'].items()}
+            shared = {
+                frozenset(map(_read, part['connections'])): float(part['milliseconds'])
+                for part in times['shared']
+            }
+            costs = PartCosts(connections, stages, float(times['fixed']), shared)
+            shape = DecoderShape(*(data[item.name] for item in fields(DecoderShape)))
             height, width = data['image_size']
-            return cls(
-                costs,
-                DecoderShape(*(data[item.name] for item in fields(DecoderShape))),
-                (height, width),
-                data['device'],
-                data['threads'],
-                data.get('meta', {}),
-            )
+            rest = (data['device'], data['threads'], data.get('meta', {}))
+            return cls(costs, shape, (height, width), *rest)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f'{where}: incomplete ({error!r}); {_REMEDY}') from None
         except ValueError as error:
@@ -232,11 +225,10 @@ def fit_costs(
         used += [not users.isdisjoint(kept) for users in shared]
         rows.append([*used, True])
     found, _ = nnls(np.array(rows) / times[:, None], np.ones(len(decoders)))
-    costs = iter(found.tolist())
-    connections = dict(zip(space, costs))
-    stages = dict(zip(space.stages, costs))
-    resizes = dict(zip(shared, costs))
-    return PartCosts(connections, stages, next(costs), resizes)
+    *parts, fixed = found.tolist()
+    costs = iter(parts)
+    connections, stages = dict(zip(space, costs)), dict(zip(space.stages, costs))
+    return PartCosts(connections, stages, fixed, dict(zip(shared, costs)))
 
 
 def relative_errors(

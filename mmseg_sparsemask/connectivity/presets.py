@@ -36,12 +36,9 @@ def fdn(strides: Sequence[int]) -> Connectivity:
 
 def unet(strides: Sequence[int]) -> Connectivity:
     """U-Net: ``DL`` takes ``EL``; ``Dl`` takes ``El`` and ``D(l+1)``; no ``G``."""
-    num_levels = len(strides)
-    stages = {
-        stage_name(level): [encoder_name(level)]
-        + ([stage_name(level + 1)] if level < num_levels else [])
-        for level in range(num_levels, 0, -1)
-    }
+    levels = range(1, len(strides) + 1)
+    stages = {stage_name(level): [encoder_name(level), stage_name(level + 1)] for level in levels}
+    stages[stage_name(len(strides))].pop()  # the coarsest has none below
     return Connectivity(strides, stages, {'source': 'preset unet'})
 
 
@@ -146,9 +143,7 @@ PRESETS: dict[str, Callable[[Sequence[int]], Connectivity]] = {
 }
 
 #: Found architectures, which have strides of their own (`transfer` puts them on others).
-ARCHITECTURES: dict[str, Callable[[], Connectivity]] = {
-    'sparsemask_mbv2_voc': sparsemask_mbv2_voc,
-}
+ARCHITECTURES: dict[str, Callable[[], Connectivity]] = {'sparsemask_mbv2_voc': sparsemask_mbv2_voc}
 
 
 def preset(name: str, strides: Sequence[int] | None = None) -> Connectivity:

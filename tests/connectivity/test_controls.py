@@ -171,9 +171,6 @@ def test_every_decoder_near_enough_is_drawn(monkeypatch):
 def test_bad_settings(change, message):
     with pytest.raises(ValueError, match=message):
         resolve({'source': 'random', 'seed': 0, **change}, shape=MBV2)
-
-
-def test_settings_without_a_head():
     with pytest.raises(ValueError, match='expected it in a SparseMaskHead'):
         resolve(dict(source='random', seed=0, parameters=1e6), MBV2_STRIDES)
 

@@ -46,20 +46,6 @@ def test_the_file_is_that_of_the_documentation(tmp_path):
     assert os.listdir(tmp_path) == ['connectivity.json']
 
 
-def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
-    path = tmp_path / 'connectivity.json'
-    io.save(io.from_dict(GOOD), path)
-    before = path.read_bytes()
-
-    def fail(*_):
-        raise OSError('disk full')
-
-    monkeypatch.setattr(os, 'replace', fail)
-    with pytest.raises(OSError, match='disk full'):
-        io.save(preset('sparsemask_mbv2_voc'), path)
-    assert path.read_bytes() == before and os.listdir(tmp_path) == ['connectivity.json']
-
-
 def test_what_a_config_may_say(tmp_path):
     c = io.from_dict(GOOD)
     path = tmp_path / 'connectivity.json'
@@ -156,29 +142,12 @@ def npy(shape, body=b'', descr="'|b1'"):
 
 
 BAD = {
-    'missing file': (lambda p: io.load(p / 'no.json'), r'no\.json: cannot be read \(No such file'),
     'a folder': (lambda p: io.load(p), 'cannot be read'),
-    'not JSON': (lambda p: io.load(_file(p, '{')), r'x\.json: not a JSON file'),
-    'not text': (lambda p: io.load(_file(p, b'\xff\xfe\x00')), 'not a JSON file'),
-    'a list': (lambda p: io.load(_file(p, '[]')), r'x\.json: expected a JSON object, got list'),
-    'alien JSON': (
-        lambda p: io.load(_file(p, '{"name": "x", "strides": [2], "stages": {}}')),
-        r"x\.json: unknown keys \['name'\]; expected \['format', 'version'",
-    ),
     'a stage twice': (
         lambda p: io.load(_file(p, '{"strides":[2], "stages":{"D1":["E1"],"D1":["G"]}}')),
-        r"x\.json: the keys \['D1'\] stand there twice",
+        r"x\.json: the keys \['D1'\] appear twice",
     ),
-    'a mask as a path': (lambda p: io.load(p / 'm.npy'), r'tools/import_mask\.py'),
     'a mask in a config': (lambda p: io.resolve('m.npy'), r'tools/import_mask\.py'),
-    'another format': (
-        lambda p: io.from_dict({**GOOD, 'format': 'onnx'}),
-        "connectivity: expected format 'sparsemask.connectivity', got 'onnx'",
-    ),
-    'a later version': (
-        lambda p: io.from_dict({**GOOD, 'version': 2}),
-        'expected version 1, got 2; update mmseg-sparsemask',
-    ),
     'a version that equals 1': (
         lambda p: io.from_dict({**GOOD, 'version': True}),
         'expected version 1, got True',
@@ -212,21 +181,7 @@ BAD = {
         lambda p: io.from_dict({**GOOD, 'strides': [2, 4]}),
         "connectivity: unknown stage 'D3'",
     ),
-    'a dangling stage': (
-        lambda p: io.from_dict({'strides': [2, 4], 'stages': {'D1': ['E1'], 'D2': ['G']}}),
-        'connectivity: dangling stage D2',
-    ),
-    'unknown preset': (
-        lambda p: io.resolve('sparsemask', [2]),
-        r"unknown preset 'sparsemask': expected one of fdn.*connectivity\.json",
-    ),
-    'preset without strides': (lambda p: io.resolve('unet'), 'needs strides'),
     'nothing known': (lambda p: io.resolve(3), "expected a preset's name, a path, a dict"),
-    'other strides': (
-        lambda p: io.resolve(GOOD, [2, 4, 16]),
-        r'needs strides \[2, 4, 8\], the backbone gives \[2, 4, 16\]; transfer it with.*'
-        r'tools/transfer\.py',
-    ),
     'a transfer to other strides than met': (
         lambda p: io.resolve({'source': GOOD, 'strides': [2, 4]}, [4, 8]),
         r'needs strides \[2, 4\], the backbone gives \[4, 8\]',
@@ -239,24 +194,12 @@ BAD = {
         lambda p: io.resolve({'source': 'unet', 'strides': [2], 'x': 1}),
         "'strides', 'x'",
     ),
-    'a transfer that leaves nothing': (
-        lambda p: io.resolve({'source': GOOD, 'strides': [64]}),
-        'nothing is left of the decoder',
-    ),
-    'folder to write to missing': (
-        lambda p: io.save(io.from_dict(GOOD), p / 'no' / 'x.json'),
-        r'no/x\.json: cannot be written \(No such file',
-    ),
     'folder to write to is a file': (
         lambda p: io.save(io.from_dict(GOOD), _file(p, '', 'f') / 'x.json'),
         'cannot be written',
     ),
     'meta that is not JSON': (
         lambda p: io.save(Connectivity([2], {'D1': ['E1']}, {'x': np.zeros(2)}), p / 'x.json'),
-        'meta: expected plain JSON values',
-    ),
-    'meta that is not finite': (
-        lambda p: io.save(Connectivity([2], {'D1': ['E1']}, {'x': np.inf}), p / 'x.json'),
         'meta: expected plain JSON values',
     ),
     'mask of other size': (

@@ -110,6 +110,9 @@ def test_bad_files(tmp_path, change, words):
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(ValueError, match=words):
         LatencyTable.load(path)
+    path.write_text('ms: 3')
+    with pytest.raises(ValueError, match=r't\.json: cannot be read .*; expected a file that'):
+        LatencyTable.load(path)
 
 
 @pytest.mark.parametrize('value', [float('nan'), float('inf'), -1.0])
@@ -138,11 +141,5 @@ def test_a_table_needs_times():
         LatencyTable.from_dict(data)
     times['connections'] = dict.fromkeys(times['connections'], 0)
     times['shared'] = []
-    with pytest.raises(ValueError, match='expected connections that take time, got none'):
+    with pytest.raises(ValueError, match='expected at least one connection that takes time'):
         LatencyTable.from_dict(data)
-
-
-def test_no_json(tmp_path):
-    (tmp_path / 't.json').write_text('ms: 3')
-    with pytest.raises(ValueError, match=r't\.json: cannot be read .*; expected a file that'):
-        LatencyTable.load(tmp_path / 't.json')

@@ -71,18 +71,3 @@ def test_published_architecture():
 @pytest.mark.parametrize('strides', [(4,), (4, 2), (32, 8, 8), FIVE, tuple(range(1, 13))])
 def test_any_strides(name, strides):
     assert preset(name, strides).strides == strides
-
-
-BAD = {
-    'unknown': (('sparsemask', FIVE), "unknown preset 'sparsemask': expected one of fdn, unet"),
-    'no strides': (('unet', None), "preset 'unet' needs strides"),
-    'strides as a number': (('fdn', 5), 'non-empty list of positive integers.*got 5'),
-    'stride of zero': (('sparse_acn', [2, 0]), 'positive integers, got 0'),
-}
-
-
-@pytest.mark.parametrize('name', BAD)
-def test_bad_input(name):
-    arguments, message = BAD[name]
-    with pytest.raises(ValueError, match=message):
-        preset(*arguments)
