@@ -6,12 +6,11 @@ load meets both. Printed are the medians over rounds, and their ratio in each ro
 """
 
 import argparse
-import platform
 import statistics
-import time
 
 import torch
 from mmengine.config import Config, DictAction
+from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmengine.utils import ProgressBar
@@ -19,6 +18,7 @@ from mmseg.registry import MODELS
 
 from mmseg_sparsemask.dpc.presets import resolve_cell
 from mmseg_sparsemask.dpc.proxy import prepare_task, proxy_config
+from mmseg_sparsemask.utils.timing import in_turns, processor, seconds_of
 
 
 def parse_args():
@@ -37,11 +37,10 @@ def parse_args():
 
 
 class Training:
-    """Train steps of a config, timed with their data loading."""
+    """Train steps of a config, each with the loading of its batch."""
 
     def __init__(self, config):
-        device = 'cuda' if torch.cuda.is_available() else 'cpu'
-        self.model = MODELS.build(config.model).to(device).train()
+        self.model = MODELS.build(config.model).to(get_device()).train()
         self.loader = Runner.build_dataloader(config.train_dataloader)
         self.batches = iter(self.loader)
         runner = Runner.__new__(Runner)
@@ -56,15 +55,6 @@ class Training:
             self.batches = iter(self.loader)
             data = next(self.batches)
         self.model.train_step(data, self.optim)
-
-    def seconds(self, iters):
-        """Seconds per iteration."""
-        start = time.perf_counter()
-        for _ in range(iters):
-            self.step()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        return (time.perf_counter() - start) / iters
 
 
 def main():
@@ -82,7 +72,8 @@ def main():
     real_cfg = Config.fromfile(args.against) if args.against else cfg
     real_cfg.model.decode_head.cell = cell.to_published()
     real_cfg.train_dataloader.batch_size = task.settings.batch_size
-    if not torch.cuda.is_available():
+    device = get_device()
+    if device == 'cpu':
         text = real_cfg.pretty_text.replace('SyncBN', 'BN')
         real_cfg = Config.fromstring(text, '.py')
     real_cfg.model.backbone.pop('init_cfg', None)
@@ -90,20 +81,18 @@ def main():
     iters = {'end to end': args.iters, 'proxy': args.proxy_iters}
     times = {name: [] for name in trainings}
     bar = ProgressBar(args.rounds + 1)
-    for index in range(args.rounds + 1):
-        for name, training in trainings.items():
-            seconds = training.seconds(iters[name])
-            if index:  # the first round warms up
-                times[name].append(seconds)
+    for order in in_turns(list(trainings), args.rounds + 1):
+        for name in order:
+            times[name].append(seconds_of(trainings[name].step, device, iters[name]))
         bar.update()
+    times = {name: rounds[1:] for name, rounds in times.items()}  # the first warms up
     ratios = [a / b for a, b in zip(times['end to end'], times['proxy'], strict=True)]
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor()
     batch = next(iter(trainings['end to end'].loader))
     print(
         f'\n{args.config}: cell {cell.to_string()}\n'
         f'images {tuple(batch["inputs"][0].shape[1:])}, batch {task.settings.batch_size}, features '
         f'{task.feature_size}, filters {task.settings.filters or "as in the head"}\n'
-        f'device {device or platform.machine()}, torch {torch.__version__}, '
+        f'device {processor(device)}, torch {torch.__version__}, '
         f'{args.threads} thread(s)\n'
         f'end to end: {1e3 * statistics.median(times["end to end"]):.1f} ms an iteration\n'
         f'proxy:      {1e3 * statistics.median(times["proxy"]):.1f} ms an iteration\n'

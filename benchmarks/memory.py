@@ -27,6 +27,8 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from mmseg_sparsemask.utils.timing import synchronize
+
 MIB = 2**20
 
 
@@ -93,13 +95,13 @@ def counted(step: Step) -> tuple[int, int]:
 
 def allocated(step: Step) -> tuple[int, int]:
     """The same on a GPU, from its allocator."""
-    torch.cuda.synchronize()
+    synchronize('cuda')
     before = torch.cuda.memory_allocated()
     torch.cuda.reset_peak_memory_stats()
     logits = step.forward()
     alive = torch.cuda.memory_allocated() - before - logits.untyped_storage().nbytes()
     step.backward(logits)
-    torch.cuda.synchronize()
+    synchronize('cuda')
     return alive, torch.cuda.max_memory_allocated() - before
 
 
