@@ -41,7 +41,7 @@ def keep_memory() -> bool:
     return bool(mallopt(_M_MMAP_MAX, 0) and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
 
 
-def random_decoder(space: Connectivity, rng: random.Random) -> Connectivity:
+def draw_decoder(space: Connectivity, rng: random.Random) -> Connectivity:
     """A decoder of random size and shape from a search space.
 
     How many stages are there is drawn, and for each stage how many of its inputs: what a search
@@ -128,7 +128,7 @@ def measure_table(
         )
     rng = random.Random(seed)
     space = head.connectivity
-    drawn = [random_decoder(space, rng) for _ in range(decoders + left_out)]
+    drawn = [draw_decoder(space, rng) for _ in range(decoders + left_out)]
     with _threads(threads):
         times = [
             time_decoder(decoder, head.shape, image_size, device)

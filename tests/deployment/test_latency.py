@@ -14,8 +14,8 @@ import mmseg_sparsemask  # noqa: F401
 from mmseg_sparsemask.connectivity import DecoderShape, preset
 from mmseg_sparsemask.connectivity.latency import LatencyTable
 from mmseg_sparsemask.deployment.latency import (
+    draw_decoder,
     measure_table,
-    random_decoder,
     time_again,
     time_decoder,
 )
@@ -48,10 +48,10 @@ def test_more_work_takes_longer():
 def test_random_decoders_are_of_all_sizes_and_repeatable():
     space = preset('fdn', STRIDES)
     rng = random.Random(0)
-    sizes = {len(random_decoder(space, rng)) for _ in range(500)}
+    sizes = {len(draw_decoder(space, rng)) for _ in range(500)}
     assert min(sizes) == 1 and max(sizes) == len(space)
     assert len(sizes) > len(space) / 2
-    assert random_decoder(space, random.Random(5)) == random_decoder(space, random.Random(5))
+    assert draw_decoder(space, random.Random(5)) == draw_decoder(space, random.Random(5))
 
 
 def test_table_says_how_it_was_measured():
