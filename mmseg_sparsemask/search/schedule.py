@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from mmseg_sparsemask.utils.registered import type_name
 
-#: Of each kind of schedule, what it counts in iterations or epochs besides begin and end.
+#: What each kind of schedule counts in iterations or epochs besides begin and end.
 _TIMES = {
     'Constant': (),
     'CosineAnnealing': ('T_max',),

@@ -91,7 +91,7 @@ def draw_connection_weights(search: Search, connectivity: Connectivity) -> Figur
 def search_record(
     search: Search, connectivity: Connectivity, commands: Sequence[Step]
 ) -> SearchRecord:
-    """What the page of a search shows. Of the scores, those of the last one's name."""
+    """What the page of a search shows; of the scores, only those named like the last one."""
     head, settings = search.head, search.settings
     name = search.scores[-1][1] if search.scores else 'score'
     return SearchRecord(
