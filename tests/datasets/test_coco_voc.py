@@ -141,7 +141,7 @@ BAD = {
     'a hidden image': (
         lambda p: write(p, changed('images', 0, file_name='../.x.jpg')),
         ValueError,
-        "'../.x.jpg' is no name",
+        "'../.x.jpg' cannot be the name",
     ),
     'an image twice': (
         lambda p: write(p, changed('images', 0, file_name='x/000000000002.png')),

@@ -1,6 +1,5 @@
 """A small segmentor with statistics of its own, as a config and a checkpoint."""
 
-import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -9,7 +8,6 @@ from mmseg.registry import MODELS
 from reference.tiny import ROOT
 
 import mmseg_sparsemask  # noqa: F401
-from mmseg_sparsemask.connectivity import save
 
 CONFIG = f"""
 _base_ = [
@@ -127,31 +125,3 @@ def exported(model, program, tmp_path_factory):
         )
         for kind, suffix in SUFFIXES.items()
     }
-
-
-@pytest.fixture(scope='session')
-def scores():
-    from mmseg_sparsemask.deployment.publish import Scores
-
-    measured = {'mIoU': 61.25, 'aAcc': 90.5}
-    return Scores(measured, 'shapes | (test)', 'python tools/test.py c.py w.pth')
-
-
-@pytest.fixture(scope='module')
-def folder(model, scores, tmp_path_factory):
-    """A published network, with what its search left."""
-    from mmseg_sparsemask.deployment.publish import publish
-
-    top = tmp_path_factory.mktemp('published')
-    search = top / 'search'
-    search.mkdir()
-    save(model.decode_head.connectivity, search / 'connectivity.json')
-    (search / 'report.html').write_text('<html></html>')
-    (search / 'other.txt').write_text('not for others')
-    publish(model, top / 'net', 'a net', scores, search, licence='apache-2.0')
-    return top / 'net'
-
-
-@pytest.fixture
-def image():
-    return np.random.default_rng(0).integers(0, 255, (60, 76, 3), dtype=np.uint8)

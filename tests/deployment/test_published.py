@@ -3,6 +3,7 @@
 import ast
 import copy
 import hashlib
+import http.server
 import json
 import os
 import runpy
@@ -10,6 +11,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -39,6 +41,24 @@ ROOT = Path(__file__).parents[2]
 #: Settings of a head with more than a million million weights.
 SIZES = dict(in_channels=2**16, in_index=2, channels=2**16, kernel_size=25, num_classes=6)
 LARGE = dict(type='FCNHead', **SIZES)
+SCORES = Scores({'mIoU': 61.25, 'aAcc': 90.5}, 'shapes | (test)', 'python tools/test.py c.py w.pth')
+
+
+@pytest.fixture(scope='module')
+def folder(model, tmp_path_factory):
+    top = tmp_path_factory.mktemp('published')
+    search = top / 'search'
+    search.mkdir()
+    save(model.decode_head.connectivity, search / 'connectivity.json')
+    (search / 'report.html').write_text('<html></html>')
+    (search / 'other.txt').write_text('not for others')
+    publish(model, top / 'net', 'a net', SCORES, search, licence='apache-2.0')
+    return top / 'net'
+
+
+@pytest.fixture
+def image():
+    return np.random.default_rng(0).integers(0, 255, (60, 76, 3), dtype=np.uint8)
 
 
 def changed(folder, to, change):
@@ -59,13 +79,13 @@ def at(content, place):
     return content, last
 
 
-def test_what_is_written(folder, model, scores):
+def test_what_is_written(folder, model):
     assert {path.name for path in folder.iterdir()} == {
         *('README.md', 'config.json', 'connectivity.json', 'connectivity.svg'),
         *('model.safetensors', 'report.html', 'scores.json'),
     }
     assert load(folder / 'connectivity.json') == model.decode_head.connectivity
-    assert json.loads((folder / 'scores.json').read_text()) == vars(scores)
+    assert json.loads((folder / 'scores.json').read_text()) == vars(SCORES)
     text = (folder / 'config.json').read_text()
     assert 'work_dir' not in text and str(ROOT) not in text
     content = (folder / 'model.safetensors').read_bytes()
@@ -80,7 +100,7 @@ def test_two_lines_load_it_with_the_same_labels(folder, trained, image):
     assert predictor.classes[2] == 'disk' and predictor.palette[1] == (40, 215, 90)
 
 
-def test_model_card_is_what_the_hub_reads(folder, scores):
+def test_model_card_is_what_the_hub_reads(folder):
     hub = pytest.importorskip('huggingface_hub')
     card = hub.ModelCard.load(folder / 'README.md')
     assert card.data.pipeline_tag == 'image-segmentation'
@@ -89,7 +109,7 @@ def test_model_card_is_what_the_hub_reads(folder, scores):
     assert results['mIoU'].metric_value == 61.25 and results['mIoU'].metric_type == 'mean_iou'
     assert results['aAcc'].dataset_name == 'shapes | (test)'
     assert r'| shapes \| (test) | 61.25 | 90.5 |' in card.text
-    assert scores.command in card.text
+    assert SCORES.command in card.text
     assert f"pip install '{requirement('onedl', 'hub')}'" in card.text
     assert '0 sky, 1 ground' in card.text
     for path in folder.iterdir():
@@ -146,14 +166,14 @@ def is_call(node):
     return isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'load_published'
 
 
-def test_no_folder_of_this_machine_is_named(model, tmp_path, scores):
+def test_no_folder_of_this_machine_is_named(model, tmp_path):
     search, folders = tmp_path / 'search', f'{tmp_path}/work dir/x'
     search.mkdir()
     save(model.decode_head.connectivity, search / 'connectivity.json')
     record = SimpleNamespace(name='x', commands=[Step(f"python '{folders}/retrain.py'", 'train')])
     (search / 'report.html').write_text(render('base.html.jinja', {}, record=record))
     assert folders in (search / 'report.html').read_text()
-    publish(model, tmp_path / 'net', 'net', scores, search)
+    publish(model, tmp_path / 'net', 'net', SCORES, search)
     for path in (tmp_path / 'net').iterdir():
         content = path.read_bytes()
         assert str(tmp_path).encode() not in content and str(ROOT).encode() not in content
@@ -312,6 +332,68 @@ def test_nothing_half_written_and_nothing_overwritten(model, tmp_path, monkeypat
 def test_encoding_tells_tuples_from_lists():
     value = {'scale': (2, [3, (4,)]), 'none': None, 'text': 'x', 'number': 0.5, 'yes': True}
     assert decode(json.loads(json.dumps(encode(value)))) == value
+
+
+class Hub(http.server.BaseHTTPRequestHandler):
+    """As much of the hub as a download needs: files by repository, revision and name."""
+
+    folder: Path
+    asked: list[str]
+
+    def do_HEAD(self, body=False):
+        self.asked.append(self.path)
+        owner, name, _, revision, file = self.path.lstrip('/').split('/', 4)
+        path = self.folder / file
+        if (owner, name, revision) != ('someone', 'net', 'main') or not path.is_file():
+            self.send_error(404)
+            return
+        content = path.read_bytes()
+        self.send_response(200)
+        self.send_header('Content-Length', str(len(content)))
+        self.send_header('ETag', f'"{hashlib.sha256(content).hexdigest()}"')
+        self.send_header('X-Repo-Commit', '0' * 40)
+        self.end_headers()
+        if body:
+            self.wfile.write(content)
+
+    def do_GET(self):
+        self.do_HEAD(body=True)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def hub(folder, tmp_path, monkeypatch):
+    pytest.importorskip('huggingface_hub')
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path / 'cache'))
+    handler = type('Handler', (Hub,), dict(folder=folder, asked=[]))
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f'http://127.0.0.1:{server.server_port}', handler.asked
+        server.shutdown()
+
+
+def test_from_the_hub_by_repository_name(hub, folder, image, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    endpoint, asked = hub
+    predictor = load_published('someone/net', endpoint=endpoint)
+    assert (predictor(image) == load_published(folder)(image)).all()
+    # Nothing but the two files that are read.
+    assert {path.rsplit('/', 1)[1] for path in asked} == {'config.json', 'model.safetensors'}
+    with pytest.raises(ValueError, match='the hub does not give it'):
+        load_published('someone/other', endpoint=endpoint)
+
+
+def test_a_folder_of_that_name_comes_first(hub, folder, tmp_path, monkeypatch):
+    endpoint, asked = hub
+    (tmp_path / 'someone').mkdir()
+    (tmp_path / 'someone/net').symlink_to(folder)
+    monkeypatch.chdir(tmp_path)
+    load_published('someone/net', endpoint=endpoint)
+    assert asked == []
 
 
 def test_the_tool_measures_and_writes(trained, tmp_path):

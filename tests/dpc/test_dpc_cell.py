@@ -138,7 +138,7 @@ GOOD = PRESETS['aspp']().to_dict()
             {**GOOD, 'branches': [{'input': -1, 'op': 'conv1x1'}, {'input': 1, 'op': 'conv1x1'}]},
             'branch 1 reads branch 1',
         ),
-        ({**GOOD, 'branches': [{'input': -2, 'op': 'conv1x1'}]}, 'branch 0 reads -2'),
+        ({**GOOD, 'branches': [{'input': -2, 'op': 'conv1x1'}]}, 'branch 0 reads branch -2'),
         ([{'kernel': 5, 'rate': [1, 1], 'op': 'conv', 'input': -1}], 'kernel 1 or 3'),
         ([{'kernel': 3, 'rate': [1], 'op': 'conv', 'input': -1}], 'two positive integers'),
         ([{'kernel': 3, 'rate': [1, 1], 'op': 'conv'}], 'a dict with input and op'),
