@@ -18,7 +18,8 @@ def data_items(
     Raises:
         FileNotFoundError: If a file is missing.
     """
-    for path in filter(None, itertools.chain.from_iterable(pairs := list(pairs))):
+    pairs = list(pairs)
+    for path in filter(None, itertools.chain.from_iterable(pairs)):
         if not path.is_file():
             raise FileNotFoundError(
                 f'{path} is missing ({len(pairs)} images are listed); complete the data set, or '

@@ -122,7 +122,8 @@ class FeatureExtractor:
 
     def __post_init__(self) -> None:
         check_one_of('dtype', self.dtype, DTYPES)
-        check_whole(1, images=self.images, passes=self.passes, label_stride=self.label_stride)
+        images = {} if self.images is None else {'images': self.images}
+        check_whole(1, **images, passes=self.passes, label_stride=self.label_stride)
         self.model.eval()
         self.dataset = DATASETS.build(copy.deepcopy(dict(self.source)))
         available = len(self.dataset)

@@ -49,12 +49,12 @@ def check_whole(least: int, **values: Any) -> None:
 
     Args:
         least: The smallest that is allowed.
-        values: By name; None stands for a number that was not given.
+        values: By name.
 
     Raises:
         ValueError: One is another kind of value, or smaller.
     """
     for name, value in values.items():
         whole = isinstance(value, Integral) and not isinstance(value, bool)
-        if value is not None and (not whole or value < least):
+        if not whole or value < least:
             raise ValueError(f'{name} must be a whole number, at least {least}, got {value!r}')

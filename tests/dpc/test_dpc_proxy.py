@@ -114,6 +114,7 @@ def test_another_head(tiny):
     [
         (dict(max_iters=0), 'max_iters must be'),
         (dict(patience=1.5), 'patience must be'),
+        (dict(passes=None), 'passes must be'),
         (dict(pretrain_iters=-1), 'pretrain_iters must be'),
         (dict(iters=3), "unknown key.*'iters'"),
     ],
