@@ -247,7 +247,9 @@ def recall_at_half(counts: EdgeCounts) -> float:
     return float(best)
 
 
-def summarise(counts: Iterable[EdgeCounts], thresholds: Sequence[float] | np.ndarray) -> EdgeScores:
+def summarise(
+    counts: Iterable[Sequence[np.ndarray]], thresholds: Sequence[float] | np.ndarray
+) -> EdgeScores:
     """Scores of a data set from the counts of its images.
 
     ODS takes the best F of the summed counts, interpolated between thresholds. For OIS each image
@@ -263,7 +265,8 @@ def summarise(counts: Iterable[EdgeCounts], thresholds: Sequence[float] | np.nda
     Raises:
         ValueError: Without images, or if the counts do not fit the thresholds.
     """
-    counts = list(counts)
+    # MMEngine makes plain tuples of named ones where it collects results.
+    counts = [EdgeCounts(*image) for image in counts]
     thresholds = np.asarray(thresholds, float)
     if not counts:
         raise ValueError('no images to score; check the data set and its file names')

@@ -161,8 +161,8 @@ def test_instances_have_an_address():
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (dict(length=0), 'length must be at least 1'),
-        (dict(seed=-1), 'seed must not be negative'),
+        (dict(length=0), 'length must be a whole number, at least 1'),
+        (dict(seed=-1), 'seed must be a whole number, at least 0'),
         (dict(split='dev'), "split must be one of .* got 'dev'"),
     ],
 )
