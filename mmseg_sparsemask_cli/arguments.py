@@ -6,8 +6,23 @@ A tool lists those it takes as ``parents`` of its parser.
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any
+
+#: Units that a cost may have, and what one of it is worth.
+UNITS = {'': 1, 'k': 1e3, 'm': 1e6, 'g': 1e9, 'ms': 1}
+
+
+def cost(text: str) -> float:
+    """A number above 0 with its unit, such as ``150k``, ``1.2G`` or ``30ms``."""
+    plain = text.lower().replace(',', '').replace('_', '')
+    match = re.fullmatch(r'([0-9]*\.?[0-9]+|[0-9]+\.)\s*(|k|m|g|ms)', plain)
+    if match is None or not float(match[1]):
+        raise argparse.ArgumentTypeError(
+            f'expected a number above 0 such as 150k, 1.2G or 30ms, got {text!r}'
+        )
+    return float(match[1]) * UNITS[match[2]]
 
 
 def _parent(*names: str, **settings: Any) -> argparse.ArgumentParser:

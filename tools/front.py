@@ -1,22 +1,8 @@
 """One search, every size: for each cost, the part of a supernet that scores best untrained."""
 
-import argparse
-import re
 from pathlib import Path
 
-from mmseg_sparsemask_cli.arguments import out_folder, parser_of, trust_checkpoint
-
-#: Units that a point may have, and what one of it is worth.
-UNITS = {'': 1, 'k': 1e3, 'm': 1e6, 'g': 1e9, 'ms': 1}
-
-
-def point(text):
-    match = re.fullmatch(r'([0-9.]+)\s*(|k|m|g|ms)', text.lower().replace(',', '').replace('_', ''))
-    if match is None:
-        raise argparse.ArgumentTypeError(
-            f'expected a cost such as 150k, 1.2G or 30ms, got {text!r}'
-        )
-    return float(match[1]) * UNITS[match[2]]
+from mmseg_sparsemask_cli.arguments import cost, out_folder, parser_of, trust_checkpoint
 
 
 def parse_args(argv=None):
@@ -33,7 +19,7 @@ def parse_args(argv=None):
     parser.add_argument('--table', help='file of tools/latency_table.py, for --cost latency')
     parser.add_argument(
         '--points',
-        type=point,
+        type=cost,
         nargs='+',
         default=[],
         metavar='COST',

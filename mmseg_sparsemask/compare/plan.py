@@ -349,4 +349,5 @@ def schedule_options(config: Mapping[str, Any], iterations: int) -> dict[str, An
 
 def as_arguments(options: Mapping[str, Any]) -> list[str]:
     """Options as ``--cfg-options`` reads them: ``key=value``, lists without white space."""
-    return [f'{key}={str(value).replace(" ", "")}' for key, value in options.items()]
+    texts = {k: v if isinstance(v, str) else str(v).replace(' ', '') for k, v in options.items()}
+    return [f'{key}={text}' for key, text in texts.items()]

@@ -80,13 +80,13 @@ def _module(relative: str) -> str:
 
 def _setting(key: str, value: Any, folder: str, pure_python: bool) -> str:
     """The lines that set one thing."""
-    text = _as_python(value, folder, pure_python)
+    text = as_python(value, folder, pure_python)
     if pure_python and isinstance(value, Mapping):
         return f'{key}.merge({text})\n'
     return f'{key} = {text}\n'
 
 
-def _as_python(value: Any, folder: str, pure_python: bool, indent: str = '') -> str:
+def as_python(value: Any, folder: str, pure_python: bool, indent: str = '') -> str:
     """A value as configs have it: dicts and lists of dicts over several lines, else its `repr`."""
     if isinstance(value, Beside):
         if pure_python:
@@ -98,17 +98,27 @@ def _as_python(value: Any, folder: str, pure_python: bool, indent: str = '') -> 
         return _literal(os.path.join(folder, value))
     inner = f'{indent}    '
     if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
-        rows = ''.join(f'{inner}{_literal(item)},\n' for item in value)
+        rows = ''.join(f'{inner}{_in_one_line(item)},\n' for item in value)
         return f'[\n{rows}{indent}]'
     if not isinstance(value, Mapping):
         return _literal(value)
-    if not all(isinstance(key, str) and key.isidentifier() for key in value):
+    if not _are_keywords(value):
         raise ValueError(f'settings: expected keys that can be keywords, got {list(value)}')
     lines = [
-        f'{inner}{key}={_as_python(item, folder, pure_python, inner)},\n'
+        f'{inner}{key}={as_python(item, folder, pure_python, inner)},\n'
         for key, item in value.items()
     ]
     return f'dict(\n{"".join(lines)}{indent})' if lines else 'dict()'
+
+
+def _in_one_line(value: Mapping[str, Any]) -> str:
+    if not _are_keywords(value):
+        return _literal(value)
+    return f'dict({", ".join(f"{key}={_literal(item)}" for key, item in value.items())})'
+
+
+def _are_keywords(keys: Mapping[Any, Any]) -> bool:
+    return all(isinstance(k, str) and k.isidentifier() and not keyword.iskeyword(k) for k in keys)
 
 
 def _literal(value: Any) -> str:

@@ -1,0 +1,143 @@
+"""From folders of images and masks to a network that was chosen, its files and a page."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mmseg_sparsemask.compare.run_record import chosen_device
+from mmseg_sparsemask.fit.choice import choose
+from mmseg_sparsemask.fit.configs import Plan, write_configs
+from mmseg_sparsemask.fit.data import FolderData, look
+from mmseg_sparsemask.fit.delivery import deliver, missing_extras
+from mmseg_sparsemask.fit.encoders import find_encoder
+from mmseg_sparsemask.fit.networks import Limits, Networks
+from mmseg_sparsemask.fit.outcome import collect, told, write_outcome
+from mmseg_sparsemask.fit.schedule import choose_plan
+from mmseg_sparsemask.utils.commands import clock
+from mmseg_sparsemask.utils.files import output_folder, read_json, write_json
+
+#: What was asked for and planned, so that a run that was stopped goes on with it.
+PLAN = 'plan.json'
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a user asks for.
+
+    Attributes:
+        images: Folder of images.
+        masks: Folder of their masks.
+        encoder: See `find_encoder`.
+        weights: File of the encoder's weights.
+        classes: Names, joined by commas, or a file with one a line.
+        minutes: All that may be spent.
+        limits: What the chosen network may cost.
+    """
+
+    images: Path
+    masks: Path
+    encoder: str
+    weights: Path | None
+    classes: str | None
+    minutes: float
+    limits: Limits
+
+
+def fit(
+    asked: Asked, out: Path, tools: Path, device: str | None = None, resume: bool = False
+) -> str:
+    """Do all of it; return what people are told at the end.
+
+    Args:
+        asked: What is asked for.
+        out: Folder of all that is written.
+        tools: Folder of the tools.
+        device: Where networks are timed; a GPU if there is one.
+        resume: Go on with what is in the folder.
+
+    Raises:
+        ImportError: A library that the encoder needs is missing.
+        ValueError: Data that would train wrongly, an unknown encoder, a folder that holds another
+            run, or a file that cannot be written.
+        SystemExit: A step failed.
+    """
+    begun, start = time.perf_counter(), time.process_time()
+    device = chosen_device(device)
+    known = _known(asked, out, resume)
+    data = look(asked.images, asked.masks, output_folder(out), asked.classes)
+    print('\n'.join(data.lines()), flush=True)
+    if data.counts['train'] < 4 or data.counts['val'] < 1:
+        raise ValueError(
+            f'{asked.images}: expected at least 4 images to train on and one to validate on, got '
+            f'{data.counts["train"]} and {data.counts["val"]}; give more images'
+        )
+    encoder = find_encoder(asked.encoder, asked.weights, out)
+    print(f'encoder: {encoder.said}', flush=True)
+    for line in missing_extras():
+        print(line, flush=True)
+    configs = output_folder(out / 'configs')
+
+    def write(plan: Plan) -> Path:
+        write_configs(configs, data, encoder, plan)
+        return configs
+
+    if known is None:
+        left = 60 * asked.minutes - (time.perf_counter() - begun)
+        cuda = device.startswith('cuda')
+        plan, said = choose_plan(data, len(encoder.strides), left, start, cuda, write)
+        files = {'data': data.counts, 'plan': asdict(plan), 'said': said}
+        write_json(out / PLAN, {'asked': _plain(asked), **files})
+    else:
+        plan, said = _read_plan(known, data, out)
+    print(said, flush=True)
+    networks = Networks(out, data, asked.encoder, plan, asked.limits, tools, device)
+    table = networks.run()
+    found = collect(networks, table, out)
+    chosen, why = choose(found, asked.limits)
+    files = deliver(chosen, networks, out)
+    took = clock(time.perf_counter() - begun)
+    done = [encoder.said, said, f'{took} in all' + (' since it went on' if known else '')]
+    write_outcome(found, chosen, why, data, networks, done, files, out)
+    return told(found, chosen, why, files, out)
+
+
+def _plain(asked: Asked) -> dict[str, Any]:
+    return json.loads(json.dumps(asdict(asked), default=str))
+
+
+def _known(asked: Asked, out: Path, resume: bool) -> Mapping[str, Any] | None:
+    """What an earlier run has planned; None if there is none.
+
+    Raises:
+        ValueError: There is one and it is not to go on, or it was asked for something else.
+    """
+    if not (out / PLAN).is_file():
+        return None
+    if not resume:
+        raise ValueError(f'{out}: holds a run; go on with --resume, or choose another --out')
+    known: dict[str, Any] = read_json(out / PLAN)
+    wanted = _plain(asked)
+    for key, value in wanted.items():
+        if known['asked'].get(key) != value:
+            raise ValueError(
+                f'--resume: {out} holds a run with {key} = {known["asked"].get(key)!r}, now it is '
+                f'{value!r}; ask for the same, or choose another --out'
+            )
+    return known
+
+
+def _read_plan(known: Mapping[str, Any], data: FolderData, out: Path) -> tuple[Plan, str]:
+    if known['data'] != data.counts:
+        raise ValueError(
+            f'--resume: {out} was begun with {known["data"]} images, now there are {data.counts}; '
+            'put them back, or choose another --out'
+        )
+    values: dict[str, Sequence[int] | int] = known['plan']
+    return Plan(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}), known[
+        'said'
+    ]

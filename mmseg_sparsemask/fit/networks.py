@@ -1,0 +1,221 @@
+"""Training of all networks: those that are compared, the supernet, and what its front gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from mmseg_sparsemask.compare.plan import Entry, Run, Search, Table, runs_of
+from mmseg_sparsemask.compare.runner import TableRunner
+from mmseg_sparsemask.compare.steps import Steps, last_checkpoint
+from mmseg_sparsemask.fit.configs import SUPERNET, TITLES, Plan, names_of
+from mmseg_sparsemask.fit.data import FolderData
+from mmseg_sparsemask.fit.timing import deployed_times
+from mmseg_sparsemask.front.points import Point, read_points
+from mmseg_sparsemask.utils.files import read_json, write_json
+
+#: Names of what is searched, the one of least loss first.
+SEARCHED = ('searched', 'searched-small')
+
+#: Points of the front, and swaps that are scored for each.
+POINTS, SWAPS = 6, 5
+
+#: Below the work directory of a network: the label maps that it gives.
+MAPS = 'maps'
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the network that is chosen may cost; None for whatever it takes.
+
+    Attributes:
+        milliseconds: For one image, in the deployed form.
+        parameters: Of the whole network.
+    """
+
+    milliseconds: float | None = None
+    parameters: float | None = None
+
+    def allow(self, milliseconds: float, parameters: float) -> bool:
+        """Whether a network is within both."""
+        return not (
+            (self.milliseconds is not None and milliseconds > self.milliseconds)
+            or (self.parameters is not None and parameters > self.parameters)
+        )
+
+    def __str__(self) -> str:
+        parts = []
+        if self.milliseconds is not None:
+            parts.append(f'{self.milliseconds:g} ms')
+        if self.parameters is not None:
+            parts.append(f'{self.parameters:,.0f} parameters')
+        return ' and '.join(parts)
+
+
+class Networks:
+    """The runs of one `fit`; what was stopped goes on.
+
+    Args:
+        out: Folder of all that is written, with the configs in ``configs``.
+        data: What was seen of the images.
+        encoder: Name of the encoder, for the rows.
+        plan: How networks are trained.
+        limits: What the searched ones are picked for.
+        tools: Folder of the tools.
+        device: Where their time is measured.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        data: FolderData,
+        encoder: str,
+        plan: Plan,
+        limits: Limits,
+        tools: Path,
+        device: str,
+    ) -> None:
+        self.root, self.configs, self.results = out / 'networks', out / 'configs', out / 'fit.csv'
+        self.plan, self.limits, self.tools, self.device = plan, limits, tools, device
+        entries = [
+            self._entry(name, 'trained', str(self.configs / f'{name}.py'), plan.iterations)
+            for name in names_of(self.configs)
+        ]
+        self.table = Table(
+            name='fit',
+            data='own images',
+            encoder=encoder,
+            image_size=plan.tested,
+            threads=plan.threads,
+            val_options=_val_options(data),
+            searches={
+                SUPERNET: Search(str(self.configs / f'{SUPERNET}.py'), plan.search_iterations)
+            },
+            entries=tuple(entries),
+        )
+
+    @property
+    def front(self) -> Path:
+        """Folder of the supernet's front."""
+        return self.root / SUPERNET / 'seed0/front'
+
+    def run(self) -> Table:
+        """Train and score all; return the table with what was searched.
+
+        Raises:
+            SystemExit: A step failed; the others are ended, too.
+        """
+        found, stop = Event(), Event()
+        complete: list[Table] = []
+        running: list[TableRunner] = []
+
+        def runner(table: Table) -> TableRunner:
+            made = TableRunner(table, runs_of(table), self.root, self.results, self.tools)
+            made.stop = stop
+            running.append(made)
+            return made
+
+        def search() -> None:
+            complete.append(self._searched(stop))
+            found.set()
+            runner(complete[0]).run()
+
+        def compare() -> None:
+            runner(self.table).run()
+            while not (found.wait(1) or stop.is_set()):
+                pass
+            if complete:
+                runner(complete[0]).run()
+
+        self.root.mkdir(parents=True, exist_ok=True)
+        with ThreadPoolExecutor(self.plan.processes) as pool:
+            jobs = [search, compare] if self.plan.processes > 1 else [search]
+            try:
+                for job in as_completed([pool.submit(job) for job in jobs]):
+                    job.result()
+            except BaseException:
+                stop.set()
+                raise
+        return complete[0]
+
+    def _searched(self, stop: Event) -> Table:
+        """The table with entries for what the front of the supernet gives."""
+        steps = Steps(self.table, self.root, self.tools, stop)
+        with suppress(FileNotFoundError):
+            return self._with_entries(read_json(self.front / 'picked.json'))
+        steps.search(SUPERNET, 0)
+        if not (self.front / 'front.csv').is_file():
+            steps.call(
+                'front of the supernet',
+                'front.py',
+                *(steps.search_dir(SUPERNET, 0), '--trust-checkpoint'),
+                *('--cost', 'parameters' if self.limits.parameters else 'multiply_adds'),
+                *('--images', str(self.plan.held_back or 16)),
+                *('--count', str(POINTS), '--swaps', str(SWAPS)),
+            )
+        points = read_points(self.front)
+        picked = [point.folder for point in self._picked(points)]
+        write_json(self.front / 'picked.json', picked)
+        return self._with_entries(picked)
+
+    def _picked(self, points: Sequence[Point]) -> list[Point]:
+        """The point of least loss within the limits, and the one within half of its cost."""
+        fits = list(points)
+        if self.limits.milliseconds is not None:
+            paths = {p: self.front / p.folder / 'finetune.py' for p in points}
+            times = deployed_times(paths, self.plan.tested, self.device, rounds=3)
+            fits = [p for p in points if times[p] <= self.limits.milliseconds]
+        if self.limits.parameters is not None:
+            fits = [p for p in fits if p.parameters <= self.limits.parameters]
+        best = min(fits or points[:1], key=lambda point: point.loss)
+        small = [p for p in fits if p.multiply_adds <= best.multiply_adds / 2]
+        return [best, *sorted(small, key=lambda point: point.loss)[:1]]
+
+    def _with_entries(self, picked: Sequence[str]) -> Table:
+        rest = self.plan.iterations - self.plan.search_iterations
+        found = [
+            self._entry(name, 'fine-tuned', str(self.front / folder / 'finetune.py'), rest)
+            for name, folder in zip(SEARCHED, picked)
+        ]
+        # What waits for nothing comes first only for who has not searched.
+        return replace(self.table, entries=(*found, *self.table.entries))
+
+    def _entry(self, name: str, training: str, config: str, iterations: int) -> Entry:
+        maps = self.root / name / 'seed0' / MAPS
+        return Entry(
+            name,
+            TITLES.get(name, name),
+            training,
+            (0,),
+            iterations,
+            config=config,
+            options={'test_evaluator.output_dir': str(maps)},
+        )
+
+    def files(self, run: Run) -> tuple[Path, Path]:
+        """Config and last checkpoint of a run."""
+        return Path(run.entry.config or ''), last_checkpoint(run.work_dir(self.root))
+
+
+def _val_options(data: FolderData) -> dict[str, Any] | None:
+    """What lets a test score the validation images, where test images are others."""
+    if 'test' not in data.counts:
+        return None
+    val, test = _flat(data.dataset('val')), _flat(data.dataset('test'))
+    changed = {key: value for key, value in val.items() if test.get(key) != value}
+    return {f'test_dataloader.dataset.{key}': value for key, value in changed.items()}
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f'{prefix}{key}.')
+        else:
+            found[f'{prefix}{key}'] = value
+    return found

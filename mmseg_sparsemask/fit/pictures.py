@@ -1,0 +1,99 @@
+"""What networks have made of the scored images: IoU of each class, and a gallery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS
+from numpy.typing import NDArray
+
+#: Images of a gallery, and the width of one in it.
+SHOWN, WIDTH = 4, 240
+
+Image = NDArray[np.uint8]
+
+
+class Scored:
+    """The images that networks were scored on, with their labels.
+
+    Args:
+        config: Config of one of the networks, for its test data.
+    """
+
+    def __init__(self, config: Path) -> None:
+        cfg = Config.fromfile(config)
+        init_default_scope('mmseg')
+        steps = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
+        settings = {**cfg.test_dataloader.dataset.to_dict(), 'pipeline': steps}
+        self.data = DATASETS.build(settings)
+        self.classes = list(self.data.metainfo['classes'])
+        self.palette = np.zeros((256, 3), np.uint8)
+        self.palette[: len(self.classes)] = self.data.metainfo['palette']
+
+    def ious(self, maps: Mapping[str, Path]) -> dict[str, list[float | None]]:
+        """IoU of each class in percent, by network; None for a class that does not occur.
+
+        Args:
+            maps: Folders of predicted label maps.
+        """
+        count = len(self.classes)
+        pairs = {name: np.zeros((count, count), int) for name in maps}
+        for place in range(len(self.data)):
+            item = self.data[place]
+            truth = item['gt_seg_map']
+            counts = truth < count
+            for name, folder in maps.items():
+                found = _labels(folder, item['img_path'])[counts]
+                flat = count * truth[counts].astype(int) + found
+                pairs[name] += np.bincount(flat, minlength=count**2).reshape(count, count)
+        return {name: _ious(table) for name, table in pairs.items()}
+
+    def gallery(self, maps: Mapping[str, Path]) -> list[tuple[str, list[Image]]]:
+        """Some images at equal distances: name, and image, truth and predictions in colour."""
+        step = max(1, len(self.data) // SHOWN)
+        rows = []
+        for place in range(0, len(self.data), step)[:SHOWN]:
+            item = self.data[place]
+            image = item['img']
+            labels = [item['gt_seg_map']]
+            labels += [_labels(folder, item['img_path']) for folder in maps.values()]
+            height = max(1, round(image.shape[0] * WIDTH / image.shape[1]))
+            tiles = [cv2.resize(image[..., :3], (WIDTH, height), interpolation=cv2.INTER_AREA)]
+            for label in labels:
+                small = cv2.resize(
+                    label.astype(np.uint8), (WIDTH, height), interpolation=cv2.INTER_NEAREST
+                )
+                tiles.append(self.palette[small][..., ::-1])
+            rows.append((Path(item['img_path']).stem, tiles))
+        return rows
+
+
+def _labels(folder: Path, image: str) -> Image:
+    path = folder / f'{Path(image).stem}.png'
+    found = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if found is None:
+        raise ValueError(f'{path}: expected the labels that a test wrote; remove {folder.parent}')
+    return np.asarray(found, np.uint8)
+
+
+def _ious(pairs: NDArray[np.int_]) -> list[float | None]:
+    hits = pairs.diagonal()
+    unions = pairs.sum(0) + pairs.sum(1) - hits
+    return [
+        round(100 * float(hit / union), 2) if union else None for hit, union in zip(hits, unions)
+    ]
+
+
+def write_gallery(rows: Sequence[tuple[str, Sequence[Image]]], folder: Path) -> list[Path]:
+    """Write a picture for each row, its tiles side by side; return the paths."""
+    paths = []
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, tiles in rows:
+        paths.append(folder / f'sample_{name}.png')
+        cv2.imwrite(str(paths[-1]), np.hstack(list(tiles)))
+    return paths

@@ -1,0 +1,66 @@
+"""Own images to a chosen network: looks at them, trains several decoders, and compares them."""
+
+import os
+from pathlib import Path
+
+from mmseg_sparsemask_cli.arguments import cost, device, out_folder, parser_of
+
+TOOLS = Path(__file__).resolve().parent
+
+
+def parse_args(argv=None):
+    parser = parser_of(__doc__, device(), out_folder('work_dirs/fit'))
+    parser.add_argument('images', type=Path, help='folder of images')
+    parser.add_argument('masks', type=Path, help='folder of masks, named as the images')
+    parser.add_argument(
+        '--encoder',
+        default='mobilenet_v2',
+        help='mobilenet_v2, efficientnet-lite0, resnet50, timm:NAME, or a config with a backbone '
+        '(default: mobilenet_v2)',
+    )
+    parser.add_argument(
+        '--weights',
+        type=Path,
+        metavar='FILE',
+        help="the encoder's weights, or none to start from scratch (default: ImageNet's, if they "
+        'are here or can be fetched)',
+    )
+    parser.add_argument('--classes', help='names, joined by commas, or a file with one a line')
+    parser.add_argument(
+        '--minutes', type=cost, default=30.0, help='all that may be spent (default: 30)'
+    )
+    parser.add_argument('--latency', type=cost, metavar='20ms', help='for one image, at most')
+    parser.add_argument(
+        '--parameters', type=cost, metavar='N', help='of the whole network, at most'
+    )
+    parser.add_argument('--resume', action='store_true', help='go on with what is in --out')
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    if args.device:
+        # The trainings take the GPU that they see.
+        kind, _, number = args.device.partition(':')
+        os.environ['CUDA_VISIBLE_DEVICES'] = '' if kind == 'cpu' else number or '0'
+        args.device = kind
+    from mmseg_sparsemask.utils.commands import end_on_signals
+    from mmseg_sparsemask.utils.errors import one_line_errors
+
+    end_on_signals()
+    interrupted = 'interrupted; the same command with --resume goes on'
+    with one_line_errors(interrupted=interrupted):
+        import mmseg_sparsemask  # noqa: F401
+        from mmseg_sparsemask.fit.job import Asked, Limits, fit
+        from mmseg_sparsemask.utils.files import check_work_dir
+
+        check_work_dir(args.out, '--out')
+        asked = Asked(
+            *(args.images, args.masks, args.encoder, args.weights, args.classes, args.minutes),
+            Limits(args.latency, args.parameters),
+        )
+        print(fit(asked, args.out, TOOLS, args.device, args.resume))
+
+
+if __name__ == '__main__':
+    main()
