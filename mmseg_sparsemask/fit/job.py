@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from mmseg_sparsemask.compare.run_record import chosen_device
 from mmseg_sparsemask.fit.choice import choose
 from mmseg_sparsemask.fit.configs import Plan, write_configs
-from mmseg_sparsemask.fit.data import FolderData, look
+from mmseg_sparsemask.fit.data import look
 from mmseg_sparsemask.fit.delivery import deliver, missing_extras
 from mmseg_sparsemask.fit.encoders import find_encoder
 from mmseg_sparsemask.fit.networks import Limits, Networks
@@ -68,7 +68,8 @@ def fit(
     """
     begun, start = time.perf_counter(), time.process_time()
     device = chosen_device(device)
-    known = _known(asked, out, resume)
+    if (out / PLAN).is_file() and not resume:
+        raise ValueError(f'{out}: holds a run; go on with --resume, or choose another --out')
     data = look(asked.images, asked.masks, output_folder(out), asked.classes)
     print('\n'.join(data.lines()), flush=True)
     if data.counts['train'] < 4 or data.counts['val'] < 1:
@@ -77,23 +78,21 @@ def fit(
             f'{data.counts["train"]} and {data.counts["val"]}; give more images'
         )
     encoder = find_encoder(asked.encoder, asked.weights, out)
-    print(f'encoder: {encoder.said}', flush=True)
-    for line in missing_extras():
-        print(line, flush=True)
+    print('\n'.join([f'encoder: {encoder.said}', *missing_extras()]), flush=True)
     configs = output_folder(out / 'configs')
 
     def write(plan: Plan) -> Path:
         write_configs(configs, data, encoder, plan)
         return configs
 
-    if known is None:
+    wanted = json.loads(json.dumps({**asdict(asked), 'counts': data.counts}, default=str))
+    if (out / PLAN).is_file():
+        plan, said = _read_plan(out / PLAN, wanted)
+    else:
         left = 60 * asked.minutes - (time.perf_counter() - begun)
         cuda = device.startswith('cuda')
         plan, said = choose_plan(data, len(encoder.strides), left, start, cuda, write)
-        files = {'data': data.counts, 'plan': asdict(plan), 'said': said}
-        write_json(out / PLAN, {'asked': _plain(asked), **files})
-    else:
-        plan, said = _read_plan(known, data, out)
+        write_json(out / PLAN, {'asked': wanted, 'plan': asdict(plan), 'said': said})
     print(said, flush=True)
     networks = Networks(out, data, asked.encoder, plan, asked.limits, tools, device)
     table = networks.run()
@@ -101,43 +100,24 @@ def fit(
     chosen, why = choose(found, asked.limits)
     files = deliver(chosen, networks, out)
     took = clock(time.perf_counter() - begun)
-    done = [encoder.said, said, f'{took} in all' + (' since it went on' if known else '')]
+    done = [encoder.said, said, f'{took} in all' + (' since it went on' if resume else '')]
     write_outcome(found, chosen, why, data, networks, done, files, out)
     return told(found, chosen, why, files, out)
 
 
-def _plain(asked: Asked) -> dict[str, Any]:
-    return json.loads(json.dumps(asdict(asked), default=str))
-
-
-def _known(asked: Asked, out: Path, resume: bool) -> Mapping[str, Any] | None:
-    """What an earlier run has planned; None if there is none.
+def _read_plan(path: Path, wanted: Mapping[str, Any]) -> tuple[Plan, str]:
+    """What an earlier run has planned, if it was asked for the same.
 
     Raises:
-        ValueError: There is one and it is not to go on, or it was asked for something else.
+        ValueError: It was asked for something else.
     """
-    if not (out / PLAN).is_file():
-        return None
-    if not resume:
-        raise ValueError(f'{out}: holds a run; go on with --resume, or choose another --out')
-    known: dict[str, Any] = read_json(out / PLAN)
-    wanted = _plain(asked)
+    known = read_json(path)
     for key, value in wanted.items():
-        if known['asked'].get(key) != value:
+        before = known['asked'].get(key)
+        if before != value:
             raise ValueError(
-                f'--resume: {out} holds a run with {key} = {known["asked"].get(key)!r}, now it is '
-                f'{value!r}; ask for the same, or choose another --out'
+                f'--resume: {path.parent} holds a run with {key} = {before!r}, now {value!r}; '
+                'ask for the same, or choose another --out'
             )
-    return known
-
-
-def _read_plan(known: Mapping[str, Any], data: FolderData, out: Path) -> tuple[Plan, str]:
-    if known['data'] != data.counts:
-        raise ValueError(
-            f'--resume: {out} was begun with {known["data"]} images, now there are {data.counts}; '
-            'put them back, or choose another --out'
-        )
-    values: dict[str, Sequence[int] | int] = known['plan']
-    return Plan(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}), known[
-        'said'
-    ]
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in known['plan'].items()}
+    return Plan(**values), known['said']

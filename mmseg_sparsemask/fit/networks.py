@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 from mmseg_sparsemask.compare.plan import Entry, Run, Search, Table, runs_of
 from mmseg_sparsemask.compare.runner import TableRunner
@@ -92,7 +91,10 @@ class Networks:
             encoder=encoder,
             image_size=plan.tested,
             threads=plan.threads,
-            val_options=_val_options(data),
+            # What lets a test score the validation images, where test images are others.
+            val_options={'test_dataloader.dataset.ann_file': data.dataset('val')['ann_file']}
+            if 'test' in data.counts
+            else None,
             searches={
                 SUPERNET: Search(str(self.configs / f'{SUPERNET}.py'), plan.search_iterations)
             },
@@ -200,22 +202,3 @@ class Networks:
     def files(self, run: Run) -> tuple[Path, Path]:
         """Config and last checkpoint of a run."""
         return Path(run.entry.config or ''), last_checkpoint(run.work_dir(self.root))
-
-
-def _val_options(data: FolderData) -> dict[str, Any] | None:
-    """What lets a test score the validation images, where test images are others."""
-    if 'test' not in data.counts:
-        return None
-    val, test = _flat(data.dataset('val')), _flat(data.dataset('test'))
-    changed = {key: value for key, value in val.items() if test.get(key) != value}
-    return {f'test_dataloader.dataset.{key}': value for key, value in changed.items()}
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            found |= _flat(value, f'{prefix}{key}.')
-        else:
-            found[f'{prefix}{key}'] = value
-    return found

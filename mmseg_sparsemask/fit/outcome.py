@@ -20,7 +20,7 @@ from mmseg_sparsemask.fit.choice import Network, as_table
 from mmseg_sparsemask.fit.data import FolderData
 from mmseg_sparsemask.fit.delivery import usage
 from mmseg_sparsemask.fit.networks import MAPS, Networks
-from mmseg_sparsemask.fit.pictures import Scored, write_gallery
+from mmseg_sparsemask.fit.pictures import Scored
 from mmseg_sparsemask.fit.timing import deployed_times
 from mmseg_sparsemask.report import FitRecord, Step, fit_page, write_page
 from mmseg_sparsemask.utils.commands import shown_path
@@ -83,7 +83,7 @@ def write_outcome(
     files: Sequence[Path],
     out: Path,
 ) -> None:
-    """Write the page, and pictures of what the networks predict.
+    """Write the page.
 
     Args:
         found: The networks.
@@ -99,7 +99,6 @@ def write_outcome(
     scored = Scored(chosen.config)
     maps = {n.name: networks.root / n.name / 'seed0' / MAPS for n in order}
     gallery = scored.gallery(maps)
-    write_gallery(gallery, out)
     head = Config.fromfile(chosen.config).model.decode_head
     graph = None
     if head.get('connectivity') is not None:

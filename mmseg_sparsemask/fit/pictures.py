@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
@@ -87,13 +87,3 @@ def _ious(pairs: NDArray[np.int_]) -> list[float | None]:
     return [
         round(100 * float(hit / union), 2) if union else None for hit, union in zip(hits, unions)
     ]
-
-
-def write_gallery(rows: Sequence[tuple[str, Sequence[Image]]], folder: Path) -> list[Path]:
-    """Write a picture for each row, its tiles side by side; return the paths."""
-    paths = []
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, tiles in rows:
-        paths.append(folder / f'sample_{name}.png')
-        cv2.imwrite(str(paths[-1]), np.hstack(list(tiles)))
-    return paths

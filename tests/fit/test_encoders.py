@@ -7,7 +7,7 @@ from mmseg.registry import MODELS
 from reference.drawn_folder import SMALL_ENCODER
 
 from mmseg_sparsemask.fit import encoders
-from mmseg_sparsemask.fit.encoders import BACKBONES, find_encoder
+from mmseg_sparsemask.fit.encoders import NAMED, find_encoder
 
 STRIDES = {'resnet50': [2, 4, 8, 16, 32]}
 NINE = [2, 2, 4, 8, 16, 16, 32, 32, 32]
@@ -18,11 +18,11 @@ def no_network(monkeypatch, tmp_path):
     def refuse(*args, **kwargs):
         raise OSError('no network here')
 
-    monkeypatch.setattr(torch.hub, 'download_url_to_file', refuse)
-    monkeypatch.setattr(encoders, 'cached_file', lambda address: str(tmp_path / 'nothing.pth'))
+    monkeypatch.setattr(encoders.CheckpointLoader, 'load_checkpoint', refuse)
+    monkeypatch.chdir(tmp_path)  # no data/pretrained here
 
 
-@pytest.mark.parametrize('name', BACKBONES)
+@pytest.mark.parametrize('name', NAMED)
 def test_features_of_the_named(name, tmp_path, monkeypatch):
     def absent():
         raise ImportError('no such package')
