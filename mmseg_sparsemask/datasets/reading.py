@@ -102,6 +102,13 @@ def by_stem(
     return found
 
 
+def suffixes_in(folder: Path) -> tuple[str, list[str]]:
+    """What a folder and those below it hold, in words, and the suffixes by frequency."""
+    held = Counter(path.suffix for path in folder.rglob('*') if path.is_file()).most_common()
+    text = ', '.join(f'{count} {suffix}' for suffix, count in held[:3]) or 'nothing'
+    return text, [suffix for suffix, _ in held]
+
+
 def read_lines(path: Path) -> list[str]:
     """The lines of a list that are not empty, without white space around them.
 
@@ -166,8 +173,8 @@ def read_raw_image(path: str, backend_args: dict | None) -> np.ndarray:
     return decode_image(bytes(fileio.get(path, backend_args=backend_args)), path)
 
 
-def decode_image(data: bytes, name: str) -> np.ndarray:
-    """As `read_raw_image`, from the content of a file.
+def decode_image(data: bytes, name: str, flag: int = cv2.IMREAD_UNCHANGED) -> np.ndarray:
+    """As `read_raw_image`, from the content of a file; OpenCV's flag says in which form.
 
     Raises:
         ValueError: It is damaged, no image, or has more than `MAX_PIXELS`.
@@ -176,7 +183,7 @@ def decode_image(data: bytes, name: str) -> np.ndarray:
     if data.startswith(_PNG):
         _check_chunks(data, name)
     try:
-        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flag)
     except cv2.error as error:
         raise ValueError(f'{name} is damaged ({error.err}); get it again') from None
     if image is None:
@@ -204,16 +211,26 @@ def read_indices(path: Path) -> np.ndarray:
     Raises:
         ValueError: It is damaged, no image, in colour, or has more than `MAX_PIXELS`.
     """
-    data = path.read_bytes()
-    _check_size(data, str(path))
-    try:
-        with Image.open(io.BytesIO(data)) as opened:
-            values = np.array(opened)
-    except Exception as error:  # each of Pillow's decoders has its own
-        raise ValueError(f'{path} is damaged ({error}); get it again') from None
+    values = np.array(open_image(path))
     if values.ndim != 2:
         raise ValueError(f'{path} is a colour image; expected labels, one value a pixel')
     return values
+
+
+def open_image(path: Path) -> Image.Image:
+    """An image as Pillow, which the toolbox reads labels with, decodes it.
+
+    Raises:
+        ValueError: It is damaged, no image, or has more than `MAX_PIXELS`.
+    """
+    data = path.read_bytes()
+    _check_size(data, str(path))
+    try:
+        opened = Image.open(io.BytesIO(data))
+        opened.load()
+    except Exception as error:  # each of Pillow's decoders has its own
+        raise ValueError(f'{path} is damaged ({error}); get it again') from None
+    return opened
 
 
 def image_size(path: Path) -> tuple[int, int]:

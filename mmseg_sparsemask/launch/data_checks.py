@@ -17,8 +17,9 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 
-from mmseg_sparsemask.datasets.reading import read_raw_image
+from mmseg_sparsemask.datasets.reading import read_raw_image, suffixes_in
 from mmseg_sparsemask.launch.checks import heads_of, warn
+from mmseg_sparsemask.utils.words import listed
 
 #: How many label maps of a data set are read at most: fewer when all classes were seen before.
 FIRST = 100
@@ -82,10 +83,9 @@ def _no_image(key: str, dataset: Any) -> str:
     text = f'{key} ({type(dataset).__name__}): no image found'
     if not folder or not os.path.isdir(folder):
         return f'{text}; check its paths'
-    held = Counter(path.suffix for path in Path(folder).rglob('*') if path.is_file())
-    found = ', '.join(f'{count} {suffix}' for suffix, count in held.most_common(3)) or 'nothing'
     suffix = getattr(dataset, 'img_suffix', None)
-    likely = next((s for s, _ in held.most_common() if s and s != suffix), '.png')
+    found, suffixes = suffixes_in(Path(folder))
+    likely = next((s for s in suffixes if s and s != suffix), '.png')
     return (
         f'{text} that ends in {suffix!r} in {folder}, which holds {found}; '
         f'set --cfg-options {key}.img_suffix={likely}'
@@ -142,7 +142,7 @@ def _check_labels(cfg: Config, key: str, dataset: Any) -> None:
     beyond = sorted(value for value in seen.keys() - ignored if value >= limit)
     if beyond:
         raise ValueError(
-            f'{key}: label maps hold the values {_listed(sorted(seen))}, a head has the labels 0 '
+            f'{key}: label maps hold the values {listed(sorted(seen))}, a head has the labels 0 '
             f'to {limit - 1}; write the labels so, or set classes and num_classes, or '
             'reduce_zero_label=True where 0 is void and classes begin at 1'
         )
@@ -153,8 +153,8 @@ def _check_labels(cfg: Config, key: str, dataset: Any) -> None:
             remedy = 'LoadSaliencyMask in the place of LoadAnnotations reads 255 as the label 1'
         warn(
             f'{key}: the first {min(FIRST, len(dataset))} label maps hold the values '
-            f'{_listed(sorted(seen))}, so never {_listed(missing)} (ignored: '
-            f'{_listed(sorted(ignored))}). A class that never occurs is not learned, and mIoU '
+            f'{listed(sorted(seen))}, so never {listed(missing)} (ignored: '
+            f'{listed(sorted(ignored))}). A class that never occurs is not learned, and mIoU '
             f'leaves it out; {remedy}'
         )
 
@@ -170,12 +170,6 @@ def _cut(path: str, labels: np.ndarray, ignored: set[int]) -> set[int]:
     if values.ndim != 2 or values.dtype == np.uint8:
         return set()
     return {int(v) for v in np.unique(values[values > 255]) if int(v) % 256 not in ignored}
-
-
-def _listed(items: list[Any]) -> str:
-    """Items in a sentence, ten at most."""
-    more = f' and {len(items) - 10} more' if len(items) > 10 else ''
-    return ', '.join(map(str, items[:10])) + more
 
 
 def _check_batches(cfg: Config, images: int) -> None:

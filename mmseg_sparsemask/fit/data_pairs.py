@@ -1,0 +1,230 @@
+"""Which mask belongs to which image, and which images to which split."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from mmseg_sparsemask.datasets.reading import read_lines, suffixes_in
+from mmseg_sparsemask.utils.words import listed
+
+IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
+MASK_SUFFIXES = (*IMAGE_SUFFIXES, '.gif')
+#: Share of the images that are drawn for validation.
+VAL_SHARE = 0.2
+
+# What folders and lists of a split are called.
+_SPLIT = re.compile('(train|val|test)(ing|id|idation)?')
+
+
+class Pair(NamedTuple):
+    """An image and its mask.
+
+    Attributes:
+        name: The image's path below its folder, without suffix, in one form of Unicode.
+        image: The image's path below its folder.
+        mask: The mask's path below its folder.
+    """
+
+    name: str
+    image: str
+    mask: str
+
+    @property
+    def stem(self) -> str:
+        """What the paths of both begin with, without suffix."""
+        return os.path.commonprefix([os.path.splitext(path)[0] for path in (self.image, self.mask)])
+
+
+def find_files(folder: Path, suffixes: Sequence[str], without: set[Path]) -> dict[str, str]:
+    """Paths below a folder by name without suffix, sorted; hidden files are left out.
+
+    Args:
+        folder: Is searched with all folders below it.
+        suffixes: Of the files that count, in lower case.
+        without: Folders that do not count if they lie in this one.
+
+    Raises:
+        ValueError: It is no folder or holds none of these files, two have one name, or a name
+            cannot stand in a list.
+    """
+    if not folder.is_dir():
+        raise ValueError(f'{folder} is not a folder; give a folder of images and one of masks')
+    others = {other for other in without if folder in other.parents}
+    found: dict[str, str] = {}
+    for path in sorted(glob.glob('**/*', root_dir=folder, recursive=True)):
+        stem, suffix = os.path.splitext(path)
+        full = folder / path
+        if suffix.lower() not in suffixes or full.is_dir() or others.intersection(full.parents):
+            continue
+        name = unicodedata.normalize('NFC', stem)
+        if found.setdefault(name, path) != path:
+            raise ValueError(f'{folder}: {found[name]} and {path} have one name; remove one')
+        if [name.encode(errors='replace').decode()] != name.strip().splitlines():
+            raise ValueError(f'{folder}: a list cannot hold the name {path!r}; rename the file')
+    if not found:
+        wanted = ', '.join(suffixes)
+        raise ValueError(f'{folder}: no file ends in {wanted}; it holds {suffixes_in(folder)[0]}')
+    return found
+
+
+def pair_up(images: Mapping[str, str], masks: Mapping[str, str]) -> list[Pair]:
+    """Images with their masks, sorted by name.
+
+    A mask is named as its image is, or with an addition that all masks have (``a_mask``), or both
+    are once all images and all masks lose what they begin and end with (``img_1`` and
+    ``label_1``); with the folders in which they lie, or without.
+
+    Args:
+        images: Paths by name, as `find_files` gives them.
+        masks: The same.
+
+    Raises:
+        ValueError: There is no pair, or an image has several masks.
+    """
+    best: dict[str, str] = {}
+    for view in (str, os.path.basename):
+        names = [view(name) for name in images], [view(name) for name in masks]
+        for shorten in (lambda *both: both, _without_addition, _without_ends):
+            of_images, of_masks = map(_unique, shorten(*names), (images, masks))
+            pairs = {of_images[short]: of_masks[short] for short in of_images if short in of_masks}
+            best = max(best, pairs, key=len)
+            if len(best) == min(len(images), len(masks)):
+                break
+    if not best:
+        raise ValueError(
+            f'no mask is named as an image: {listed([*images.values()], 3)} are images, '
+            f'{listed([*masks.values()], 3)} masks; name the mask of a.jpg a.png or a_mask.png'
+        )
+    return [Pair(name, images[name], masks[mask]) for name, mask in sorted(best.items())]
+
+
+def _unique(shorts: Sequence[str], names: Iterable[str]) -> dict[str, str]:
+    """Names by what they were shortened to, without those that became the same."""
+    count = Counter(shorts)
+    return {short: name for short, name in zip(shorts, names) if count[short] == 1}
+
+
+def _without_addition(images: list[str], masks: list[str]) -> tuple[list[str], list[str]]:
+    known = set(images)
+
+    def addition(mask: str) -> str:
+        parts = (mask[end:] for end in range(len(mask), 0, -1) if mask[:end] in known)
+        return next((part for part in parts if not part[:1].isdigit()), '')
+
+    count = Counter(map(addition, masks))
+    least = min(len(images), len(masks)) / 2
+    kinds = sorted(part for part, number in count.items() if part and number >= least)
+    if len(kinds) > 1:
+        raise ValueError(
+            f'an image has several masks, which end in {listed(kinds)}; make a folder of one kind'
+        )
+    return images, [mask.removesuffix(''.join(kinds)) for mask in masks]
+
+
+def _without_ends(*both: list[str]) -> Iterator[list[str]]:
+    """Names without what all of their folder begin and end with, up to a separator."""
+    for names in both:
+        heads, tails = zip(*map(os.path.split, names))
+        start = re.match(r'(.*[-_. ]|\D*)', os.path.commonprefix(tails))[0]
+        rests = [tail.removeprefix(start) for tail in tails]
+        end = os.path.commonprefix([rest[::-1] for rest in rests])[::-1]
+        end = re.search(r'([-_. ].*)?$', end)[0]
+        yield [os.path.join(head, rest.removesuffix(end)) for head, rest in zip(heads, rests)]
+
+
+def split_up(
+    pairs: Sequence[Pair], folders: Iterable[Path], lists: Path
+) -> tuple[dict[str, str], str]:
+    """The split of pairs by name, and how it was found.
+
+    Lists such as ``train.txt`` and ``val.txt`` come first, then folders ``train`` and ``val``. If
+    these have nothing for validation, a fifth of the images is drawn by a hash of their names, so
+    that an image stays where it is whatever is added; what an earlier run wrote down stays, too.
+
+    Args:
+        pairs: At least one.
+        folders: Where lists may be.
+        lists: Where an earlier run has written its lists.
+
+    Raises:
+        ValueError: A list has names that are no pair, a pair is in two lists, or there is nothing
+            to train on or to score.
+    """
+    given: dict[str, str] = {}
+    for folder in folders:
+        if given := _read_lists(folder, pairs):
+            how = f'by the lists in {folder}'
+            break
+    else:
+        for pair in pairs:
+            tops = (path.split(os.sep)[0].lower() for path in (pair.image, pair.mask))
+            if found := next(filter(None, map(_SPLIT.fullmatch, tops)), None):
+                given[pair.name] = found[1]
+        how = 'by their folders'
+    if 'val' not in given.values():
+        rest = [name for name, split in given.items() if split == 'train']
+        rest = rest or [pair.name for pair in pairs if pair.name not in given]
+        given |= _drawn(rest, _read_own_lists(lists, pairs))
+        how = f'drawn by a hash of the name, written to {lists}'
+    if {'train', 'val'} - set(given.values()):
+        raise ValueError(
+            'expected an image with a mask to train on and one to score at least, got '
+            f'{listed([f"{pair.image} for {given.get(pair.name)}" for pair in pairs])}'
+        )
+    return given, how
+
+
+def _read_lists(folder: Path, pairs: Sequence[Pair]) -> dict[str, str]:
+    """Splits by name of a pair, from a user's lists."""
+    names = [pair.name for pair in pairs]
+    known = _unique([*map(os.path.basename, names)], names) | {name: name for name in names}
+
+    def pair_of(line: str) -> str | None:
+        for path in (line, line.split()[0]):  # some lists name the mask, too
+            stem, suffix = os.path.splitext(unicodedata.normalize('NFC', path))
+            stem = stem if suffix.lower() in MASK_SUFFIXES else stem + suffix
+            if found := known.get(stem, known.get(os.path.basename(stem))):
+                return found
+        return None
+
+    given: dict[str, str] = {}
+    for path in sorted(folder.glob('*.txt')):
+        if split := _SPLIT.fullmatch(path.stem.lower()):
+            found = {line: pair_of(line) for line in read_lines(path)}
+            missing = [line for line, name in found.items() if name is None]
+            # Public test sets often have no masks.
+            if missing and (split[1] != 'test' or len(missing) < len(found)):
+                raise ValueError(
+                    f'{path} names images without a file or a mask: {listed(missing)}; remove '
+                    'these lines or add the files'
+                )
+            for name in filter(None, found.values()):
+                if given.setdefault(name, split[1]) != split[1]:
+                    raise ValueError(f'{path}: {name} is in the list of {given[name]}, too')
+    return given
+
+
+def _read_own_lists(folder: Path, pairs: Sequence[Pair]) -> dict[str, str]:
+    """Splits by name of a pair, from what `look` has written, and a user has perhaps changed."""
+    known = {key: p.name for p in pairs for key in (p.stem, os.path.splitext(p.image)[0], p.image)}
+    paths = [path for path in sorted(folder.glob('*.txt')) if _SPLIT.fullmatch(path.stem)]
+    lines = {line: path.stem for path in paths for line in read_lines(path)}
+    return {known[line]: split for line, split in lines.items() if line in known}
+
+
+def _drawn(names: Sequence[str], former: Mapping[str, str]) -> dict[str, str]:
+    def chance(name: str) -> float:
+        return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], 'big') / 2**64
+
+    drawn = {n: former.get(n, 'val' if chance(n) < VAL_SHARE else 'train') for n in names}
+    if names and {'train', 'val'} - set(drawn.values()):  # of a handful
+        drawn = dict.fromkeys(names, 'train') | {min(names, key=chance): 'val'}
+    return drawn
