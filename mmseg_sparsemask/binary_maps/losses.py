@@ -26,10 +26,7 @@ class BinaryCrossEntropyLoss(CrossEntropyLoss):
 
     def __init__(self, loss_weight: float = 1.0, loss_name: str = 'loss_ce') -> None:
         super().__init__(
-            use_sigmoid=True,
-            avg_non_ignore=True,
-            loss_weight=loss_weight,
-            loss_name=loss_name,
+            use_sigmoid=True, avg_non_ignore=True, loss_weight=loss_weight, loss_name=loss_name
         )
 
     def forward(

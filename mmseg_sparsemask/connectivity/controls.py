@@ -291,10 +291,7 @@ def overlap(decoders: Sequence[Connectivity]) -> float:
 
 
 def permuted_places(
-    weights: Mapping[Connection, float],
-    pruned: Connectivity,
-    costs: PartCosts,
-    seed: int,
+    weights: Mapping[Connection, float], pruned: Connectivity, costs: PartCosts, seed: int
 ) -> tuple[dict[Connection, Connection], Connectivity]:
     """Learned weights in random places: as many connections, a cost within `TOLERANCE`.
 

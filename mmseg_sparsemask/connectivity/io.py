@@ -141,9 +141,7 @@ def load(path: str | os.PathLike[str]) -> Connectivity:
 
 
 def resolve(
-    spec: ConnectivityLike,
-    strides: Sequence[int] | None = None,
-    shape: DecoderShape | None = None,
+    spec: ConnectivityLike, strides: Sequence[int] | None = None, shape: DecoderShape | None = None
 ) -> Connectivity:
     """Whatever a config may say of a connectivity, as a Connectivity.
 

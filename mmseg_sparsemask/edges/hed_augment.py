@@ -112,10 +112,7 @@ class HEDAugment(BaseTransform):
     """
 
     def __init__(
-        self,
-        rotations: int = 16,
-        scales: Sequence[float] = (0.5, 1.0, 1.5),
-        flip_prob: float = 0.5,
+        self, rotations: int = 16, scales: Sequence[float] = (0.5, 1.0, 1.5), flip_prob: float = 0.5
     ) -> None:
         if rotations < 1 or not scales or min(scales) <= 0 or not 0 <= flip_prob <= 1:
             raise ValueError(

@@ -13,10 +13,7 @@ from mmseg_sparsemask.datasets.palette import voc_palette
 
 
 def sample(labels, name='x.jpg'):
-    return {
-        'img_path': f'/somewhere/{name}',
-        'pred_sem_seg': {'data': torch.tensor(labels)[None]},
-    }
+    return {'img_path': f'/somewhere/{name}', 'pred_sem_seg': {'data': torch.tensor(labels)[None]}}
 
 
 def test_palette_is_vocs():

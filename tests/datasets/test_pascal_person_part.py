@@ -54,8 +54,7 @@ def voc(tmp_path):
     )
     annotation(parts / 'b.mat', [('dog', [('muzzle', masked(0))])])
     annotation(
-        parts / 'c.mat',
-        [('person', [('rfoot', masked(3))]), ('person', [('luarm', masked(0))])],
+        parts / 'c.mat', [('person', [('rfoot', masked(3))]), ('person', [('luarm', masked(0))])]
     )
     (root / 'ImageSets' / 'Main' / 'train.txt').write_text('a\nb\nd\n')
     (root / 'ImageSets' / 'Main' / 'val.txt').write_text('c\n')

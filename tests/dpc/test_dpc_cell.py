@@ -126,10 +126,7 @@ GOOD = PRESETS['aspp']().to_dict()
         ({**GOOD, 'extra': 1}, "unknown key.*'extra'"),
         ({**GOOD, 'branches': []}, 'at least one branch'),
         ({**GOOD, 'branches': 'x'}, 'must be a list'),
-        (
-            {**GOOD, 'branches': [{'input': -1, 'op': 'maxpool'}]},
-            "an operation must .*'maxpool'",
-        ),
+        ({**GOOD, 'branches': [{'input': -1, 'op': 'maxpool'}]}, "an operation must .*'maxpool'"),
         ({**GOOD, 'branches': [{'input': -1, 'op': 'sep3x3'}]}, 'rate must be two positive'),
         ({**GOOD, 'branches': [{'input': -1, 'op': 'pool', 'grid': [0, 1]}]}, 'grid must be two'),
         ({**GOOD, 'branches': [{'input': -1, 'op': 'conv1x1', 'rate': [1, 1]}]}, 'unknown key'),

@@ -7,11 +7,7 @@ from scipy.io import savemat
 
 import mmseg_sparsemask  # noqa: F401
 from mmseg_sparsemask.edges.datasets import BSDS500Dataset
-from mmseg_sparsemask.edges.transforms import (
-    LoadBSDSBoundaries,
-    boundaries_of,
-    consensus_label,
-)
+from mmseg_sparsemask.edges.transforms import LoadBSDSBoundaries, boundaries_of, consensus_label
 
 META = ('img_path', 'ori_shape', 'img_shape', 'gt_boundaries')
 PIPELINE = [

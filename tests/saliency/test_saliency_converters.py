@@ -2,11 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from mmseg_sparsemask.saliency.converters import (
-    MSRA_B_COUNTS,
-    convert_msra_b,
-    join_sod,
-)
+from mmseg_sparsemask.saliency.converters import MSRA_B_COUNTS, convert_msra_b, join_sod
 
 COUNTS = dict(train=2, val=1, test=1)
 

@@ -8,11 +8,7 @@ import pytest
 import torch
 
 import mmseg_sparsemask  # noqa: F401
-from mmseg_sparsemask.utils.checkpoints import (
-    checkpoint_to_resume,
-    load_checkpoint,
-    load_strictly,
-)
+from mmseg_sparsemask.utils.checkpoints import checkpoint_to_resume, load_checkpoint, load_strictly
 
 WHOLE = dict(meta=dict(iter=4), state_dict=dict(w=torch.ones(2)), message_hub={}, optimizer={})
 
