@@ -134,6 +134,17 @@ def out_folder(
     )
 
 
+def study(default: str) -> argparse.ArgumentParser:
+    """``--storage`` and ``--study-name`` of a search for cells; each None if not given."""
+    parser = _parent(
+        '--storage',
+        help='database URL, or the path of a SQLite file (default: $SPARSEMASK_STORAGE, which '
+        f'hides a password from the list of processes, else {default})',
+    )
+    parser.add_argument('--study-name', help='name of the study (default: the config name)')
+    return parser
+
+
 def launcher() -> argparse.ArgumentParser:
     """``--launcher`` and the ``--local_rank`` that launchers give."""
     parser = _parent(

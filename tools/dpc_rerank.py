@@ -2,10 +2,9 @@
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
-from mmseg_sparsemask_cli.arguments import cfg_options, parser_of, work_dir
+from mmseg_sparsemask_cli.arguments import cfg_options, parser_of, study, work_dir
 
 
 def parse_args() -> argparse.Namespace:
@@ -13,22 +12,24 @@ def parse_args() -> argparse.Namespace:
         __doc__,
         work_dir('work_dirs/<config name>/rerank'),
         cfg_options('the training config (dpc_search.retrain)'),
+        study('work_dirs/<config name>/study.db'),
     )
     parser.add_argument('config', help='the search config')
-    parser.add_argument(
-        '--storage',
-        help='of the search (default: $SPARSEMASK_STORAGE, else work_dirs/<config name>/study.db)',
-    )
-    parser.add_argument('--study-name', help='of the search (default: the config name)')
     parser.add_argument('--top', type=int, default=5, help='how many cells to train')
     return parser.parse_args()
 
 
-def main() -> int:
+def main() -> None:
     args = parse_args()
+    from mmseg_sparsemask.utils.errors import one_line_errors
     from mmseg_sparsemask.utils.extras import require_extra
 
-    require_extra('optuna', 'dpc')
+    with one_line_errors(interrupted='interrupted; the same command goes on'):
+        require_extra('optuna', 'dpc')
+        rerank(args)
+
+
+def rerank(args: argparse.Namespace) -> None:
     from mmengine.config import Config
 
     from mmseg_sparsemask.dpc.rerank import run_rerank
@@ -36,25 +37,15 @@ def main() -> int:
 
     name = Path(args.config).stem
     search_dir = Path('work_dirs') / name
-    try:
-        run_rerank(
-            Config.fromfile(args.config),
-            storage=args.storage
-            or os.environ.get(STORAGE_VARIABLE)
-            or str(search_dir / 'study.db'),
-            study_name=args.study_name or name,
-            top=args.top,
-            work_dir=args.work_dir or search_dir / 'rerank',
-            options=args.cfg_options,
-        )
-    except ValueError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print('interrupted; the same command goes on', file=sys.stderr)
-        return 130
-    return 0
+    run_rerank(
+        Config.fromfile(args.config),
+        storage=args.storage or os.environ.get(STORAGE_VARIABLE) or str(search_dir / 'study.db'),
+        study_name=args.study_name or name,
+        top=args.top,
+        work_dir=args.work_dir or search_dir / 'rerank',
+        options=args.cfg_options,
+    )
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

@@ -7,18 +7,13 @@ import argparse
 import os
 from pathlib import Path
 
-from mmseg_sparsemask_cli.arguments import cfg_options, parser_of, work_dir
+from mmseg_sparsemask_cli.arguments import cfg_options, parser_of, study, work_dir
 
 
 def parse_args() -> argparse.Namespace:
-    parser = parser_of(__doc__, work_dir('work_dirs/<config name>'), cfg_options())
+    options = (work_dir('work_dirs/<config name>'), cfg_options(), study('<work-dir>/study.db'))
+    parser = parser_of(__doc__, *options)
     parser.add_argument('config', help='search config, e.g. configs/dpc/search_mbv2_shapes.py')
-    parser.add_argument(
-        '--storage',
-        help='database URL, or the path of a SQLite file (default: $SPARSEMASK_STORAGE, which '
-        'hides a password from the list of processes, else <work-dir>/study.db)',
-    )
-    parser.add_argument('--study-name', help='name of the study (default: the config name)')
     parser.add_argument('--workers', type=int, default=1, help='processes to start here')
     parser.add_argument(
         '--trials', type=int, required=True, help='finished trials wanted in all, not more'
