@@ -266,15 +266,15 @@ def summarise(
         ValueError: Without images, or if the counts do not fit the thresholds.
     """
     # MMEngine makes plain tuples of named ones where it collects results.
-    counts = [EdgeCounts(*image) for image in counts]
+    by_image = [EdgeCounts(*image) for image in counts]
     thresholds = np.asarray(thresholds, float)
-    if not counts:
+    if not by_image:
         raise ValueError('no images to score; check the data set and its file names')
-    if any(np.shape(image) != (4, len(thresholds)) for image in counts):
+    if any(np.shape(image) != (4, len(thresholds)) for image in by_image):
         raise ValueError(f'counts must cover the {len(thresholds)} thresholds of the summary')
-    total = EdgeCounts(*np.sum(counts, axis=0))
+    total = EdgeCounts(*np.sum(by_image, axis=0))
     chosen, images = [], []
-    for image in counts:
+    for image in by_image:
         precision, recall = precision_recall(image)
         images.append(best_f(thresholds, precision, recall))
         chosen.append(np.stack(image)[:, np.argmax(f_measure(precision, recall))])

@@ -106,7 +106,7 @@ def read_search(
                 'of the search with --config'
             ) from None
         if not trust:
-            own = {
+            own: dict[str, Any] = {
                 n: _own_config(path, n, getattr(settings, n)) for n in _CONFIGS if n not in given
             }
             settings = replace(settings, **own)
