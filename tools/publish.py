@@ -1,6 +1,5 @@
 """Write a folder to hand on: weights, config, connectivity, figures, scores, model card."""
 
-import shlex
 import tempfile
 from pathlib import Path
 
@@ -73,7 +72,7 @@ def read_scores(path):
 
     values = read_json(path)
     if not isinstance(values, dict) or not all(type(v) in (int, float) for v in values.values()):
-        raise ValueError(f'{path}: expected numbers by name, as tools/test.py writes them')
+        raise ValueError(f'{path}: expected numbers by name, as test.py writes them')
     return values
 
 
@@ -83,6 +82,7 @@ def run(args):
     from mmseg_sparsemask.deployment.predictor import load_model
     from mmseg_sparsemask.deployment.publish import Scores, publish
     from mmseg_sparsemask.launch.checks import check_checkpoint, check_data_roots
+    from mmseg_sparsemask.utils.tool_command import tool_command
 
     check_checkpoint(args.checkpoint)
     model = load_model(args.config, args.checkpoint, trust=args.trust_checkpoint)
@@ -98,7 +98,7 @@ def run(args):
     }
     scores = Scores()
     if values:
-        command = f'python tools/test.py {shlex.join([shown(args.config), shown(args.checkpoint)])}'
+        command = tool_command('test', shown(args.config), shown(args.checkpoint))
         scores = Scores(values, args.data_set or data_set(model.cfg), command)
     size = model.cfg.model.get('data_preprocessor', {}).get('size') or (512, 512)
     name = args.name or Path(args.out).resolve().name

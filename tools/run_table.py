@@ -42,6 +42,7 @@ def main(argv=None):
 def run(args):
     from mmseg_sparsemask.compare.plan import read_table, runs_of
     from mmseg_sparsemask.compare.runner import TableRunner
+    from mmseg_sparsemask.utils.tool_command import tool_command
 
     table = read_table(args.table)
     results = args.results or args.table.with_suffix('.csv')
@@ -54,7 +55,7 @@ def run(args):
         print(runner.progress(left))
         return
     runner.run(args.processes)
-    print(f'\n{results} has all rows; python tools/results.py page writes the page')
+    print(f'\n{results} has all rows; {tool_command("results", "page")} writes the page')
 
 
 if __name__ == '__main__':

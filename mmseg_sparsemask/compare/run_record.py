@@ -20,6 +20,7 @@ from mmseg_sparsemask.compare.rows import Row
 from mmseg_sparsemask.compare.scores import find_score
 from mmseg_sparsemask.compare.sizes import build_segmentor, decoder_parameters, fill_sizes
 from mmseg_sparsemask.utils.files import read_json
+from mmseg_sparsemask.utils.tool_command import tool_command
 
 #: What ``tools/run_table.py`` writes into a work directory: which run it is.
 RUN_FILE = 'run.json'
@@ -89,7 +90,7 @@ def result_of(work_dir: str | Path, device: str | None = None) -> Result:
     except OSError:
         raise ValueError(
             f'{folder}: expected a {RUN_FILE} that says which run this is; train and score it with '
-            'tools/run_table.py'
+            f'{tool_command("run_table")}'
         ) from None
     try:
         return to_result({**_described(run), **_scores(folder), **_sizes(run, device)})
@@ -114,10 +115,8 @@ def _scores(folder: Path) -> dict[str, Any]:
     for split in ('val', 'test') if (folder / 'val').is_dir() else ('test',):
         score = find_score(folder / split)
         if score is None:
-            raise ValueError(
-                f'no score in {folder / split}; score the run with tools/test.py CONFIG CHECKPOINT '
-                f'--work-dir {folder / split}'
-            )
+            scored = tool_command('test', 'CONFIG', 'CHECKPOINT', '--work-dir', folder / split)
+            raise ValueError(f'no score in {folder / split}; score the run with {scored}')
         row['metric'], row[f'score_{split}'] = score.metric, score.value
     return row
 

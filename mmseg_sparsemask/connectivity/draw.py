@@ -40,9 +40,14 @@ def draw_graph(connectivity: Connectivity, title: str = '') -> Figure:
     not there are grey. A stage's output leaves at its upper right, its decoder inputs arrive at
     its lower right.
     """
+    figure = new_figure(7.0, 0.62 * (connectivity.num_levels + 1) + 1.0)
+    draw_graph_on(figure.add_subplot(), connectivity, title)
+    return figure
+
+
+def draw_graph_on(axes: Axes, connectivity: Connectivity, title: str = '') -> None:
+    """Draw what `draw_graph` draws as a part of a larger figure."""
     num_levels = connectivity.num_levels
-    figure = new_figure(7.0, 0.62 * (num_levels + 1) + 1.0)
-    axes = figure.add_subplot()
     used = {*connectivity.sources(), *connectivity.stages}
     place: dict[str, tuple[float, float]] = {GLOBAL: (0.0, -num_levels - 1.0)}
     for level in range(1, num_levels + 1):
@@ -69,7 +74,6 @@ def draw_graph(connectivity: Connectivity, title: str = '') -> Figure:
     axes.set_ylim(-num_levels - 1.5, -0.5)
     axes.set_axis_off()
     axes.set_title(title or f'{len(connectivity)} connections', fontsize=11)
-    return figure
 
 
 def _colour(name: str) -> str:

@@ -29,6 +29,7 @@ from mmseg_sparsemask.connectivity.shape import DecoderShape
 from mmseg_sparsemask.connectivity.transfer import transfer
 from mmseg_sparsemask.utils.checks import check_keys
 from mmseg_sparsemask.utils.files import MAX_DEPTH, is_deep, read_json, write_atomically
+from mmseg_sparsemask.utils.tool_command import tool_command
 
 FORMAT = 'sparsemask.connectivity'
 VERSION = 1
@@ -128,7 +129,7 @@ def load(path: str | os.PathLike[str]) -> Connectivity:
     if path.suffix == '.npy':
         raise ValueError(
             f"{path}: the authors' masks hold no strides; convert it with "
-            'tools/import_mask.py, which writes a connectivity.json'
+            f'{tool_command("import_mask")}, which writes a connectivity.json'
         )
     try:
         data = read_json(path)
@@ -191,7 +192,7 @@ def resolve(
         raise ValueError(
             f'connectivity needs strides {list(connectivity.strides)}, the backbone gives '
             f'{list(strides)}; transfer it with connectivity=dict(source=..., '
-            f'strides={list(strides)}), and look at the result with tools/transfer.py'
+            f'strides={list(strides)}), and look at the result with {tool_command("transfer")}'
         )
     return connectivity
 

@@ -15,13 +15,13 @@ from mmseg_sparsemask.connectivity.cost import PartCosts
 from mmseg_sparsemask.connectivity.graph import Connection, Connectivity, resolution_groups
 from mmseg_sparsemask.connectivity.shape import DecoderShape
 from mmseg_sparsemask.utils.files import read_json, write_json
+from mmseg_sparsemask.utils.tool_command import tool_command
 
 FORMAT = 'sparsemask.latency'
 VERSION = 2
 
 #: A table whose mean error on decoders that the fit has not seen is larger is not fit for use.
 LARGEST_ERROR = 0.2
-_REMEDY = 'expected a file that tools/latency_table.py wrote'
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class LatencyTable:
             ValueError: Something differs or lacks, or the error is larger; the message says what.
         """
         known = self._settings()
-        remedy = 'make one for this config with tools/latency_table.py'
+        remedy = f'make one for this config with {tool_command("latency_table")}'
         for name, value in {**asdict(shape), **settings}.items():
             if value != known[name]:
                 raise ValueError(
@@ -130,7 +130,7 @@ class LatencyTable:
         try:
             data = read_json(path)
         except (OSError, ValueError) as error:
-            raise ValueError(f'{path}: cannot be read ({error}); {_REMEDY}') from None
+            raise ValueError(f'{path}: cannot be read ({error}); {_remedy()}') from None
         return cls.from_dict(data, str(path))
 
     @classmethod
@@ -148,7 +148,7 @@ class LatencyTable:
             FORMAT,
             VERSION,
         ):
-            raise ValueError(f'{where}: no latency table of version {VERSION}; {_REMEDY}')
+            raise ValueError(f'{where}: no latency table of version {VERSION}; {_remedy()}')
         try:
             times = data['milliseconds']
             connections = {_read(name): float(v) for name, v in times['connections'].items()}
@@ -163,9 +163,9 @@ class LatencyTable:
             rest = (data['device'], data['threads'], data.get('meta', {}))
             return cls(costs, shape, (height, width), *rest)
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f'{where}: incomplete ({error!r}); {_REMEDY}') from None
+            raise ValueError(f'{where}: incomplete ({error!r}); {_remedy()}') from None
         except ValueError as error:
-            raise ValueError(f'{where}: {error}; {_REMEDY}') from None
+            raise ValueError(f'{where}: {error}; {_remedy()}') from None
 
     def _settings(self) -> dict[str, Any]:
         """What the times were measured for, as the file has it."""
@@ -236,3 +236,7 @@ def relative_errors(
 ) -> list[float]:
     """``prediction / measured - 1`` of each decoder."""
     return [costs.total(d) / measured - 1 for d, measured in zip(decoders, milliseconds)]
+
+
+def _remedy() -> str:
+    return f'expected a file that {tool_command("latency_table")} wrote'

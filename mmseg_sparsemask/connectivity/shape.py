@@ -14,6 +14,7 @@ from typing import Any
 
 from mmseg_sparsemask.connectivity.cost import ConnectionCosts, Cost, PartCosts, feature_size
 from mmseg_sparsemask.connectivity.graph import GLOBAL, Connectivity, check_strides, level_of
+from mmseg_sparsemask.utils.tool_command import tool_command
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,6 @@ def one_per_level(name: str, value: Any, strides: Sequence[int]) -> tuple[int, .
         raise ValueError(
             f'{name}: expected {len(strides)} entries, one for each of the strides '
             f'{list(strides)}, got {list(value)}; '
-            'tools/describe_backbone.py CONFIG prints the lines to paste'
+            f'{tool_command("describe_backbone", "CONFIG")} prints the lines to paste'
         )
     return tuple(value)

@@ -19,6 +19,7 @@ from mmseg_sparsemask.datasets.reading import (
     visible,
 )
 from mmseg_sparsemask.utils.files import copy_file, output_folder
+from mmseg_sparsemask.utils.tool_command import tool_command
 
 COLOURS = {
     'Sky': (128, 128, 128),
@@ -87,7 +88,7 @@ class CamVidDataset(BaseSegDataset):
             if 'seg_map_path' in pair and not fileio.exists(pair['seg_map_path']):
                 raise FileNotFoundError(
                     f'{pair["img_path"]} has no label map {pair["seg_map_path"]}; '
-                    'run tools/dataset_converters/camvid.py (docs/data.md)'
+                    f'run {tool_command("dataset_converters/camvid")} (docs/data.md)'
                 )
         return pairs
 

@@ -15,6 +15,7 @@ from PIL import Image
 from mmseg_sparsemask.datasets.palette import voc_palette
 from mmseg_sparsemask.utils.checks import check_one_of
 from mmseg_sparsemask.utils.files import replacing
+from mmseg_sparsemask.utils.tool_command import tool_command
 
 
 @METRICS.register_module()
@@ -56,7 +57,8 @@ class VOCServerMetric(BaseMetric):
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Write the label maps of a batch."""
         if self.output_dir is None:
-            raise ValueError('VOCServerMetric: output_dir is not set; run tools/test.py with --out')
+            remedy = f'run {tool_command("test")} with --out'
+            raise ValueError(f'VOCServerMetric: output_dir is not set; {remedy}')
         folder = Path(self.output_dir) / self.subfolder
         folder.mkdir(parents=True, exist_ok=True)
         for sample in data_samples:

@@ -11,6 +11,8 @@ from typing import Any
 
 import cv2
 
+from mmseg_sparsemask.utils.tool_command import tool_command
+
 #: Of the keys below. A reader refuses a file of another version.
 FORMAT_VERSION = 1
 
@@ -76,7 +78,7 @@ class Metadata:
         if missing:
             raise ValueError(
                 f'{source} has no metadata {", ".join(missing)}; expected a file that '
-                'tools/deployment/export.py wrote'
+                f'{tool_command("deployment/export")} wrote'
             )
         values = {}
         for name in names:
@@ -185,6 +187,6 @@ def check_checksum(content: bytes, source: str) -> None:
     end = len(content) - len(_CHECKSUM) - hashlib.sha256().digest_size * 2
     if end < 0 or with_checksum(content[:end]) != content:
         raise ValueError(
-            f'{source} is damaged, was changed, or is no file of tools/deployment/export.py: the '
-            'checksum at its end does not fit; export it again with this version'
+            f'{source} is damaged, was changed, or is no exported file: the checksum at '
+            f'its end does not fit; export it again with {tool_command("deployment/export")}'
         )

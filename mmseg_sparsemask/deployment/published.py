@@ -24,6 +24,7 @@ from mmseg_sparsemask.deployment.predictor import ModelPredictor
 from mmseg_sparsemask.models.allowed import TEXT, check_classes, check_model, check_pipeline, whole
 from mmseg_sparsemask.utils.extras import require_extra
 from mmseg_sparsemask.utils.files import read_json
+from mmseg_sparsemask.utils.tool_command import tool_command
 
 #: Written in config.json. A reader refuses another version.
 FORMAT = 'sparsemask.published'
@@ -108,8 +109,8 @@ def download(name: str, revision: str | None = None, endpoint: str | None = None
     """
     if not _REPOSITORY.fullmatch(name):
         raise ValueError(
-            f'{name}: no such folder; expected one that tools/publish.py wrote, or a repository '
-            'owner/name of the Hugging Face hub'
+            f'{name}: no such folder; expected one that {tool_command("publish")} wrote, or '
+            'a repository owner/name of the Hugging Face hub'
         )
     require_extra('huggingface_hub', 'hub')
     from huggingface_hub import hf_hub_download
@@ -153,7 +154,8 @@ def read_description(path: Path) -> dict[str, Any]:
 def _check_file(path: Path) -> None:
     # Opening a pipe would wait for ever.
     if not (path.is_file() and os.access(path, os.R_OK)):
-        raise ValueError(f'{path}: cannot be read; expected a file that tools/publish.py wrote')
+        remedy = f'expected a file that {tool_command("publish")} wrote'
+        raise ValueError(f'{path}: cannot be read; {remedy}')
     # A hub's cache holds links to its folder of blobs.
     folder = path.parent.resolve()
     if not {folder, folder.parent.parent / 'blobs'} & set(path.resolve().parents):

@@ -20,6 +20,8 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from mmseg_sparsemask.utils.tool_command import tool_command
+
 META = 'meta.json'
 FEATURES = 'features.npy'
 LABELS = 'labels.npy'
@@ -34,8 +36,8 @@ def read_meta(path: str | Path) -> dict[str, Any]:
     file = Path(path) / META
     if not file.exists():
         raise ValueError(
-            f'{path} holds no finished feature cache; build it with tools/dpc_search.py, which '
-            'also goes on with an interrupted one'
+            f'{path} holds no finished feature cache; build it with '
+            f'{tool_command("dpc_search")}, which also goes on with an interrupted one'
         )
     try:
         meta = dict(json.loads(file.read_text()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -22,6 +21,7 @@ from mmseg_sparsemask.report import CellRecord, Step, StudyRecord, study_page, w
 from mmseg_sparsemask.utils.derived_config import Beside, write_derived_config
 from mmseg_sparsemask.utils.figures import new_figure, save_figure
 from mmseg_sparsemask.utils.files import csv_text, read_json, write_atomically, write_json
+from mmseg_sparsemask.utils.tool_command import tool_command
 from mmseg_sparsemask.utils.words import counted
 from mmseg_sparsemask.utils.work_dir import keep_earlier
 
@@ -225,6 +225,6 @@ def write_study_page(
         kept = feasible(trial, settings.constraints)
         cells.append(CellRecord(trial.number, *numbers, drawn, kept))
     retrain = work_dir / 'retrain.py'
-    commands = [Step(f'python tools/train.py {shlex.quote(str(retrain))}', 'train the best cell')]
+    commands = [Step(tool_command('train', retrain), 'train the best cell')]
     record = StudyRecord(name, cells, commands=commands if retrain.is_file() else ())
     return write_page(study_page(record), work_dir / 'report.html')

@@ -30,6 +30,7 @@ from mmseg_sparsemask.models.decode_heads import FDNHead
 from mmseg_sparsemask.search.record import Search
 from mmseg_sparsemask.utils.commands import clock
 from mmseg_sparsemask.utils.figures import save_figure
+from mmseg_sparsemask.utils.tool_command import tool_command
 
 #: Below this rank agreement of two halves of the images, scores mean little.
 LEAST_AGREEMENT = 0.5
@@ -179,11 +180,10 @@ def told(points: Sequence[Point], scorer: Scorer, folder: Path) -> str:
             'that is little: the scores say more about the images than about decoders; '
             'hold back more of them, or train the supernet longer'
         )
-    last_folder = folder / points[-1].folder
-    lines.append(
-        f'test a point: python tools/test.py {last_folder}/finetune.py {last_folder}/pruned.pth'
-    )
-    lines.append(f'train it further: python tools/train.py {last_folder}/finetune.py')
+    last = folder / points[-1].folder
+    tested = tool_command('test', last / 'finetune.py', last / 'pruned.pth')
+    lines.append(f'test a point: {tested}')
+    lines.append(f'train it further: {tool_command("train", last / "finetune.py")}')
     return '\n'.join(lines)
 
 
@@ -208,7 +208,8 @@ def _losses(scorer: Scorer) -> Mapping[Connectivity, float]:
 def _cost_of(head: FDNHead, size: tuple[int, int], settings: FrontSettings) -> Cost:
     if settings.cost == 'latency':
         if settings.table is None:
-            raise ValueError('latency: expected a table of tools/latency_table.py with --table')
+            maker = tool_command('latency_table')
+            raise ValueError(f'latency: expected a table of {maker} with --table')
         table = LatencyTable.load(settings.table)
         table.check(head.shape)
         return table.costs.total

@@ -22,6 +22,7 @@ from mmseg_sparsemask.search.record import Search
 from mmseg_sparsemask.search.validation import main_score
 from mmseg_sparsemask.utils.figures import new_figure, save_figure
 from mmseg_sparsemask.utils.files import csv_text, write_atomically
+from mmseg_sparsemask.utils.tool_command import tool_command
 
 TABLE = 'front.csv'
 
@@ -158,7 +159,8 @@ def read_points(folder: str | os.PathLike[str]) -> list[Point]:
             Point(**{f.name: _KINDS[f.type](row[f.name]) for f in fields(Point)}) for row in rows
         ]
     except OSError:
-        raise ValueError(f'{path}: there is no front; tools/front.py makes one') from None
+        maker = tool_command('front')
+        raise ValueError(f'{path}: there is no front; {maker} makes one') from None
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f'{path}: expected the table of a front ({error!r})') from None
 
@@ -217,7 +219,7 @@ def picked(search: str, budget: str, front: Path | None = None) -> str:
     return (
         f'{point.connectivity}\n{point.parameters:,} parameters, {point.multiply_adds:,} '
         f'multiply-adds, loss {point.loss} on images held back\n'
-        f'train it further: python tools/train.py {folder / point.folder / "finetune.py"}'
+        f'train it further: {tool_command("train", folder / point.folder / "finetune.py")}'
     )
 
 

@@ -17,6 +17,7 @@ from mmseg_sparsemask.models.describe import describe_backbone, head_mismatch
 from mmseg_sparsemask.search.derived import leaves_end_unused
 from mmseg_sparsemask.utils.extras import require_extra
 from mmseg_sparsemask.utils.registered import types_in
+from mmseg_sparsemask.utils.tool_command import tool_command
 
 #: What a URI looks like to MMSegmentation's file backends; such a place cannot be checked here.
 _URI_MARK = '://'
@@ -161,7 +162,8 @@ def check_features(cfg: Config) -> None:
         return  # not a backbone that can be looked at before it runs
     mismatch = head_mismatch(head, features)
     if mismatch:
-        raise ValueError(f'model.decode_head.{mismatch}; tools/describe_backbone.py shows them')
+        shown = tool_command('describe_backbone')
+        raise ValueError(f'model.decode_head.{mismatch}; {shown} shows them')
 
 
 def check_unused_end(cfg: Config) -> None:
@@ -212,7 +214,8 @@ def warn_without_pruning(cfg: Config) -> None:
     if searches and not any('PruneHook' in str(hook.get('type')) for hook in hooks):
         warn(
             'FDNHead searches, but custom_hooks has no PruneHook: nothing will be pruned at the '
-            "end. Add custom_hooks = [dict(type='PruneHook')], or use tools/prune.py afterwards"
+            "end. Add custom_hooks = [dict(type='PruneHook')], or use "
+            f'{tool_command("prune")} afterwards'
         )
 
 

@@ -29,6 +29,7 @@ from mmseg_sparsemask.search.tables import (
 )
 from mmseg_sparsemask.search.validation import evaluating
 from mmseg_sparsemask.utils.figures import save_figure
+from mmseg_sparsemask.utils.tool_command import tool_command
 
 #: Files that a search may leave, those that cost most first.
 RESULTS = (
@@ -73,7 +74,8 @@ def finish(search: Search, connectivity: Connectivity, out_dir: str | os.PathLik
         try:
             write(name, writer)
         except Exception as error:  # a config is a program, and may have changed since the start
-            notes.append(f'{name} was not written, {error}; tools/prune.py can write it later')
+            later = tool_command('prune')
+            notes.append(f'{name} was not written, {error}; {later} can write it later')
 
     write('pruned.pth', lambda path: write_pruned(path, search, pruned, difference))
     write('connectivity.json', lambda path: save(connectivity, path))

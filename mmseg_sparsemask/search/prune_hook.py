@@ -28,6 +28,7 @@ from mmseg_sparsemask.search.supernet import (
 from mmseg_sparsemask.search.validation import compare, main_score
 from mmseg_sparsemask.utils.figures import figure_to_array
 from mmseg_sparsemask.utils.files import check_work_dir
+from mmseg_sparsemask.utils.tool_command import tool_command
 from mmseg_sparsemask.utils.work_dir import keep_earlier
 
 
@@ -145,7 +146,7 @@ class PruneHook(Hook):
         except TypeError as error:
             runner.logger.warning(
                 f'PruneHook: the config of the head holds more than plain values ({error}); '
-                'tools/prune.py will need it with --config'
+                f'{tool_command("prune")} will need it with --config'
             )
 
     def after_train_iter(

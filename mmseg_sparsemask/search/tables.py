@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from mmseg_sparsemask.connectivity.draw import draw_weight_history, draw_weights
 from mmseg_sparsemask.models.decode_heads import FDNHead
 from mmseg_sparsemask.report import SearchRecord, Step
 from mmseg_sparsemask.search.record import Search
+from mmseg_sparsemask.utils.tool_command import tool_command
 
 #: Larger differences of logits, relative to the largest, are no rounding.
 EXACT = 1e-4
@@ -114,14 +114,11 @@ def search_record(
 
 def steps_after(out_dir: str | os.PathLike[str], names: Sequence[str]) -> list[Step]:
     """What can be done next with the files that were written."""
-    retrain, finetune, pruned = (
-        shlex.quote(str(Path(out_dir) / name))
-        for name in ('retrain.py', 'finetune.py', 'pruned.pth')
-    )
-    steps = []
+    folder, steps = Path(out_dir), []
     if 'finetune.py' in names:
-        steps.append(Step(f'python tools/test.py {finetune} {pruned}', 'test as it is'))
-        steps.append(Step(f'python tools/train.py {finetune}', 'train further'))
+        tested = tool_command('test', folder / 'finetune.py', folder / 'pruned.pth')
+        steps.append(Step(tested, 'test as it is'))
+        steps.append(Step(tool_command('train', folder / 'finetune.py'), 'train further'))
     if 'retrain.py' in names:
-        steps.append(Step(f'python tools/train.py {retrain}', 'or from scratch'))
+        steps.append(Step(tool_command('train', folder / 'retrain.py'), 'or from scratch'))
     return steps

@@ -287,7 +287,7 @@ def test_damaged_and_missing_files_are_errors(folder, tmp_path):
     refused('not a JSON file')
     config.unlink()
     os.mkfifo(config)
-    refused('config.json: cannot be read; expected a file that tools/publish.py wrote')
+    refused('config.json: cannot be read; expected a file that python tools/publish.py wrote')
     with pytest.raises(ValueError, match='no such folder'):
         load_published(tmp_path / 'nowhere')
 

@@ -101,7 +101,7 @@ def test_a_budget_picks_a_point(front, searched, capsys, monkeypatch):
     [
         (['--images', 3], 'expected at least 4 to score decoders on, got 3'),
         (['--images', 4, '--points', '1'], r'1 parameters: expected a point from \d+ param.* to'),
-        (['--images', 4, '--cost', 'latency'], 'expected a table of tools/latency_table.py'),
+        (['--images', 4, '--cost', 'latency'], 'expected a table of python tools/latency_table.py'),
         (['--config', 'none.py'], 'none.py'),
     ],
 )
@@ -111,7 +111,7 @@ def test_errors_of_one_line(searched, front, arguments, words):
 
 
 def test_no_front_and_no_point(front, tmp_path):
-    with pytest.raises(ValueError, match='there is no front; tools/front.py makes one'):
+    with pytest.raises(ValueError, match='there is no front; python tools/front.py makes one'):
         read_points(tmp_path)
     with pytest.raises(ValueError, match='parameters=10: expected at least .*, the cheapest'):
         pick(read_points(front), 'parameters', 10)

@@ -245,7 +245,7 @@ def test_budget_above_the_full_network_is_a_warning(monkeypatch):
         (dict(multiply_adds=5), r'expected also image_size=\(height, width\), in pixels'),
         (dict(multiply_adds=5, image_size=8), r'image_size: expected \(height, width\).*got 8'),
         (dict(multiply_adds=5, image_size=(8, 0)), 'image_size: expected'),
-        (dict(latency=5), 'expected table=path of a file that tools/latency_table.py wrote'),
+        (dict(latency=5), 'expected table=path of a file that python tools/latency_table.py wrote'),
         (dict(latency=5, table='no/such.json'), "expected table=path .*got 'no/such.json'"),
     ],
 )

@@ -1,5 +1,6 @@
 """What a reader sees of a figure."""
 
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.text import Text
 
 
@@ -21,3 +22,18 @@ def texts_outside(figure):
         for box in [text.get_window_extent()]
         if box.x0 < canvas.x0 or box.y0 < canvas.y0 or box.x1 > canvas.x1 or box.y1 > canvas.y1
     ]
+
+
+def outside(figure):
+    """Texts that the canvas cuts, and boxes and arrows that their axes do."""
+    found = texts_outside(figure)
+    for axes in figure.axes:
+        frame = axes.bbox.padded(1)
+        for patch in (*axes.findobj(FancyArrowPatch), *axes.findobj(FancyBboxPatch)):
+            box = patch.get_window_extent()
+            if patch in axes.patches and patch.get_visible():
+                if not (frame.containsx(box.x0) and frame.containsx(box.x1)):
+                    found.append(patch)
+                elif not (frame.containsy(box.y0) and frame.containsy(box.y1)):
+                    found.append(patch)
+    return found

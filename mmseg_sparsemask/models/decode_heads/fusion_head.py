@@ -21,6 +21,7 @@ from mmseg_sparsemask.models.decode_heads.stage_layers import RowConv, StageConv
 from mmseg_sparsemask.models.decode_heads.upsampling import as_map, as_rows
 from mmseg_sparsemask.utils.layers import build_activation
 from mmseg_sparsemask.utils.one_output import check_one_output
+from mmseg_sparsemask.utils.tool_command import tool_command
 
 
 class FusionHead(BaseDecodeHead):
@@ -227,7 +228,7 @@ class FusionHead(BaseDecodeHead):
 
     def _select(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         wanted = f'decode head expects features of {list(self.in_channels)} channels'
-        remedy = 'tools/describe_backbone.py CONFIG prints the lines to paste'
+        remedy = f'{tool_command("describe_backbone", "CONFIG")} prints the lines to paste'
         if max(self.in_index) >= len(inputs) or min(self.in_index) < -len(inputs):
             raise ValueError(
                 f'{wanted} at in_index {list(self.in_index)}, the backbone gives {len(inputs)} '

@@ -33,6 +33,7 @@ from mmseg_sparsemask.connectivity.prune import (
 from mmseg_sparsemask.models.losses.controller import ControllerState, NuPI
 from mmseg_sparsemask.models.losses.ramp import check_ramp, ramp_factor
 from mmseg_sparsemask.models.run_state import belongs_to_run
+from mmseg_sparsemask.utils.tool_command import tool_command
 
 #: A weight below this is held up where the budget has room for its connection.
 NEARLY_GONE = 0.1
@@ -253,8 +254,8 @@ def _read_budget(budget: Mapping[str, Any]) -> tuple[str, float, dict[str, Any]]
     table = options.get('table', '')
     if kind == 'latency' and not isinstance(table, Mapping) and not Path(table).is_file():
         raise ValueError(
-            'budget: expected table=path of a file that tools/latency_table.py wrote, '
-            f'got {table!r}'
+            'budget: expected table=path of a file that '
+            f'{tool_command("latency_table")} wrote, got {table!r}'
         )
     most = options.get('largest_error', LARGEST_ERROR)
     if not isinstance(most, (int, float)) or not most > 0:
