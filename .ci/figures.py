@@ -1,14 +1,16 @@
 #!/usr/bin/env python
 """Draws again the pictures of docs/images that need nothing but files of this repository.
 
-    python .ci/figures.py [FOLDER]     # default: docs/images
+    python .ci/figures.py                  # draw into docs/images
+    python .ci/figures.py --take WORK_DIR  # first take what tools/quickstart.py left there
 
 Those of a run are drawn from its numbers in docs/images/data, which say where they are from
 (README.txt there). docs/gallery.md has the command of every picture, also of the others.
 """
 
+import argparse
 import csv
-import sys
+import shutil
 from pathlib import Path
 
 import matplotlib.image
@@ -18,13 +20,15 @@ from matplotlib.figure import Figure
 
 from mmseg_sparsemask.compare.rows import Row
 from mmseg_sparsemask.compare.scatter import draw_comparison
-from mmseg_sparsemask.connectivity import Connection, load, preset
+from mmseg_sparsemask.connectivity import Connection, all_connections, load, preset
 from mmseg_sparsemask.connectivity.draw import draw_graph, draw_graph_on, draw_weight_history
+from mmseg_sparsemask.connectivity.graph import level_of
 from mmseg_sparsemask.dpc.cell import Cell
 from mmseg_sparsemask.dpc.cell_figure import draw_cell
 from mmseg_sparsemask.edges.report import draw_curves
 from mmseg_sparsemask.edges.scores import EdgeScores, f_measure
 from mmseg_sparsemask.utils.figures import new_figure, save_figure
+from mmseg_sparsemask.utils.files import csv_text, write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / 'docs/images'
@@ -130,11 +134,38 @@ DRAWN = {
 }
 
 
+def take(work_dir: Path) -> None:
+    """Keep of a quickstart what its pictures are drawn from."""
+    from mmseg_sparsemask.search.record import HISTORY_KEY
+    from mmseg_sparsemask.utils.checkpoints import load_checkpoint
+
+    search = work_dir / 'search/seed0'
+    shutil.copy(search / 'connectivity.json', SHAPES)
+    checkpoint = load_checkpoint(
+        max(search.glob('iter_*.pth'), key=lambda path: path.stat().st_mtime)
+    )
+    history = checkpoint['message_hub']['runtime_info'][HISTORY_KEY]
+    space = all_connections(load(SHAPES).num_levels)
+    names = [' '.join(connection) for connection in sorted(space, key=lambda c: level_of(c.stage))]
+    rows = [
+        [step, *(round(weight, 4) for weight in record)]
+        for step, record in zip(history['steps'], history['weights'])
+    ]
+    text = csv_text(['iteration', *names], rows)
+    write_atomically(DATA / 'shapes_connection_weights.csv', text)
+    for row, sample in enumerate(sorted(work_dir.glob('sample_*.png'))[:3]):
+        shutil.copy(sample, DATA / f'shapes_sample_{row}.png')
+
+
 def main() -> None:
     """Draw all of them."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else IMAGES
+    parser = argparse.ArgumentParser(description='Draw the pictures of docs/images again.')
+    parser.add_argument('--take', type=Path, metavar='WORK_DIR', help='of a quickstart')
+    args = parser.parse_args()
+    if args.take:
+        take(args.take)
     for name, draw in DRAWN.items():
-        save_figure(draw(), folder / f'{name}.svg')
+        save_figure(draw(), IMAGES / f'{name}.svg')
 
 
 if __name__ == '__main__':

@@ -10,6 +10,7 @@ import difflib
 import importlib.util
 import runpy
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 COMMAND = 'mmseg-sparsemask'
@@ -38,11 +39,14 @@ def main() -> None:
     known = tools()
     name = sys.argv[1] if len(sys.argv) > 1 else '--help'
     if name in ('-h', '--help'):
-        print(f'usage: {COMMAND} TOOL ...\n\n{COMMAND} TOOL --help says what a tool takes.\n')
+        lines = [f'usage: {COMMAND} TOOL ...\n\n{COMMAND} TOOL --help says what a tool takes.\n']
         width = max(map(len, known))
         for tool, path in known.items():
             says = ast.get_docstring(ast.parse(path.read_text(encoding='utf-8'))) or ''
-            print(f'  {tool:{width}}  {says.splitlines()[0] if says else ""}')
+            lines.append(f'  {tool:{width}}  {says.splitlines()[0] if says else ""}')
+        # Whoever reads the first lines alone, as `head` does, ends the pipe.
+        with suppress(BrokenPipeError):
+            print('\n'.join(lines), flush=True)
         return
     if name not in known:
         like = difflib.get_close_matches(name, known) or known

@@ -27,7 +27,7 @@ LEVEL = {name: level for level, row in enumerate(LAYERS) for name in row.split()
 #: Pure Python: no torch, nothing of the toolbox.
 PURE = (
     'utils/__init__ utils/checks utils/derived_config utils/figures utils/files utils/markup '
-    'utils/tool_command '
+    'utils/tool_command utils/words '
     'connectivity/* report/* '
     'compare/__init__ compare/comparisons compare/leaderboard compare/plan compare/results '
     'compare/rows compare/scatter compare/scores compare/statistics '

@@ -42,6 +42,7 @@ def evaluate(args):
     from mmseg_sparsemask.edges.scores import default_thresholds, summarise
     from mmseg_sparsemask.edges.workers import WorkerPool, gather
     from mmseg_sparsemask.utils.files import check_work_dir
+    from mmseg_sparsemask.utils.words import counted
 
     out = args.out or args.pred_dir.rstrip('/\\') + '-eval'
     thresholds = default_thresholds(args.thresholds)
@@ -57,7 +58,7 @@ def evaluate(args):
     scores = summarise(counts, thresholds)
     write_scores(scores, [name for name, *_ in pairs], out, args.title)
     print('  '.join(f'{key} {value:.3f}' for key, value in score_dict(scores).items()))
-    print(f'{len(pairs)} images; tables and plot in {out}')
+    print(f'{counted(len(pairs), "image")}; tables and plot in {out}')
 
 
 if __name__ == '__main__':

@@ -24,11 +24,12 @@ def main(argv=None):
     args = parse_args(argv)
     from mmseg_sparsemask.connectivity import from_npy, save
     from mmseg_sparsemask.utils.errors import one_line_errors
+    from mmseg_sparsemask.utils.words import counted
 
     with one_line_errors():
         connectivity = from_npy(args.mask, args.strides)
         save(connectivity, args.out)
-    print(f'{len(connectivity)} connections: {connectivity}')
+    print(f'{counted(len(connectivity), "connection")}: {connectivity}')
     print(f'written: {args.out}')
 
 

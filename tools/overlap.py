@@ -32,6 +32,7 @@ def run(args):
 
     from mmseg_sparsemask.connectivity import DecoderShape, load
     from mmseg_sparsemask.connectivity.controls import from_settings, overlap
+    from mmseg_sparsemask.utils.words import counted
 
     if args.draws < 2:
         raise ValueError(f'--draws: expected at least 2, got {args.draws}')
@@ -40,7 +41,7 @@ def run(args):
     shape = DecoderShape(found[0].strides, head.in_channels, head.channels, head.num_classes)
     parameters = [shape.cost(decoder).parameters for decoder in found]
     for path, decoder, number in zip(args.connectivity, found, parameters):
-        print(f'{path}: {len(decoder)} connections, {number:,} parameters')
+        print(f'{path}: {counted(len(decoder), "connection")}, {number:,} parameters')
     print(f'overlap {overlap(found):.2f}', flush=True)
     by_chance = []
     for draw in range(args.draws):

@@ -3,11 +3,11 @@
 import tempfile
 from pathlib import Path
 
-from mmseg_sparsemask_cli.arguments import out_folder, parser_of, trust_checkpoint
+from mmseg_sparsemask_cli.arguments import device, out_folder, parser_of, trust_checkpoint
 
 
 def parse_args(argv=None):
-    parser = parser_of(__doc__, out_folder(required=True), trust_checkpoint())
+    parser = parser_of(__doc__, out_folder(required=True), trust_checkpoint(), device())
     parser.add_argument('config', help='config file path, such as retrain.py')
     parser.add_argument('checkpoint', help='checkpoint file')
     scores = parser.add_mutually_exclusive_group()
@@ -51,8 +51,8 @@ def shown(path):
     return path.name if path.is_absolute() or '..' in path.parts else str(path)
 
 
-def measure(cfg, checkpoint):
-    """Scores on the test data set."""
+def measure(cfg, checkpoint, device):
+    """Scores on the test data set, by the toolbox's model on a device."""
     from mmseg_sparsemask.utils.runner import build_runner
 
     with tempfile.TemporaryDirectory() as work_dir:
@@ -64,7 +64,10 @@ def measure(cfg, checkpoint):
         for key in ('val_dataloader', 'val_cfg', 'val_evaluator'):
             cfg[key] = None
         cfg.custom_hooks = []
-        return build_runner(cfg).test()
+        runner = build_runner(cfg)
+        if device:
+            runner.model.to(device)
+        return runner.test()
 
 
 def read_scores(path):
@@ -90,7 +93,7 @@ def run(args):
     if args.test:
         cfg = Config.fromfile(args.config)
         check_data_roots(cfg, ('test_dataloader',))
-        values = measure(cfg, args.checkpoint)
+        values = measure(cfg, args.checkpoint, args.device)
     elif args.scores:
         values = read_scores(args.scores)
     values = {

@@ -30,7 +30,9 @@ def parse_args(argv=None):
 
 
 def describe(connectivity):
-    lines = [f'{len(connectivity)} connections, strides {list(connectivity.strides)}']
+    from mmseg_sparsemask.utils.words import counted
+
+    lines = [f'{counted(len(connectivity), "connection")}, strides {list(connectivity.strides)}']
     lines += [f'  {stage}: {" ".join(srcs)}' for stage, srcs in connectivity.stages.items()]
     return '\n'.join(lines)
 

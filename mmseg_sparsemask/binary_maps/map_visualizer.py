@@ -12,7 +12,7 @@ from mmseg.registry import VISUALIZERS
 from mmseg.structures import SegDataSample
 from mmseg.visualization import SegLocalVisualizer
 
-from mmseg_sparsemask.utils.figures import figure_to_array, new_figure
+from mmseg_sparsemask.utils.figures import figure_to_array, fitted, new_figure
 
 
 def draw_panels(rows: Sequence[Mapping[str, np.ndarray]], width: float = 4.0) -> Figure:
@@ -31,7 +31,7 @@ def draw_panels(rows: Sequence[Mapping[str, np.ndarray]], width: float = 4.0) ->
     for place, (line, row) in enumerate(zip(grid, rows)):
         for axes, title in zip(line, titles):
             axes.imshow(row[title], cmap='gray', vmin=0, vmax=1)
-            axes.set_title(title if place == 0 else '')
+            axes.set_title(fitted(title, width, 12) if place == 0 else '')
             axes.set_axis_off()
     return figure
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Sequence
 
 from matplotlib.figure import Figure
 
 from mmseg_sparsemask.compare.rows import Row, metric_of
-from mmseg_sparsemask.utils.figures import new_figure
+from mmseg_sparsemask.utils.figures import fitted, new_figure
 
 
 def _scaled(value: float | None, unit: float) -> float | None:
@@ -27,9 +26,6 @@ PANELS: tuple[Panel, ...] = (
 
 #: Points of the front, and the others.
 FRONT_COLOUR, OTHER_COLOUR = '#c8553d', '#3b6ea5'
-
-#: Characters of the small text under a plot that fit into an inch, in a wide font.
-_CHARACTERS = 13
 
 
 def front(points: Sequence[tuple[float, float]]) -> set[int]:
@@ -87,8 +83,8 @@ def draw_comparison(rows: Sequence[Row], panels: Sequence[Panel] = PANELS) -> Fi
         axes.text(0.5, 0.5, 'no results', transform=axes.transAxes, ha='center', color='0.4')
         return figure
     names = '; '.join(f'{number} {rows[number - 1].method}' for number in sorted(named))
-    width = round(_CHARACTERS * figure.get_figwidth())
-    caption = textwrap.fill(f'Numbers: rows of the table. On a front: {names}', width)
+    text = f'Numbers: rows of the table. On a front: {names}'
+    caption = fitted(text, figure.get_figwidth(), 8)
     figure.supxlabel(caption, fontsize=8, parse_math=False)
     return figure
 

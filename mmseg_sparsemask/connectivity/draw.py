@@ -19,7 +19,8 @@ from mmseg_sparsemask.connectivity.graph import (
     level_of,
     stage_name,
 )
-from mmseg_sparsemask.utils.figures import new_figure
+from mmseg_sparsemask.utils.figures import fitted, new_figure
+from mmseg_sparsemask.utils.words import counted
 
 ENCODER_COLOUR = '#3b6ea5'
 DECODER_COLOUR = '#c8553d'
@@ -73,7 +74,10 @@ def draw_graph_on(axes: Axes, connectivity: Connectivity, title: str = '') -> No
     axes.set_xlim(-0.8, 4.7)
     axes.set_ylim(-num_levels - 1.5, -0.5)
     axes.set_axis_off()
-    axes.set_title(title or f'{len(connectivity)} connections', fontsize=11)
+    width = axes.figure.bbox.width / axes.figure.dpi
+    axes.set_title(
+        fitted(title or counted(len(connectivity), 'connection'), width, 11), fontsize=11
+    )
 
 
 def _colour(name: str) -> str:
@@ -130,7 +134,7 @@ def draw_weights(
     axes.set_ylabel('stage')
     if dots:
         axes.plot(*zip(*dots), 'o', color=DECODER_COLOUR, markersize=3.5)
-    axes.set_title(title or 'connection weights', fontsize=10)
+    axes.set_title(fitted(title or 'connection weights', figure.get_figwidth(), 10), fontsize=10)
     figure.colorbar(image, ax=axes, shrink=0.8)
     return figure
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from mmseg_sparsemask.dpc.cell import CONV1X1, FEATURE, POOL, SEP3X3, Cell, Operation
-from mmseg_sparsemask.utils.figures import new_figure
+from mmseg_sparsemask.utils.figures import fitted, new_figure
 
 Point = tuple[float, float]
 _COLOURS = {CONV1X1: '#f2d18b', SEP3X3: '#a8c8e8', POOL: '#b5dcb0'}
@@ -84,5 +84,5 @@ def draw_cell(cell: Cell, title: str = '') -> Figure:
     axes.set_xlim(-0.9, right + 1.0)
     axes.set_ylim(bottom - 0.5, 0.5)
     if title:
-        axes.set_title(title, fontsize=10)
+        axes.set_title(fitted(title, figure.get_figwidth(), 10), fontsize=10)
     return figure

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mmseg_sparsemask.edges.scores import EdgeScores, f_measure
-from mmseg_sparsemask.utils.figures import new_figure, save_figure
+from mmseg_sparsemask.utils.figures import fitted, new_figure, save_figure
 from mmseg_sparsemask.utils.files import csv_text, write_atomically, write_json
 
 
@@ -44,7 +44,9 @@ def draw_curves(curves: dict[str, EdgeScores]) -> Figure:
             axes.annotate(f'F={f:.1f}', (x[-1], y[-1]), color='0.5', fontsize=7, ha='right')
     for name, scores in curves.items():
         shown = scores.precision + scores.recall > 0
-        label = f'{name} (ODS {scores.ods:.3f}, OIS {scores.ois:.3f}, AP {scores.ap:.3f})'
+        label = fitted(
+            f'{name} (ODS {scores.ods:.3f}, OIS {scores.ois:.3f}, AP {scores.ap:.3f})', 4, 8
+        )
         line = axes.plot(scores.recall[shown], scores.precision[shown], label=label)[0]
         axes.plot(scores.ods_recall, scores.ods_precision, 'o', color=line.get_color())
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel='Recall', ylabel='Precision', aspect='equal')

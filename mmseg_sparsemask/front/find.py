@@ -31,6 +31,7 @@ from mmseg_sparsemask.search.record import Search
 from mmseg_sparsemask.utils.commands import clock
 from mmseg_sparsemask.utils.figures import save_figure
 from mmseg_sparsemask.utils.tool_command import tool_command
+from mmseg_sparsemask.utils.words import counted
 
 #: Below this rank agreement of two halves of the images, scores mean little.
 LEAST_AGREEMENT = 0.5
@@ -91,7 +92,10 @@ def find_front(search: Search, config: str | Path, folder: Path, settings: Front
     start = time.perf_counter()
     way = descend(scorer, space, cost, ends)
     low, high = min(map(cost, way)), cost(space)
-    print(f'{len(way)} decoders on the way down, {clock(time.perf_counter() - start)}', flush=True)
+    print(
+        f'{counted(len(way), "decoder")} on the way down, {clock(time.perf_counter() - start)}',
+        flush=True,
+    )
     wanted = list(settings.points) or budgets_between(low, high, settings.count)
     for limit in wanted:
         if limit < low:

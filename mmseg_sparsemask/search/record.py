@@ -23,8 +23,9 @@ from mmseg_sparsemask.search.supernet import (
 )
 
 #: Where the weights over the search and the scores of its validations are kept in the message hub,
-#: and so in checkpoints.
-HISTORY_KEY, SCORES_KEY = 'connection_weight_history', 'validation_scores'
+#: and so in checkpoints. A name there that begins with train, val or test would be printed whole
+#: in each line of the log.
+HISTORY_KEY, SCORES_KEY = 'connection_weight_history', 'scores_over_the_search'
 
 
 @dataclass(frozen=True)

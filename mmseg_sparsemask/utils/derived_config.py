@@ -5,6 +5,7 @@ from __future__ import annotations
 import keyword
 import os
 import re
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def write_derived_config(
         path: The config to write.
         base: The config that it inherits.
         settings: What the config sets.
-        comment: First line of the file, without the ``#``.
+        comment: What the file begins with, without ``#``; long lines are broken.
         pure_python: Write a config that imports its base, as those must that inherit a pure-Python
             config. Its base is always named relative to it.
 
@@ -61,7 +62,8 @@ def write_derived_config(
             name = os.path.relpath(name, out)
         head = f'_base_ = [{_literal(name)}]\n'
     lines = [_setting(key, value, folder, pure_python) for key, value in settings.items()]
-    write_atomically(path, f'# {comment}\n{head}{"".join(lines)}')
+    said = textwrap.fill(comment, 98, initial_indent='# ', subsequent_indent='# ')
+    write_atomically(path, f'{said}\n{head}{"".join(lines)}')
 
 
 def _module(relative: str) -> str:

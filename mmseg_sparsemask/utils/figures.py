@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -29,6 +30,14 @@ def new_figure(width: float, height: float) -> Figure:
     FigureCanvasAgg(figure)
     return figure
 
+
+def fitted(text: str, inches: float, points: float) -> str:
+    """Text in lines of a width in inches, in a font of a size in points; no word is too long."""
+    return textwrap.fill(text, max(1, int(inches * 72 / (_EM * points))))
+
+
+#: Width of a letter in a wide font, as a part of the font's size.
+_EM = 0.69
 
 #: Colour of black text and lines: as far from white as from the ground of a dark page.
 INK = '#777777'

@@ -98,7 +98,7 @@ def test_file_and_back(tmp_path):
 @pytest.mark.parametrize(
     ('change', 'words'),
     [
-        (dict(format='other'), 'no latency table of version 2; expected a file that python tools/lat'),
+        (dict(format='other'), 'no latency table of version 2; expected a file that python tools'),
         (dict(version=1), 'no latency table of version 2'),
         (dict(milliseconds={}), r"incomplete \(KeyError\('connections'\)\)"),
         (dict(milliseconds=dict(connections={'E1': 1}, stages={}, fixed=0)), 'incomplete'),

@@ -37,7 +37,7 @@ def test_servers_layout(tmp_path):
 def test_server_bad_input(tmp_path):
     with pytest.raises(ValueError, match="competition must be one of 'comp5', .*got 'comp4'"):
         VOCServerMetric(str(tmp_path), competition='comp4')
-    with pytest.raises(ValueError, match='output_dir is not set; run python tools/test.py with --out'):
+    with pytest.raises(ValueError, match='output_dir is not set; run .*test.* with --out'):
         VOCServerMetric().process(None, [sample([[0]])])
 
 

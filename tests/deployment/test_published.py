@@ -398,6 +398,7 @@ def test_a_folder_of_that_name_comes_first(hub, folder, tmp_path, monkeypatch):
 
 def test_the_tool_measures_and_writes(trained, tmp_path):
     command = [sys.executable, ROOT / 'tools/publish.py', *trained, '--test', '--out', 'net']
+    command += ['--device', 'cpu']
     done = subprocess.run(
         [*map(str, command), '--license', 'mit'],
         capture_output=True,

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 #: Debian's name, and those of other systems.
 CHROMIUM = next(
@@ -40,6 +41,61 @@ window.addEventListener('load', () => {
   document.body.append(out);
 });
 </script>"""
+
+
+AXE = """<script>
+window.addEventListener('load', async () => {
+  const result = await axe.run(document, {resultTypes: ['violations']});
+  const out = document.createElement('pre');
+  out.id = 'noted-by-the-test';
+  out.textContent = JSON.stringify({
+    passes: result.passes.length,
+    violations: result.violations.flatMap((rule) => rule.nodes.map(
+      (node) => `${rule.id}: ${rule.help}: ${node.html}: ${node.failureSummary}`)),
+  });
+  document.body.append(out);
+});
+</script>"""
+
+
+def axe_core():
+    """axe-core's file: what AXE_CORE names, or in a node_modules of this folder or above; or None.
+
+    `npm install axe-core` brings it.
+    """
+    if 'AXE_CORE' in os.environ:
+        return Path(os.environ['AXE_CORE'])
+    folders = [Path(__file__).parent, *Path(__file__).parents]
+    found = (folder / 'node_modules/axe-core/axe.min.js' for folder in folders)
+    return next(filter(Path.is_file, found), None)
+
+
+def violations(page, tmp_path, dark=False, width=1280):
+    """What axe-core finds wrong with a page, as a list of texts; and how many rules it passes.
+
+    Args:
+        page: The page's file; what it loads has to lie beside it.
+        tmp_path: An empty folder.
+        dark: Show it as to people who ask for dark pages.
+        width: Of the window, in pixels.
+    """
+    text = page.read_text(encoding='utf-8')
+    script = f'<script>{axe_core().read_text(encoding="utf-8")}</script>{AXE}'
+    copy = page.with_name(f'axe_{page.name}')
+    copy.write_text(text.replace('</body>', script + '</body>'), encoding='utf-8')
+    try:
+        out, log = chromium(
+            *('--dump-dom', '--virtual-time-budget=20000', f'--window-size={width},900'),
+            f'--blink-settings=preferredColorScheme={0 if dark else 1}',
+            copy.as_uri(),
+            home=tmp_path / 'home',
+        )
+    finally:
+        copy.unlink()
+    found = re.search(r'<pre id="noted-by-the-test">(.*?)</pre>', out, re.DOTALL)
+    assert found, out[-2000:] + log
+    noted = json.loads(html.unescape(found[1]))
+    return noted['violations'], noted['passes']
 
 
 def chromium(*arguments, home):

@@ -49,6 +49,13 @@ def test_page_holds_history_scores_and_costs(searched):
     assert f'python tools/train.py {work_dir}/retrain.py' in page
 
 
+def test_lines_of_the_log_hold_numbers_with_few_digits(searched):
+    (log,) = searched[0].glob('*/*.log')
+    lines = re.findall(r'Iter\((?:train|val|test)\).*', log.read_text())
+    assert len([line for line in lines if line.startswith('Iter(val)')]) == 2
+    assert [line for line in lines if re.search(r'\[\(|\.\d{8}', line)] == []
+
+
 def test_main_score_prefers_miou_and_leaves_times_alone():
     assert main_score({'aAcc': 1.0, 'mIoU': 2.0}) == [('mIoU', 2.0)]
     assert main_score({'data_time': 1.0, 'time': 2.0, 'MAE': 0.5}) == [('MAE', 0.5)]

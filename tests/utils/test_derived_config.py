@@ -16,11 +16,13 @@ def test_any_folder(tmp_path, monkeypatch, name):
     folder.mkdir()
     path = folder / 'derived.py'
     settings = {'work_dir': Beside('retrain')}
-    write_derived_config(path, tmp_path / 'base.py', settings, 'Made here.')
+    write_derived_config(path, tmp_path / 'base.py', settings, 'Made here. ' + 'And more. ' * 20)
     cfg = Config.fromfile(path)
     assert cfg.a == 1 and cfg.work_dir == str(folder / 'retrain')
     assert not (tmp_path / 'run').exists()
-    assert path.read_text().startswith('# Made here.\n')
+    first, second, third, *_ = path.read_text().splitlines()
+    assert first.startswith('# Made here. And') and second.startswith('# ')
+    assert max(map(len, (first, second, third))) <= 100
 
 
 def test_moves_with_its_project(tmp_path, monkeypatch):

@@ -17,10 +17,11 @@ def main(argv=None):
     args = parse_args(argv)
     from mmseg_sparsemask.datasets.coco_voc import convert_coco
     from mmseg_sparsemask.utils.errors import one_line_errors
+    from mmseg_sparsemask.utils.words import counted
 
     with one_line_errors():
         count = convert_coco(args.annotations, args.out, args.split, args.min_pixels)
-    print(f'{args.out}: {count} images of {args.split}')
+    print(f'{args.out}: {counted(count, "image")} of {args.split}')
 
 
 if __name__ == '__main__':

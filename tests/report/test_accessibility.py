@@ -1,0 +1,50 @@
+"""Pages can be used without colour, mouse or eyes, as far as axe-core can tell."""
+
+from pathlib import Path
+
+import pytest
+from reference.browser import CHROMIUM, axe_core, violations
+from report.test_search_page import record
+from report.test_study_page import CELLS
+
+from mmseg_sparsemask.report import Step, StudyRecord, search_page, study_page
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason='no Chromium (apt-get install chromium)'),
+    pytest.mark.skipif(
+        axe_core() is None, reason='no axe-core (npm install axe-core; AXE_CORE names its file)'
+    ),
+]
+
+PAGES = {
+    'a search': lambda: search_page(record()),
+    'a search without more': lambda: search_page(
+        record(budgets={}, scores=[], commands=(), settings={})
+    ),
+    'a study': lambda: study_page(StudyRecord('cells', CELLS, commands=[Step('python x', 'go')])),
+}
+
+
+@pytest.mark.parametrize('dark', [False, True], ids=['light', 'dark'])
+@pytest.mark.parametrize('name', PAGES)
+def test_pages_of_searches(name, dark, tmp_path):
+    (tmp_path / 'page.html').write_text(PAGES[name](), encoding='utf-8')
+    found, passed = violations(tmp_path / 'page.html', tmp_path, dark)
+    assert found == [] and passed > 10
+
+
+@pytest.mark.parametrize(
+    ('fault', 'rule'),
+    [
+        ('<img src="x.png">', 'image-alt'),
+        ('<input type="range">', 'label'),
+        ('<p style="color: #999; background: #aaa">pale</p>', 'color-contrast'),
+    ],
+)
+def test_faults_are_found(fault, rule, tmp_path):
+    page = search_page(record()).replace('</body>', f'{fault}</body>')
+    (tmp_path / 'page.html').write_text(page, encoding='utf-8')
+    found, _ = violations(tmp_path / 'page.html', tmp_path)
+    assert [text.partition(':')[0] for text in found if text.startswith(rule)] == [rule]
