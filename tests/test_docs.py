@@ -4,6 +4,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from reference.configs import load_as_it_is
 from reference.tiny import call
 
 import mmseg_sparsemask  # noqa: F401
+from mmseg_sparsemask.compare.results import Result
 from mmseg_sparsemask.connectivity import PRESETS
 
 ROOT = Path(__file__).parents[1]
@@ -63,6 +65,13 @@ def test_lambdas_of_the_questions_are_those_of_the_configs():
         assert cfg.model.decode_head.loss_connectivity.loss_weight == float(weight), name
         found = cfg.optim_wrapper.get('paramwise_cfg', {}).get('connections_lr')
         assert found == (float(rate) if rate else None), name
+
+
+def test_the_units_of_results_are_said_for_every_number():
+    text = (ROOT / 'docs/baselines.md').read_text().partition('| column of the CSV | unit |')[2]
+    said = set(re.findall(r'`(\w+)`', text.partition('\n\n')[0])) - {'mIoU', 'metric'}
+    numbers = {f.name for f in fields(Result) if f.type != 'str'}
+    assert said == numbers | {'image_size'}
 
 
 def block_after(page, mark):

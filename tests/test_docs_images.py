@@ -46,8 +46,8 @@ def content(path):
 def test_a_picture_is_what_the_code_draws_today(name, tmp_path):
     figure = DRAWN[name]()
     assert outside(figure) == []
-    save_figure(figure, tmp_path / 'now.svg')
-    drawn, shipped = content(tmp_path / 'now.svg'), content(IMAGES / f'{name}.svg')
+    save_figure(figure, tmp_path / f'{name}.svg')
+    drawn, shipped = (content(folder / f'{name}.svg') for folder in (tmp_path, IMAGES))
     assert drawn == shipped, 'run: python .ci/figures.py'
 
 

@@ -49,6 +49,7 @@ window.addEventListener('load', async () => {
   const out = document.createElement('pre');
   out.id = 'noted-by-the-test';
   out.textContent = JSON.stringify({
+    dark: matchMedia('(prefers-color-scheme: dark)').matches,
     passes: result.passes.length,
     violations: result.violations.flatMap((rule) => rule.nodes.map(
       (node) => `${rule.id}: ${rule.help}: ${node.html}: ${node.failureSummary}`)),
@@ -95,6 +96,7 @@ def violations(page, tmp_path, dark=False, width=1280):
     found = re.search(r'<pre id="noted-by-the-test">(.*?)</pre>', out, re.DOTALL)
     assert found, out[-2000:] + log
     noted = json.loads(html.unescape(found[1]))
+    assert noted['dark'] == dark
     return noted['violations'], noted['passes']
 
 

@@ -12,7 +12,7 @@ def texts_outside(figure):
     for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
         low, high = sorted(axis.get_view_interval())
         for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]:
-            if not low <= tick.get_loc() <= high:
+            if not low <= tick.get_loc() <= high or not axis.axes.axison:
                 hidden |= {tick.label1, tick.label2}
     canvas = figure.bbox
     return [

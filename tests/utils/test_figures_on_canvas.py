@@ -56,7 +56,7 @@ FIGURES = {
     **{f'history of {n} levels': (history, n, range(0, 10**6, 10**5)) for n in (1, 4, 9)},
     'one record': (history, 2, [5]),
     'weights': (draw_weights, {c: 0.5 for c in all_connections(9)}, LONG),
-    'weights of one level': (draw_weights, {c: 0.5 for c in all_connections(1)}, LONG),
+    'weights of one level': (draw_weights, {c: 0.5 for c in all_connections(1)}, 'iteration 100'),
     'budget': (draw_cost_history, [0, 10**7], [10**9, 1], 5e8, 'multiply-adds'),
     **{name: (lambda make: draw_cell(make(), LONG), make) for name, make in PRESETS.items()},
     'a chain': (draw_cell, CHAIN, LONG),
@@ -68,7 +68,7 @@ FIGURES = {
         draw_comparison,
         [
             Row(LONG.replace(' ', '_'), 1, [y], 'test', 0, 10**6 * y, 0, 10**9 * y)
-            for y in range(10, 90)
+            for y in range(10, 22)
         ],
     ),
 }
