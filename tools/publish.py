@@ -1,5 +1,6 @@
 """Write a folder to hand on: weights, config, connectivity, figures, scores, model card."""
 
+import shlex
 import tempfile
 from pathlib import Path
 
@@ -85,7 +86,7 @@ def run(args):
     from mmseg_sparsemask.deployment.predictor import load_model
     from mmseg_sparsemask.deployment.publish import Scores, publish
     from mmseg_sparsemask.launch.checks import check_checkpoint, check_data_roots
-    from mmseg_sparsemask.utils.tool_command import tool_command
+    from mmseg_sparsemask_cli.main import COMMAND
 
     check_checkpoint(args.checkpoint)
     model = load_model(args.config, args.checkpoint, trust=args.trust_checkpoint)
@@ -101,7 +102,8 @@ def run(args):
     }
     scores = Scores()
     if values:
-        command = tool_command('test', shown(args.config), shown(args.checkpoint))
+        # For those who read the card elsewhere.
+        command = shlex.join([COMMAND, 'test', shown(args.config), shown(args.checkpoint)])
         scores = Scores(values, args.data_set or data_set(model.cfg), command)
     size = model.cfg.model.get('data_preprocessor', {}).get('size') or (512, 512)
     name = args.name or Path(args.out).resolve().name

@@ -409,7 +409,7 @@ def test_the_tool_measures_and_writes(trained, tmp_path):
     scores = json.loads((tmp_path / 'net/scores.json').read_text())
     assert scores['dataset'] == 'Shapes (test)'
     assert 0 < scores['values']['mIoU'] < 100
-    assert scores['command'] == 'python tools/test.py sparse.py last.pth'
+    assert scores['command'] == 'mmseg-sparsemask test sparse.py last.pth'
     config = decode(json.loads((tmp_path / 'net/config.json').read_text()))
     cfg = Config.fromfile(trained[0])
     assert config['model']['decode_head']['num_classes'] == cfg.model.decode_head.num_classes
