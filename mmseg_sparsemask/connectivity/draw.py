@@ -60,7 +60,9 @@ def draw_graph_on(axes: Axes, connectivity: Connectivity, title: str = '') -> No
         start, end, bend = (start_x + half, start_y), (end_x - half, end_y), 0.0
         if source.startswith('D'):
             start, end = (start_x + half, start_y + quarter), (end_x + half, end_y - quarter)
-            bend = 0.12 + 0.05 * abs(start_y - end_y)
+            # So far to the right that near and far sources are told apart, and stay in the picture.
+            height = abs(start_y - end_y)
+            bend = min(0.12 + 0.05 * height, 5.5 / height)
         _draw_arrow(axes, start, end, _colour(source), bend)
     end_x, end_y = place[connectivity.end]
     right, top = end_x + half, end_y + quarter

@@ -1,5 +1,9 @@
 """Pages can be used without colour, mouse or eyes, as far as axe-core can tell."""
 
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,3 +52,22 @@ def test_faults_are_found(fault, rule, tmp_path):
     (tmp_path / 'page.html').write_text(page, encoding='utf-8')
     found, _ = violations(tmp_path / 'page.html', tmp_path)
     assert [text.partition(':')[0] for text in found if text.startswith(rule)] == [rule]
+
+
+@pytest.fixture(scope='module')
+def site(tmp_path_factory):
+    places = [str(Path(sys.executable).parent), os.environ['PATH']]
+    mkdocs = shutil.which('mkdocs', path=os.pathsep.join(places))
+    if mkdocs is None:
+        pytest.skip('MkDocs is not installed (extra docs)')
+    folder = tmp_path_factory.mktemp('site')
+    subprocess.run([mkdocs, 'build', '--quiet', '-d', folder], cwd=ROOT, check=True)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('dark', [False, True], ids=['light', 'dark'])
+@pytest.mark.parametrize('page', ['index', 'start', 'leaderboard', 'api/mmseg_sparsemask.search'])
+def test_pages_of_the_site(page, dark, site, tmp_path):
+    found, passed = violations(site / f'{page}.html', tmp_path, dark)
+    assert found == [] and passed > 10
