@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from scipy.stats import rankdata
 
 from mmseg_sparsemask.compare.results import CONTROL, Group, Result
 from mmseg_sparsemask.compare.statistics import Shift, best_of, holm, rank_test, shift
@@ -22,11 +25,13 @@ class Design:
         controls: Groups that every other one of their size is compared with; None stands for those
             of the method `CONTROL`.
         superseded: Why its rows no longer say what the configs give; the page says so, too.
+        settings: By group, the setting that it tries, where one is to be chosen for all methods.
     """
 
     primary: tuple[Key, Key] | None = None
     controls: frozenset[Key] | None = None
     superseded: str | None = None
+    settings: Mapping[Key, str] = field(default_factory=dict)
 
     def is_control(self, group: Group) -> bool:
         """Whether others are compared with a group."""
@@ -132,3 +137,47 @@ def choices(groups: Sequence[Group], design: Design) -> list[Choice]:
             for count in counts
         ]
     return found
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting that several methods were trained with.
+
+    Attributes:
+        name: The setting.
+        val: Mean validation score by method.
+        rank: Mean rank among all settings, over the methods that tried all; 1 is the best.
+        final: Mean rank among the settings that all methods tried; None for others.
+    """
+
+    name: str
+    val: Mapping[str, float]
+    rank: float
+    final: float | None
+
+
+def rank_settings(groups: Sequence[Group], design: Design) -> list[Setting]:
+    """The settings that a table tries, the one to choose for all methods first."""
+    val: dict[str, dict[str, float]] = {}
+    for group in groups:
+        name = design.settings.get(group.first.group)
+        if name is not None and group.val:
+            val.setdefault(name, {})[group.first.method] = statistics.fmean(group.val)
+    methods = {method for scores in val.values() for method in scores}
+    broad = [method for method in methods if all(method in scores for scores in val.values())]
+    if len(val) < 2 or not broad:
+        return []
+    shared = [name for name, scores in val.items() if scores.keys() == methods]
+    ranks, final = _mean_ranks(val, list(val), broad), _mean_ranks(val, shared, list(methods))
+    found = [Setting(name, val[name], ranks[name], final.get(name)) for name in val]
+    return sorted(found, key=lambda one: (one.final is None, one.final or one.rank, one.rank))
+
+
+def _mean_ranks(
+    val: Mapping[str, Mapping[str, float]], names: Sequence[str], methods: Sequence[str]
+) -> dict[str, float]:
+    """Mean rank of each setting over methods, the highest score first; ties share a rank."""
+    if not names:
+        return {}
+    scores = [[-val[name][method] for name in names] for method in methods]
+    return dict(zip(names, rankdata(scores, axis=1).mean(0).tolist()))

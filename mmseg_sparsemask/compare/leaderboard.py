@@ -9,7 +9,13 @@ from urllib.parse import quote
 from matplotlib.figure import Figure
 from prettytable import PrettyTable, TableStyle
 
-from mmseg_sparsemask.compare.comparisons import Comparison, Design, choices, compare_groups
+from mmseg_sparsemask.compare.comparisons import (
+    Comparison,
+    Design,
+    choices,
+    compare_groups,
+    rank_settings,
+)
 from mmseg_sparsemask.compare.results import Group, Result, group_results
 from mmseg_sparsemask.compare.rows import MISSING
 from mmseg_sparsemask.compare.scatter import Panel, draw_comparison
@@ -33,6 +39,9 @@ a run. `tools/run_table.py` trains and scores the runs of a table and adds their
   number (Holm).
 - A method is compared with those runs of a control whose decoder has the parameters and the
   multiply-adds of one of its own, within 5 %.
+- *setting* says what one setting for all methods is worth: *val* of each method with it, its mean
+  rank among all settings over the methods that tried all, and its mean rank among the settings that
+  every method tried.
 - *best by val* says what repeated runs are worth: the expected test score of the best of so many
   runs, chosen by *val*. With random decoders that is a random search.
 """
@@ -102,8 +111,8 @@ def _section(stem: str, results: Sequence[Result], design: Design, image: str, c
     found = compare_groups(groups, design)
     if found:
         lines += [_comparisons(groups, found), '']
-    chosen = _choices(groups, design)
-    lines += [chosen, ''] if chosen else []
+    for more in (_choices(groups, design), _settings(groups, design)):
+        lines += [more, ''] if more else []
     lines += [f'[Every run]({quote(csv)}), with its config, options and log.', '']
     return '\n'.join(lines)
 
@@ -190,6 +199,28 @@ def _choices(groups: Sequence[Group], design: Design) -> str:
     return _table(
         ['best by val', 'runs', 'iterations in all', f'{metric} test'], ['best by val'], rows
     )
+
+
+def _settings(groups: Sequence[Group], design: Design) -> str:
+    found = rank_settings(groups, design)
+    if not found:
+        return ''
+    digits = _digits(groups[0].first.metric)
+    methods = list(dict.fromkeys(method for one in found for method in one.val))
+
+    def row(numbers: Sequence[float | None], digits: int) -> list[object]:
+        return [MISSING if number is None else f'{number:.{digits}f}' for number in numbers]
+
+    rows = [
+        [
+            plain_text(one.name),
+            *row([one.val.get(method) for method in methods], digits),
+            *row([one.rank, one.final], 2),
+        ]
+        for one in found
+    ]
+    columns = ['setting', *map(plain_text, methods), 'rank', 'rank of those that all tried']
+    return _table(columns, ['setting'], rows)
 
 
 def _spread(scores: Sequence[float], metric: str) -> str:

@@ -61,6 +61,7 @@ class Entry:
         size_of: Name of a search. The entry's random decoder costs what that search found with the
             same seed, in parameters and multiply-adds.
         same_inputs: It also has as many inputs of ``D1``.
+        setting: What it tries, where a table is to choose one setting for all methods.
         options: What overrides the config, by dotted key.
     """
 
@@ -75,6 +76,7 @@ class Entry:
     control: str | None = None
     size_of: str | None = None
     same_inputs: bool = False
+    setting: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -121,7 +123,8 @@ class Table:
             primary = (keys[self.primary['entry']], keys[self.primary['control']])
         if self.controls is not None:
             controls = frozenset(keys[name] for name in self.controls)
-        return Design(primary, controls, self.superseded)
+        settings = {keys[e.name]: e.setting for e in self.entries if e.setting}
+        return Design(primary, controls, self.superseded, settings)
 
 
 @dataclass(frozen=True)

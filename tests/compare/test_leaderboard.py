@@ -9,7 +9,7 @@ import yaml
 from compare.test_results import ROOT, UNET, runs
 from reference.figures import texts_outside
 
-from mmseg_sparsemask.compare.comparisons import Design, choices, compare_groups
+from mmseg_sparsemask.compare.comparisons import Design, choices, compare_groups, rank_settings
 from mmseg_sparsemask.compare.leaderboard import draw_results, figure_name, page_text
 from mmseg_sparsemask.compare.plan import read_table
 from mmseg_sparsemask.compare.results import (
@@ -98,6 +98,26 @@ def test_choosing_by_val():
         (CONTROL, 4, 5600, pytest.approx(31.0)),
     ]
     assert choices(group_results(runs(CONTROL, [1.0], score_val='-')), design) == []
+
+
+def test_one_setting_for_all_methods():
+    val = dict(flat=[54.0, 59.0, 40.0], unet=[52.0, 47.0, 27.0], fcn=[30.0, 42.0, None])
+    rows, settings = [], {}
+    for method, scores in val.items():
+        for name, score in zip(('10x', '30x', '2x'), scores):
+            if score is not None:
+                (row,) = runs(method, [1.0], training=name)
+                rows.append(replace(row, score_val=score))
+                settings[row.group] = name
+    found = rank_settings(group_results(rows), Design(settings=settings))
+    # flat and unet: 10x has ranks 2 and 1, 30x 1 and 2, 2x 3 and 3; fcn tried two, 30x is better.
+    assert [(one.name, one.rank) for one in found] == [('30x', 1.5), ('10x', 1.5), ('2x', 3.0)]
+    finals = [one.final for one in found]
+    assert finals == [pytest.approx(4 / 3), pytest.approx(5 / 3), None]
+    table = tables_of(page_text({'t': rows}, {'t': Design(settings=settings)}))[-1]
+    assert sorted(table[0][1:4]) == ['fcn', 'flat', 'unet'] and table[1][0] == '30x'
+    assert table[1][4:] == ['1.50', '1.33'] and table[3][4:] == ['3.00', '-']
+    assert not rank_settings(group_results(rows), Design())
 
 
 def test_the_page_says_which_rows_are_superseded():
