@@ -178,7 +178,7 @@ def _comparisons(groups: Sequence[Group], found: Sequence[Comparison]) -> str:
         kind = 'corrected' if one.p_value is not None else MISSING
         kind = 'primary' if one.primary else kind
         rows.append([named(one.group), named(one.other), runs, difference, interval, p_value, kind])
-    columns = ['method', 'compared with', 'runs', 'difference', 'interval', 'p', '']
+    columns = ['method', 'compared with', 'runs', 'difference', 'interval', 'p', 'kind']
     return _table(columns, columns[:2], rows)
 
 
