@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from reference.browser import CHROMIUM, axe_core, violations
+from report.test_fit_page import record as fit_record
 from report.test_search_page import record
 from report.test_study_page import CELLS
 
-from mmseg_sparsemask.report import Step, StudyRecord, search_page, study_page
+from mmseg_sparsemask.report import Step, StudyRecord, fit_page, search_page, study_page
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,6 +28,7 @@ PAGES = {
     'a search without more': lambda: search_page(
         record(budgets={}, scores=[], commands=(), settings={})
     ),
+    'a fit': lambda: fit_page(fit_record()),
     'a study': lambda: study_page(StudyRecord('cells', CELLS, commands=[Step('python x', 'go')])),
 }
 
