@@ -262,15 +262,10 @@ def test_bad_budgets(kind, limit, words):
         Budget(kind, limit, costs)
 
 
-def test_the_smallest_budget_is_met():
-    costs = MBV2.part_costs(preset('fdn', MBV2_STRIDES)).parameters
-    weights = {c: 1.0 if c.source == 'G' else 0.5 for c in costs.connections}
-    kept = fit_budgets(weights, [Budget('parameters', 2517, costs)], THRESHOLD)
-    assert kept == {('E2', 'D1')}
-
-
 def test_a_way_below_the_threshold_is_taken_if_none_above_is_cheap_enough():
     costs = MBV2.part_costs(preset('fdn', MBV2_STRIDES)).parameters
     weights = {c: 1.0 if c == ('G', 'D1') else 0.0 for c in costs.connections}
-    found = prune_to_budgets(weights, MBV2_STRIDES, [Budget('parameters', 2600, costs)])
-    assert str(found) == 'D1: E2'
+    # The smallest that there is, and one with a little room.
+    for limit in (2517, 2600):
+        found = prune_to_budgets(weights, MBV2_STRIDES, [Budget('parameters', limit, costs)])
+        assert str(found) == 'D1: E2'

@@ -18,16 +18,6 @@ def test_parameters_of_the_papers_resnet_101_decoder():
     assert resnet.cost(on_resnet).parameters == 6_862_357
 
 
-def test_small_case_by_hand():
-    c = Connectivity([2, 4], {'D2': ['E2', 'G'], 'D1': ['E1', 'D2']})
-    cost = SMALL.cost(c, image_size=(8, 8))
-    # D2: (5 + 5) * 4 weights + 8; D1: (3 + 4) * 4 + 8; classifier: (4 + 1) * 2.
-    assert cost.stage_parameters == {'D2': 48, 'D1': 36, 'classifier': 10}
-    assert cost.parameters == 94
-    # E2: 20 at 2x2; G: 20 once; E1: 12 at 4x4; D2: 16 at 2x2; classifier: 8 at 4x4.
-    assert cost.multiply_adds == 80 + 20 + 192 + 64 + 128
-
-
 def test_multiply_adds_of_the_published_architecture():
     # At 512x512 strides 2, 16, 32 have 65,536, 1,024 and 256 positions; 64 outputs everywhere.
     stride_2, stride_16, stride_32 = 65_536, 1_024, 256
@@ -46,10 +36,6 @@ def test_odd_sizes_round_up():
     assert feature_size((513, 417), 2) == (257, 209)
     assert feature_size((513, 417), 32) == (17, 14)
     assert feature_size((1, 1), 64) == (1, 1)
-
-
-def test_channels_of_sources():
-    assert [SMALL.source_channels(s) for s in ('E1', 'E2', 'D2', 'G')] == [3, 5, 4, 5]
 
 
 @given(connectivities())
@@ -102,6 +88,11 @@ def test_parts_by_hand():
     # E2 and D2 at 2x2, G once, E1 and the classifier at 4x4.
     assert costs.multiply_adds.connections == dict(zip(names, (80, 20, 192, 64)))
     assert costs.multiply_adds.stages == {'D2': 0, 'D1': 0} and costs.multiply_adds.fixed == 128
+    cost = SMALL.cost(c, image_size=(8, 8))
+    # D2: (5 + 5) * 4 weights + 8; D1: (3 + 4) * 4 + 8; classifier: (4 + 1) * 2.
+    assert cost.stage_parameters == {'D2': 48, 'D1': 36, 'classifier': 10}
+    assert (cost.parameters, cost.multiply_adds) == (94, 80 + 20 + 192 + 64 + 128)
+    assert [SMALL.source_channels(s) for s in ('E1', 'E2', 'D2', 'G')] == [3, 5, 4, 5]
 
 
 def test_what_is_shared_is_paid_once_by_hand():

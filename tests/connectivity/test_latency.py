@@ -70,13 +70,6 @@ def test_relative_errors_by_hand():
     assert relative_errors(costs, [decoder, decoder], [5.0, 2.0]) == pytest.approx([-0.2, 1.0])
 
 
-@pytest.mark.parametrize('times', [[], [1.0]])
-def test_wrong_number_of_times(times):
-    decoders = some_decoders(2 if times else 0)
-    with pytest.raises(ValueError, match='expected as many times as decoders, and some; got'):
-        fit_costs(SPACE, decoders, times)
-
-
 #: The file's keys for what was measured, as version 2 has always had them.
 SETTINGS = 'strides in_channels channels num_classes image_size device threads'.split()
 
@@ -84,6 +77,20 @@ SETTINGS = 'strides in_channels channels num_classes image_size device threads'.
 def some_table():
     shape = DecoderShape(SPACE.strides, (3, 5, 7), 4, 2)
     return LatencyTable(true_costs(), shape, (32, 48), 'cpu', 1, {'processor': 'P'})
+
+
+def test_what_has_no_times_or_another_number_of_them():
+    for count, times in ((0, []), (2, [1.0])):
+        with pytest.raises(ValueError, match='expected as many times as decoders, and some; got'):
+            fit_costs(SPACE, some_decoders(count), times)
+    data = some_table().to_dict()
+    times = data['milliseconds']
+    del times['stages']['D1']
+    with pytest.raises(ValueError, match='D1: expected the time of every stage'):
+        LatencyTable.from_dict(data)
+    times |= {'connections': dict.fromkeys(times['connections'], 0), 'shared': []}
+    with pytest.raises(ValueError, match='expected at least one connection that takes time'):
+        LatencyTable.from_dict(data)
 
 
 def test_file_and_back(tmp_path):
@@ -131,15 +138,3 @@ def test_times_that_are_none(place, value, tmp_path):
     (tmp_path / 't.json').write_text(json.dumps(data))
     with pytest.raises(ValueError, match=r't\.json: .*: expected a number from 0 on, got'):
         LatencyTable.load(tmp_path / 't.json')
-
-
-def test_a_table_needs_times():
-    data = some_table().to_dict()
-    times = data['milliseconds']
-    del times['stages']['D1']
-    with pytest.raises(ValueError, match='D1: expected the time of every stage'):
-        LatencyTable.from_dict(data)
-    times['connections'] = dict.fromkeys(times['connections'], 0)
-    times['shared'] = []
-    with pytest.raises(ValueError, match='expected at least one connection that takes time'):
-        LatencyTable.from_dict(data)
