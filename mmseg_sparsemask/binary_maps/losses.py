@@ -10,6 +10,8 @@ from mmseg.models.losses import CrossEntropyLoss
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from mmseg_sparsemask.utils.checks import check_one_of
+
 
 @MODELS.register_module()
 class BinaryCrossEntropyLoss(CrossEntropyLoss):
@@ -73,8 +75,7 @@ def balanced_bce(
             f'expected logits (N, 1, H, W) for labels (N, H, W), got {tuple(logits.shape)} and '
             f'{tuple(label.shape)}; set out_channels=1 in the head'
         )
-    if reduction not in ('mean', 'sum'):
-        raise ValueError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
+    check_one_of('reduction', reduction, ('mean', 'sum'))
     positive, negative = label == 1, label == 0
     valid = label != ignore_index
     if not torch.equal(positive | negative, valid):
@@ -112,8 +113,7 @@ class BalancedBCELoss(nn.Module):
         loss_name: str = 'loss_balanced_bce',
     ) -> None:
         super().__init__()
-        if reduction not in ('mean', 'sum'):
-            raise ValueError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
+        check_one_of('reduction', reduction, ('mean', 'sum'))
         self.reduction = reduction
         self.loss_weight = loss_weight
         self.loss_name = loss_name

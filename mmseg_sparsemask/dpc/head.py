@@ -14,7 +14,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from mmseg_sparsemask.dpc.modules import ProjectedCell
+from mmseg_sparsemask.dpc.modules import DensePredictionCell, ProjectedCell
 
 
 @MODELS.register_module()
@@ -69,18 +69,10 @@ class DPCHead(BaseDecodeHead):
                 'DPCHead takes one feature: leave input_transform out and give in_index as an '
                 f'integer, got input_transform={self.input_transform!r}'
             )
-        self.context = ProjectedCell(
-            channels,
-            dropout_ratio,
-            norm_cfg,
-            self.act_cfg,
-            filters,
-            cell=cell,
-            in_channels=in_channels,
-            output_stride=output_stride,
-            pooling=pooling,
-            align_corners=align_corners,
-        )
+        filters = channels if filters is None else filters
+        settings = (output_stride, pooling, align_corners, norm_cfg, self.act_cfg)
+        branches = DensePredictionCell(cell, in_channels, filters, *settings)
+        self.context = ProjectedCell(branches, channels, dropout_ratio)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Logits (N, num_classes, H, W) at the size of the feature.
@@ -136,18 +128,10 @@ class DPCNeck(BaseModule):
         self.in_index = in_index % count
         self.out_channels = list(in_channels)
         self.out_channels[self.in_index] = channels
-        self.context = ProjectedCell(
-            channels,
-            dropout_ratio,
-            norm_cfg,
-            act_cfg,
-            filters,
-            cell=cell,
-            in_channels=in_channels[self.in_index],
-            output_stride=output_stride,
-            pooling=pooling,
-            align_corners=align_corners,
-        )
+        filters = channels if filters is None else filters
+        settings = (output_stride, pooling, align_corners, norm_cfg, act_cfg)
+        branches = DensePredictionCell(cell, in_channels[self.in_index], filters, *settings)
+        self.context = ProjectedCell(branches, channels, dropout_ratio)
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """The features with item ``in_index`` replaced by (N, channels, H, W) of the same size."""

@@ -214,7 +214,7 @@ class DensePredictionCell(BaseModule):
         self.filters = filters
         self.pooling = pooling
         self.branches = nn.ModuleList()
-        layers = Layers(norm_cfg, act_cfg)
+        self.layers = layers = Layers(norm_cfg, act_cfg)
         for branch in self.cell.branches:
             source = in_channels if branch.input == FEATURE else filters
             if branch.op.kind == SEP3X3:
@@ -256,30 +256,16 @@ class ProjectedCell(BaseModule):
     """A cell, dropout on its concatenation, and a 1x1 projection (BN, activation).
 
     Args:
+        cell: The cell; the projection has its layers behind it, too.
         channels: Output channels of the projection.
         dropout_ratio: Share of single values, in [0, 1).
-        norm_cfg: Normalisation layer.
-        act_cfg: Activation layer.
-        filters: Output channels of every branch; ``channels`` if None.
-        **cell_cfg: The other arguments of `DensePredictionCell`.
     """
 
-    def __init__(
-        self,
-        channels: int,
-        dropout_ratio: float,
-        norm_cfg: dict[str, Any] | None,
-        act_cfg: dict[str, Any] | None,
-        filters: int | None,
-        **cell_cfg: Any,
-    ) -> None:
+    def __init__(self, cell: DensePredictionCell, channels: int, dropout_ratio: float) -> None:
         super().__init__()
-        filters = channels if filters is None else filters
-        self.cell = DensePredictionCell(
-            filters=filters, norm_cfg=norm_cfg, act_cfg=act_cfg, **cell_cfg
-        )
+        self.cell = cell
         self.dropout = nn.Dropout(dropout_ratio)
-        self.project = Layers(norm_cfg, act_cfg).pointwise(self.cell.out_channels, channels)
+        self.project = cell.layers.pointwise(cell.out_channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to (N, channels, H, W)."""

@@ -9,6 +9,7 @@ from mmseg.registry import TRANSFORMS
 
 from mmseg_sparsemask.datasets.reading import read_raw_image
 from mmseg_sparsemask.edges.files import parse_bsds_mat
+from mmseg_sparsemask.utils.checks import check_one_of
 
 IGNORE = 255
 
@@ -28,8 +29,7 @@ def consensus_label(boundaries: np.ndarray, minority: str = 'ignore') -> np.ndar
     Raises:
         ValueError: On another ``minority`` or without annotators.
     """
-    if minority not in ('ignore', 'negative'):
-        raise ValueError(f"minority must be 'ignore' or 'negative', got {minority!r}")
+    check_one_of('minority', minority, ('ignore', 'negative'))
     boundaries = np.asarray(boundaries) != 0
     if boundaries.ndim != 3 or len(boundaries) == 0:
         raise ValueError(f'expected (K, H, W) with K >= 1, got shape {boundaries.shape}')

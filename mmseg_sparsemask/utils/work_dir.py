@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import socket
@@ -90,15 +91,13 @@ def keep_earlier(path: str | os.PathLike[str], names: Sequence[str]) -> Path | N
     found = [folder / name for name in names if (folder / name).exists()]
     if not found:
         return None
-    (folder / 'earlier').mkdir(exist_ok=True)
-    number = 1
-    while True:
+    for number in itertools.count(1):
         target = folder / 'earlier' / str(number)
         try:
-            target.mkdir()
+            target.mkdir(parents=True)
             break
         except FileExistsError:
-            number += 1
+            continue
     for file in found:
         file.rename(target / file.name)
     return target
