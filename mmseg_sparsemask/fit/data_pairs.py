@@ -15,8 +15,7 @@ from typing import NamedTuple
 from mmseg_sparsemask.datasets.reading import read_lines, suffixes_in
 from mmseg_sparsemask.utils.words import listed
 
-IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
-MASK_SUFFIXES = (*IMAGE_SUFFIXES, '.gif')
+SUFFIXES = ('.bmp', '.gif', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 #: Share of the images that are drawn for validation.
 VAL_SHARE = 0.2
 
@@ -43,35 +42,34 @@ class Pair(NamedTuple):
         return os.path.commonprefix([os.path.splitext(path)[0] for path in (self.image, self.mask)])
 
 
-def find_files(folder: Path, suffixes: Sequence[str], without: set[Path]) -> dict[str, str]:
-    """Paths below a folder by name without suffix, sorted; hidden files are left out.
+def find_files(folder: Path, without: set[Path]) -> dict[str, str]:
+    """Paths of pictures below a folder by name without suffix, sorted; hidden ones are left out.
 
     Args:
         folder: Is searched with all folders below it.
-        suffixes: Of the files that count, in lower case.
         without: Folders that do not count if they lie in this one.
 
     Raises:
-        ValueError: It is no folder or holds none of these files, two have one name, or a name
-            cannot stand in a list.
+        ValueError: It is no folder or holds no picture, two have one name, or a name cannot stand
+            in a list.
     """
     if not folder.is_dir():
         raise ValueError(f'{folder} is not a folder; give a folder of images and one of masks')
-    others = {other for other in without if folder in other.parents}
+    without = {other for other in without if folder in other.parents}
     found: dict[str, str] = {}
     for path in sorted(glob.glob('**/*', root_dir=folder, recursive=True)):
         stem, suffix = os.path.splitext(path)
         full = folder / path
-        if suffix.lower() not in suffixes or full.is_dir() or others.intersection(full.parents):
-            continue
-        name = unicodedata.normalize('NFC', stem)
-        if found.setdefault(name, path) != path:
-            raise ValueError(f'{folder}: {found[name]} and {path} have one name; remove one')
-        if [name.encode(errors='replace').decode()] != name.strip().splitlines():
-            raise ValueError(f'{folder}: a list cannot hold the name {path!r}; rename the file')
+        if suffix.lower() in SUFFIXES and full.is_file() and not without & {*full.parents}:
+            name = unicodedata.normalize('NFC', stem)
+            if found.setdefault(name, path) != path:
+                raise ValueError(f'{folder}: {found[name]} and {path} have one name; remove one')
+            if [name.encode(errors='replace').decode()] != name.strip().splitlines():
+                raise ValueError(f'{folder}: a list cannot hold the name {path!r}; rename the file')
     if not found:
-        wanted = ', '.join(suffixes)
-        raise ValueError(f'{folder}: no file ends in {wanted}; it holds {suffixes_in(folder)[0]}')
+        raise ValueError(
+            f'{folder}: no file ends in {", ".join(SUFFIXES)}; it holds {suffixes_in(folder)[0]}'
+        )
     return found
 
 
@@ -113,18 +111,14 @@ def _unique(shorts: Sequence[str], names: Iterable[str]) -> dict[str, str]:
 
 
 def _without_addition(images: list[str], masks: list[str]) -> tuple[list[str], list[str]]:
-    known = set(images)
-
-    def addition(mask: str) -> str:
+    known, ends = {*images}, Counter[str]()
+    for mask in masks:
         parts = (mask[end:] for end in range(len(mask), 0, -1) if mask[:end] in known)
-        return next((part for part in parts if not part[:1].isdigit()), '')
-
-    count = Counter(map(addition, masks))
-    least = min(len(images), len(masks)) / 2
-    kinds = sorted(part for part, number in count.items() if part and number >= least)
+        ends[next((part for part in parts if not part[:1].isdigit()), '')] += 1
+    kinds = [part for part, n in ends.items() if part and 2 * n >= min(len(images), len(masks))]
     if len(kinds) > 1:
         raise ValueError(
-            f'an image has several masks, which end in {listed(kinds)}; make a folder of one kind'
+            f'images have masks that end in {listed(kinds)}; make a folder of one kind'
         )
     return images, [mask.removesuffix(''.join(kinds)) for mask in masks]
 
@@ -141,7 +135,7 @@ def _without_ends(*both: list[str]) -> Iterator[list[str]]:
 
 
 def split_up(
-    pairs: Sequence[Pair], folders: Iterable[Path], lists: Path
+    pairs: Sequence[Pair], folders: Iterable[Path], own: Path
 ) -> tuple[dict[str, str], str]:
     """The split of pairs by name, and how it was found.
 
@@ -152,28 +146,30 @@ def split_up(
     Args:
         pairs: At least one.
         folders: Where lists may be.
-        lists: Where an earlier run has written its lists.
+        own: Where an earlier run has written its lists.
 
     Raises:
         ValueError: A list has names that are no pair, a pair is in two lists, or there is nothing
             to train on or to score.
     """
-    given: dict[str, str] = {}
+    how, given = 'by their folders', {}
+    for pair in pairs:
+        tops = (path.split(os.sep)[0].lower() for path in (pair.image, pair.mask))
+        if found := next(filter(None, map(_SPLIT.fullmatch, tops)), None):
+            given[pair.name] = found[1]
     for folder in folders:
-        if given := _read_lists(folder, pairs):
-            how = f'by the lists in {folder}'
+        if listed_there := _read_lists(folder, pairs):
+            how, given = f'by the lists in {folder}', listed_there
             break
-    else:
-        for pair in pairs:
-            tops = (path.split(os.sep)[0].lower() for path in (pair.image, pair.mask))
-            if found := next(filter(None, map(_SPLIT.fullmatch, tops)), None):
-                given[pair.name] = found[1]
-        how = 'by their folders'
     if 'val' not in given.values():
+        how = f'drawn by a hash of the name, written to {own}'
         rest = [name for name, split in given.items() if split == 'train']
         rest = rest or [pair.name for pair in pairs if pair.name not in given]
-        given |= _drawn(rest, _read_own_lists(lists, pairs))
-        how = f'drawn by a hash of the name, written to {lists}'
+        written = _read_own_lists(own, pairs)
+        drawn = {n: written.get(n, 'val' if _chance(n) < VAL_SHARE else 'train') for n in rest}
+        if rest and {'train', 'val'} - set(drawn.values()):  # of a handful
+            drawn = dict.fromkeys(rest, 'train') | {min(rest, key=_chance): 'val'}
+        given |= drawn
     if {'train', 'val'} - set(given.values()):
         raise ValueError(
             'expected an image with a mask to train on and one to score at least, got '
@@ -183,33 +179,33 @@ def split_up(
 
 
 def _read_lists(folder: Path, pairs: Sequence[Pair]) -> dict[str, str]:
-    """Splits by name of a pair, from a user's lists."""
+    """Splits by name of a pair, from a user's lists, which may name folders and masks, too."""
     names = [pair.name for pair in pairs]
     known = _unique([*map(os.path.basename, names)], names) | {name: name for name in names}
-
-    def pair_of(line: str) -> str | None:
-        for path in (line, line.split()[0]):  # some lists name the mask, too
-            stem, suffix = os.path.splitext(unicodedata.normalize('NFC', path))
-            stem = stem if suffix.lower() in MASK_SUFFIXES else stem + suffix
-            if found := known.get(stem, known.get(os.path.basename(stem))):
-                return found
-        return None
-
     given: dict[str, str] = {}
     for path in sorted(folder.glob('*.txt')):
-        if split := _SPLIT.fullmatch(path.stem.lower()):
-            found = {line: pair_of(line) for line in read_lines(path)}
-            missing = [line for line, name in found.items() if name is None]
-            # Public test sets often have no masks.
-            if missing and (split[1] != 'test' or len(missing) < len(found)):
-                raise ValueError(
-                    f'{path} names images without a file or a mask: {listed(missing)}; remove '
-                    'these lines or add the files'
-                )
-            for name in filter(None, found.values()):
-                if given.setdefault(name, split[1]) != split[1]:
-                    raise ValueError(f'{path}: {name} is in the list of {given[name]}, too')
+        split = _SPLIT.fullmatch(path.stem.lower())
+        lines = read_lines(path) if split else []
+        missing = []
+        for line in lines:
+            stems = [_without_suffix(text) for text in (line, line.split()[0])]
+            keys = [key for stem in stems for key in (stem, os.path.basename(stem)) if key in known]
+            if not keys:
+                missing.append(line)
+            elif given.setdefault(known[keys[0]], split[1]) != split[1]:
+                raise ValueError(f'{path}: {line} is in another list, too; remove it from one')
+        # Public test sets often have no masks.
+        if missing and (split[1] != 'test' or len(missing) < len(lines)):
+            raise ValueError(
+                f'{path} names images without a file or a mask: {listed(missing)}; remove these '
+                'lines or add the files'
+            )
     return given
+
+
+def _without_suffix(path: str) -> str:
+    stem, suffix = os.path.splitext(unicodedata.normalize('NFC', path))
+    return stem if suffix.lower() in SUFFIXES else stem + suffix
 
 
 def _read_own_lists(folder: Path, pairs: Sequence[Pair]) -> dict[str, str]:
@@ -220,11 +216,5 @@ def _read_own_lists(folder: Path, pairs: Sequence[Pair]) -> dict[str, str]:
     return {known[line]: split for line, split in lines.items() if line in known}
 
 
-def _drawn(names: Sequence[str], former: Mapping[str, str]) -> dict[str, str]:
-    def chance(name: str) -> float:
-        return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], 'big') / 2**64
-
-    drawn = {n: former.get(n, 'val' if chance(n) < VAL_SHARE else 'train') for n in names}
-    if names and {'train', 'val'} - set(drawn.values()):  # of a handful
-        drawn = dict.fromkeys(names, 'train') | {min(names, key=chance): 'val'}
-    return drawn
+def _chance(name: str) -> float:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], 'big') / 2**64

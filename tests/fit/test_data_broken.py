@@ -112,7 +112,11 @@ REFUSED = {
         'no mask is named as an image: 00.png, 01.png, 02.png and 9 more are images',
         None,
     ),
-    'several masks': (several_kinds, 'several masks, which end in _color, _labelIds; make a', None),
+    'several masks': (
+        several_kinds,
+        'masks that end in _color, _labelIds; make a folder of one kind',
+        None,
+    ),
     'two images': (
         copy_as('images/03.png', 'images/03.jpg'),
         '03.jpg and 03.png have one name',
@@ -144,28 +148,28 @@ REFUSED = {
     'JPEG masks in disguise': (as_jpeg_named_png, '00.png is a JPEG file', None),
     'colours without a table': (
         all_of(in_colour),
-        'in colour: .*128,64,128.*give --classes F',
+        'in colour, or .*128,64,128 in .*give --classes FILE with',
         None,
     ),
     'colours with names': (all_of(in_colour), 'masks are in colour', ['sky', 'road', 'tree']),
     'colour without a class': (
         all_of(in_colour),
-        r'has the colour 224,224,192, which no class has .*give --classes FILE with a line "NAME R',
+        r'no class has the colour 224,224,192 .*give --classes FILE with a line "NAME R',
         TABLE,
     ),
     'one colour': (
         all_of(lambda m: in_colour(m * 0 + np.uint8(1))),
-        'two classes at least .* got the values 128,64,128 alone',
+        'two classes at least .* hold one; all masks hold 128,64,128',
         TABLE,
     ),
     'one colour beside void': (
         all_of(lambda m: in_colour(m % 2 * 255)),
-        'two classes at least .* got the values 224,224,192, 10,20,30 alone',
+        'two classes at least .* all masks hold 224,224,192, 10,20,30',
         [*TABLE, 'void'],
     ),
     'palettes that differ': (
         all_of(ambiguous),
-        'one number has several colours, .* in .*, .* in .*; give --classes',
+        'in palettes that differ: .* in .*, .* in .*; give --classes',
         None,
     ),
     '16 bits': (
@@ -194,12 +198,12 @@ REFUSED = {
     ),
     '0 and 255 of three classes': (
         all_of(lambda m: Image.fromarray(np.uint8(255 * (m > 1)))),
-        'expected two classes at least in the masks to train on, got the values 0, 255 alone',
+        'expected two classes at least in the masks to train on, .* hold 0, 255',
         'sky,road,tree',
     ),
     'empty masks': (
         all_of(lambda m: Image.fromarray(m * 0)),
-        'two classes at least .* got the values 0 alone',
+        'two classes at least .* all masks hold 0',
         None,
     ),
     'void alone': (
@@ -214,17 +218,25 @@ REFUSED = {
     ),
     'image in two lists': (
         write_lists(train=['00', '01'], val=['01']),
-        'val.txt: 01 is in the list of train, too',
+        'val.txt: 01 is in another list, too; remove it from one',
         None,
     ),
     'empty list': (write_lists(train=['00'], val=['\n']), 'expected an image with a mask to', None),
-    'name twice': (None, 'each name and each value once, got sky twice', 'sky,road,sky'),
-    'colour twice': (None, '1,1,1 twice', ['sky 1,1,1', 'road 1,1,1']),
-    'one class': (None, 'expected 2 to 255 classes, such as background,cat', 'no_such_file.txt'),
-    'kinds of values': (None, 'all classes a number, all a colour, or none', ['a,1', 'b 1,2,3']),
+    'name twice': (None, 'different names, .*; got sky, road, sky', 'sky,road,sky'),
+    'colour twice': (
+        None,
+        'with different colours, .*got sky 1,1,1, road 1,1,1',
+        ['sky 1,1,1', 'road 1,1,1'],
+    ),
+    'one class': (
+        None,
+        'expected 2 to 255 classes .* or a file of them.*got no_such_file.txt',
+        'no_such_file.txt',
+    ),
+    'kinds of values': (None, 'with different numbers, .* or without; got a,1', ['a,1', 'b 1,2,3']),
     'value here and there': (
         None,
-        'all classes a number, all a colour, or none',
+        'different numbers, .* or without; got a, b, c,2',
         ['a', 'b', 'c,2'],
     ),
     'colour out of range': (None, "expected NAME, .* got 'sky 256,0,0'", ['sky 256,0,0', 'b']),
@@ -275,19 +287,16 @@ def lonely(folders):
 
 
 SAID = {
-    'no partner': (lonely, ['1 file without a mask: 03.png', '1 file without an image: 04.png']),
-    'four channels': (alpha, ['2 images with a fourth channel, .*: 03.png, 04.png']),
-    'upside down': (upside_down, ['1 image turned or mirrored by EXIF .*: 05.png']),
-    'twelve bits in sixteen': (dark, ['1 image nearly black .*: 05.png']),
+    'no partner': (
+        lonely,
+        ['1 file left out, without a mask: 03.png', '1 file left out, without an image: 04.png'],
+    ),
+    'four channels': (alpha, ['2 files with a fourth channel, .*: 03.png, 04.png']),
+    'upside down': (upside_down, ['1 file turned or mirrored by EXIF .*: 05.png']),
+    'twelve bits in sixteen': (dark, ['1 file nearly black .*: 05.png']),
     'never in train': (
         all_of(lambda m: Image.fromarray(m * (m != 1))),
         ['road: in no mask of train, so never learned', 'road: in no mask of val, so not scored'],
-    ),
-    'the same image twice': (
-        lambda f: [
-            shutil.copy(f.images / '00.png', p) for p in f.images.iterdir() if p.stem != '00'
-        ],
-        ['image.? in train, too, so that scores say too much: 0'],
     ),
 }
 
