@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -131,11 +132,11 @@ def look(
     settings = _write(samples, meaning, image_dir, mask_dir, folder)
     sizes = np.array([sample.mask.size for sample in samples])
     height, width = np.median(sizes, axis=0).astype(int).tolist()
+    low, high = (f'{size[0]}x{size[1]}' for size in (sizes.min(0), sizes.max(0)))
     *labelled, void = (pixels['train'] / pixels['train'].sum()).tolist()
     shares = tuple(share / sum(labelled) for share in labelled)
-    of_split = [sample.split for sample in samples]
-    counts = {s: of_split.count(s) for s in ('train', 'val', 'test') if s in of_split}
-    rewritten = settings['data_prefix']['seg_map_path'] != str(mask_dir)
+    counts = dict(Counter(sorted(sample.split for sample in samples)))
+    labels = Path(settings['data_prefix']['seg_map_path'])
     return FolderData(
         classes=meaning.classes,
         palette=tuple(meaning.palette),
@@ -149,7 +150,7 @@ def look(
                 'left out, without a mask': {*found.values()} - {p.image for p in pairs},
                 'left out, without an image': {*found_masks.values()} - {p.mask for p in pairs},
                 'left out, of no split': {p.image for p in pairs if p.name not in splits},
-                **{note: _with(note, samples) for note in _NOTES},
+                **{n: {s.pair.image for s in samples if n in s.notes} for n in _NOTES},
             }.items()
             if names
         )
@@ -162,9 +163,8 @@ def look(
             f'{len(samples)} images in {image_dir}, masks in {mask_dir} ({samples[0].pair.image} '
             f'and {samples[0].pair.mask})',
             f'{listed([f"{count} {split}" for split, count in counts.items()])}, {how}',
-            f'{_by(sizes.min(0))} to {_by(sizes.max(0))} pixels, {height}x{width} in the middle '
-            '(height x width)',
-            f'masks hold {held}' + f'; as labels they are in {folder / "masks"}' * rewritten,
+            f'{height}x{width} pixels (height x width) in the middle, from {low} to {high}',
+            f'masks hold {held}; their labels are in {labels}',
             f'{len(shares)} classes, with these shares of train: '
             + listed([f'{n} {s:.1%}' for n, s in zip(meaning.classes, shares)], 20),
             f'void, which is ignored: {void:.1%} of train',
@@ -172,10 +172,6 @@ def look(
         settings=settings,
         lists=folder,
     )
-
-
-def _by(size: Sequence[int]) -> str:
-    return f'{size[0]}x{size[1]}'
 
 
 def _read_all(
@@ -188,8 +184,8 @@ def _read_all(
         except (OSError, ValueError) as error:
             return str(error)
         if mask.size != size:
-            turned = ' (an EXIF entry turns images, not masks)' * (mask.size == size[::-1])
-            return f'{images / pair.image} is {_by(size)}, {mask.path} {_by(mask.size)}{turned}'
+            turned = '; an EXIF entry turns images, not masks' * (mask.size == size[::-1])
+            return f'{images / pair.image} has the size {size}, {mask.path} {mask.size}{turned}'
         return _Sample(pair, splits[pair.name], mask, notes)
 
     used = [pair for pair in pairs if pair.name in splits]
@@ -219,10 +215,6 @@ def _read_image(path: Path) -> tuple[tuple[int, int], list[str]]:
         header.mode[0] == 'I' and loaded.max() < 32,
     )
     return (height, width), [note for note, is_so in zip(_NOTES, odd) if is_so]
-
-
-def _with(note: str, samples: Iterable[_Sample]) -> set[str]:
-    return {sample.pair.image for sample in samples if note in sample.notes}
 
 
 def _pixels(meaning: Meaning, samples: Iterable[_Sample], split: str) -> np.ndarray:

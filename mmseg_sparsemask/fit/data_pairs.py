@@ -140,8 +140,8 @@ def split_up(
     """The split of pairs by name, and how it was found.
 
     Lists such as ``train.txt`` and ``val.txt`` come first, then folders ``train`` and ``val``. If
-    these have nothing for validation, a fifth of the images is drawn by a hash of their names, so
-    that an image stays where it is whatever is added; what an earlier run wrote down stays, too.
+    these have nothing for validation, a fifth of the images is drawn by a hash of their names. What
+    an earlier run has written down stays, so that an image keeps its split whatever is added.
 
     Args:
         pairs: At least one.
@@ -166,10 +166,13 @@ def split_up(
         rest = [name for name, split in given.items() if split == 'train']
         rest = rest or [pair.name for pair in pairs if pair.name not in given]
         written = _read_own_lists(own, pairs)
-        drawn = {n: written.get(n, 'val' if _chance(n) < VAL_SHARE else 'train') for n in rest}
-        if rest and {'train', 'val'} - set(drawn.values()):  # of a handful
-            drawn = dict.fromkeys(rest, 'train') | {min(rest, key=_chance): 'val'}
-        given |= drawn
+        if 'val' not in map(written.get, rest):
+            written = {}
+        new = [name for name in rest if name not in written]
+        new.sort(key=lambda name: hashlib.sha256(name.encode()).digest())
+        given |= {name: written.get(name, 'train') for name in rest}
+        lacking = max(round(VAL_SHARE * len(rest)), 1) - [*given.values()].count('val')
+        given |= dict.fromkeys(new[: max(lacking, 0)], 'val')
     if {'train', 'val'} - set(given.values()):
         raise ValueError(
             'expected an image with a mask to train on and one to score at least, got '
@@ -214,7 +217,3 @@ def _read_own_lists(folder: Path, pairs: Sequence[Pair]) -> dict[str, str]:
     paths = [path for path in sorted(folder.glob('*.txt')) if _SPLIT.fullmatch(path.stem)]
     lines = {line: path.stem for path in paths for line in read_lines(path)}
     return {known[line]: split for line, split in lines.items() if line in known}
-
-
-def _chance(name: str) -> float:
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], 'big') / 2**64

@@ -132,10 +132,14 @@ REFUSED = {
     ),
     'another size': (
         rewrite('05', form=lambda m: Image.fromarray(m[:4])),
-        '05.png is 6x8, .*masks/05.png 4x8',
+        r'05.png has the size \(6, 8\), .*masks/05.png \(4, 8\)',
         None,
     ),
-    'turned': (turned, '05.png is 8x6, .*05.png 6x8 .an EXIF entry turns images, not masks', None),
+    'turned': (
+        turned,
+        r'05.png has the size \(8, 6\), .*; an EXIF entry turns images, not masks',
+        None,
+    ),
     'damaged image': (
         cut('images', '05'),
         '1 image cannot be used; mend .*05.png is damaged',
