@@ -35,15 +35,10 @@ _BY_NUMBER = '--classes FILE with a line "NAME,NUMBER" for each, and "void" to i
 
 
 class Line(NamedTuple):
-    """A class as a user names it, with the value that stands for it, if that is said."""
+    """Name of a class, None for void, and the value that stands for it, if a user says one."""
 
-    name: str
+    name: str | None
     value: int | None = None
-
-    @property
-    def is_void(self) -> bool:
-        """Whether pixels of it are ignored."""
-        return self.name.lower() in ('void', 'ignore')
 
 
 class Mask(NamedTuple):
@@ -83,10 +78,10 @@ class Meaning:
     """
 
     def __init__(self, lines: Sequence[Line], values: Sequence[int | None]) -> None:
-        self.classes = tuple(line.name for line in lines if not line.is_void)
-        places = [VOID if line.is_void else self.classes.index(line.name) for line in lines]
+        self.classes = tuple(line.name for line in lines if line.name)
+        places = [self.classes.index(line.name) if line.name else VOID for line in lines]
         self.labels = {value: label for value, label in zip(values, places) if value is not None}
-        drawn = [line.value for line in lines if not line.is_void]
+        drawn = [line.value for line in lines if line.name]
         coloured = min(value or 0 for value in drawn) < 0
         self.palette = [_rgb(v) for v in drawn] if coloured else voc_palette(len(self.classes))
 
@@ -134,10 +129,10 @@ def read_classes(classes: str | os.PathLike[str] | Sequence[str] | None) -> list
         classes = read_lines(path) if path.is_file() else re.split(r'\s*,\s*', str(classes))
     lines = [_read_line(text) for text in classes if not text.startswith('#')]
     rest = [line.value is None for line in lines[1:]]
-    if rest and not any(rest) and lines[0].value is None and not lines[0].is_void:
+    if rest and not any(rest) and lines[0].name and lines[0].value is None:
         del lines[0]  # titles of columns
-    names = [line.name for line in lines if not line.is_void]
-    kinds = {line.value and line.value < 0 for line in lines if not line.is_void}
+    names = [line.name for line in lines if line.name]
+    kinds = {line.value and line.value < 0 for line in lines if line.name}
     given = [*names, *(line.value for line in lines if line.value is not None)]
     if not 2 <= len(names) <= VOID or len(kinds) > 1 or len(set(given)) < len(given):
         raise ValueError(
@@ -153,9 +148,10 @@ def _read_line(text: str) -> Line:
     colour = [int(parts.get(name, 0)) for name in ('red', 'green', 'blue')]
     if not parts or max(colour) > 255:
         raise ValueError(f'--classes: expected NAME, NAME,NUMBER or NAME R,G,B, got {text!r}')
+    name = None if parts['name'].lower() in ('void', 'ignore') else parts['name']
     if 'red' in parts:
-        return Line(parts['name'], colour_value(*colour))
-    return Line(parts['name'], int(parts['number']) if 'number' in parts else None)
+        return Line(name, colour_value(*colour))
+    return Line(name, int(parts['number']) if 'number' in parts else None)
 
 
 def read_mask(path: Path) -> Mask:
