@@ -1,6 +1,7 @@
 """Own images to a chosen network: looks at them, trains several decoders, and compares them."""
 
 import os
+from math import inf
 from pathlib import Path
 
 from mmseg_sparsemask_cli.arguments import cost, device, out_folder, parser_of
@@ -57,7 +58,7 @@ def main(argv=None):
         check_work_dir(args.out, '--out')
         asked = Asked(
             *(args.images, args.masks, args.encoder, args.weights, args.classes, args.minutes),
-            Limits(args.latency, args.parameters),
+            Limits(args.latency or inf, args.parameters or inf),
         )
         print(fit(asked, args.out, TOOLS, args.device, args.resume))
 

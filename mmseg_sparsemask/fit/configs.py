@@ -58,6 +58,17 @@ class Plan:
         return (long, short) if self.crop[0] > self.crop[1] else (short, long)
 
 
+def environment() -> Environment:
+    """What fills in the templates."""
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent / 'templates'),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
 def write_configs(folder: Path, data: FolderData, encoder: Encoder, plan: Plan) -> None:
     """Write ``data.py``, ``encoder.py``, ``schedule.py`` and the networks' configs.
 
@@ -71,29 +82,22 @@ def write_configs(folder: Path, data: FolderData, encoder: Encoder, plan: Plan) 
         ValueError: A file cannot be written.
     """
     here = str(folder.absolute())
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / 'templates'),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters['warmup'] = lambda iterations: min(30, max(1, iterations // 10))
-    environment.filters['config'] = lambda value, indent=0: as_python(
+    templates = environment()
+    templates.filters['warmup'] = lambda iterations: min(30, max(1, iterations // 10))
+    templates.filters['config'] = lambda value, indent=0: as_python(
         value, here, False, ' ' * indent
     )
     common = dict(plan=plan, data=data, encoder=encoder)
 
     def write(name: str, template: str, /, **values: Any) -> None:
-        text = environment.get_template(f'{template}.py.jinja').render(common, **values)
+        text = templates.get_template(f'{template}.py.jinja').render(common, **values)
         write_atomically(folder / f'{name}.py', text)
 
     test = data.dataset('test') if 'test' in data.counts else None
     write('data', 'data', train=data.dataset('train'), val=data.dataset('val'), test=test)
     preprocessor = {**encoder.parts['data_preprocessor'], 'size': plan.crop}
     write('encoder', 'encoder', parts={**encoder.parts, 'data_preprocessor': preprocessor})
-    rule = 'layers' if encoder.normalises_layers else 'sgd'
-    write('schedule', 'schedule', rule=rule if encoder.pretrained else 'scratch')
+    write('schedule', 'schedule')
     write('fcn', 'fcn')
     levels = pyramid_levels(encoder.strides)
     if len(levels) > 2:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
 
 from mmseg_sparsemask.compare.steps import Steps
 from mmseg_sparsemask.fit.choice import Network
+from mmseg_sparsemask.fit.configs import environment
 from mmseg_sparsemask.fit.networks import Networks
 from mmseg_sparsemask.utils.commands import shown_path
 from mmseg_sparsemask.utils.files import output_folder
@@ -20,22 +22,6 @@ NEEDS = {
     'the ONNX file': (('onnx', 'onnxscript', 'onnxruntime'), 'deploy'),
     'the published folder': (('safetensors',), 'hub'),
 }
-
-_FILE = """\
-import cv2
-from mmseg_sparsemask.deployment import load_predictor
-predictor = load_predictor('{path}')
-labels = predictor(cv2.imread('image.png'))  # (H, W): the number of a class for each pixel
-print([predictor.classes[label] for label in set(labels.ravel())])
-"""
-
-_MODEL = """\
-import cv2
-from mmseg_sparsemask.deployment import ModelPredictor, load_model
-predictor = ModelPredictor(load_model('{config}', '{checkpoint}'))
-labels = predictor(cv2.imread('image.png'))  # (H, W): the number of a class for each pixel
-print([predictor.classes[label] for label in set(labels.ravel())])
-"""
 
 
 def missing_extras() -> list[str]:
@@ -74,15 +60,18 @@ def deliver(chosen: Network, networks: Networks, out: Path) -> list[Path]:
             print('no int8 file: see above; the file in float32 is there', flush=True)
     if _has(NEEDS['the published folder'][0]) and not shared.is_dir():
         scores = sorted((chosen.checkpoint.parent / 'test').glob('*/*.json'))[-1]
-        name = f'{chosen.name} on {Path(networks.table.encoder).stem}'
-        about = ('--scores', scores, '--name', name, '--data-set', networks.table.data)
-        steps.call('publish', 'publish.py', *names, '--out', shared, *about)
+        about = ('--scores', scores, '--data-set', networks.table.data)
+        name = ('--name', f'{chosen.name} on {Path(networks.table.encoder).stem}')
+        steps.call('publish', 'publish.py', *names, '--out', shared, *about, *name)
     return [path for path in (onnx, small, shared) if path.exists()]
 
 
-def usage(chosen: Network, files: list[Path]) -> str:
+def usage(chosen: Network, files: Sequence[Path]) -> str:
     """Five lines of Python that use the network."""
-    for path in files:
-        if path.suffix == '.onnx':
-            return _FILE.format(path=shown_path(path))
-    return _MODEL.format(config=shown_path(chosen.config), checkpoint=shown_path(chosen.checkpoint))
+    onnx = [repr(shown_path(path)) for path in files if path.suffix == '.onnx']
+    config, checkpoint = (repr(shown_path(path)) for path in (chosen.config, chosen.checkpoint))
+    return (
+        environment()
+        .get_template('usage.py.jinja')
+        .render(onnx=onnx[0] if onnx else None, config=config, checkpoint=checkpoint)
+    )

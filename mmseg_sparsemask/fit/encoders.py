@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +16,8 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from mmseg_sparsemask.launch.checks import check_extras
+from mmseg_sparsemask.models import pretrained
 from mmseg_sparsemask.models.describe import describe_backbone
-from mmseg_sparsemask.models.pretrained import (
-    efficientnet_lite0_file,
-    read_efficientnet_lite0,
-    write_backbone,
-)
 from mmseg_sparsemask.utils.checkpoints import load_checkpoint
 from mmseg_sparsemask.utils.extras import require_extra
 
@@ -57,8 +51,8 @@ class Encoder:
         in_channels: Channels of its features, finest first.
         strides: Strides of the same.
         last: Module that a head taps that takes the last feature alone; None for that feature.
-        pretrained: Whether it starts from weights.
-        normalises_layers: Whether it is one of those that SGD does not train.
+        rule: How it learns: ``'sgd'``, ``'layers'`` with layer normalisation, which SGD does not
+            train, or ``'scratch'``.
         said: Where its weights come from, in a line.
     """
 
@@ -66,8 +60,7 @@ class Encoder:
     in_channels: Sequence[int]
     strides: Sequence[int]
     last: str | None
-    pretrained: bool
-    normalises_layers: bool
+    rule: str
     said: str
 
 
@@ -89,7 +82,7 @@ def find_encoder(name: str, weights: str | Path | None, folder: Path) -> Encoder
     inner = parts['backbone']
     while 'backbone' in inner:
         inner = inner['backbone']
-    start = inner.pop('init_cfg', None)
+    own = inner.pop('init_cfg', None)
     init_default_scope('mmseg')
     found = describe_backbone(parts).features
     strides = [feature.stride for feature in found]
@@ -98,24 +91,20 @@ def find_encoder(name: str, weights: str | Path | None, folder: Path) -> Encoder
             f'--encoder {name}: expected two or more features from fine to coarse, got the strides '
             f'{strides}; tap modules with FeatureTaps in a config of your own (docs/extending.md)'
         )
-    network = MODELS.build(dict(inner))
-    start, said = _start(name, weights, start, network, folder)
-    if start is not None:
-        inner['init_cfg'] = start
-    return Encoder(
-        parts,
-        [feature.channels for feature in found],
-        strides,
-        LAST.get(name),
-        start is not None,
-        any(isinstance(module, nn.LayerNorm) for module in network.modules()),
-        said,
-    )
+    network, said = MODELS.build(dict(inner)), f'{name} from scratch'
+    if weights is None:
+        said = _fetch(name, own, inner, network, folder / 'encoder.pth')
+    elif str(weights) != NONE:
+        inner['init_cfg'] = _of_file(Path(weights), network)
+        said = f'{name} with the weights of {weights}'
+    layers = any(isinstance(module, nn.LayerNorm) for module in network.modules())
+    rule = ('layers' if layers else 'sgd') if 'init_cfg' in inner or 'pretrained' in inner else None
+    channels = [feature.channels for feature in found]
+    return Encoder(parts, channels, strides, LAST.get(name), rule or 'scratch', said)
 
 
 def _parts(name: str) -> dict[str, Any]:
     """Backbone, neck and preprocessing, of a config or of a model of timm."""
-    common = Config.fromfile(_MODELS / 'segmentor.py').model.to_dict()
     if name.startswith(TIMM):
         require_extra('timm', 'timm')
         import timm
@@ -132,85 +121,65 @@ def _parts(name: str) -> dict[str, Any]:
             raise ValueError(
                 f'--encoder: expected {", ".join(NAMED)}, {TIMM}NAME or a config, got {name!r}'
             )
-        model = Config.fromfile(config).get('model') or {}
-        if 'backbone' not in model:
+        given = (Config.fromfile(config).get('model') or Config()).to_dict()
+        if 'backbone' not in given:
             raise ValueError(f'--encoder {name}: expected a config with model.backbone')
-        given = model.to_dict()
-    kept = {**common, **given}
+    kept = {**Config.fromfile(_MODELS / 'segmentor.py').model.to_dict(), **given}
     return {key: kept[key] for key in ('data_preprocessor', 'backbone', 'neck') if kept.get(key)}
 
 
-def _start(
-    name: str, given: str | Path | None, own: Any, network: nn.Module, folder: Path
-) -> tuple[Any, str]:
-    """The ``init_cfg`` of an encoder, None without weights, and what is said of it.
+def _fetch(name: str, own: Any, inner: dict[str, Any], network: nn.Module, written: Path) -> str:
+    """Let a backbone start from the weights of its config; what is said of them.
 
     Args:
         name: Of the encoder.
-        given: What the user gave.
         own: The ``init_cfg`` of its config.
-        network: The encoder.
-        folder: For weights in another form.
+        inner: Its backbone, which gets another one.
+        network: The same, built.
+        written: File for weights in another form.
     """
-    if str(given) == NONE:
-        return None, f'{name} from scratch'
-    if given is not None:
-        if not Path(given).is_file():
-            raise ValueError(f'--weights {given}: there is no such file')
-        return _of_file(Path(given), network), f'{name} with the weights of {given}'
     checkpoint = own.get('checkpoint') if isinstance(own, Mapping) else None
-    written = folder / 'encoder.pth'
-    with _patience():
-        try:
-            if name.startswith(TIMM) and not written.is_file():
-                import timm
-
-                model = timm.create_model(
-                    name.removeprefix(TIMM), features_only=True, pretrained=True
-                )
-                write_backbone(written, model.state_dict(), name)
-            elif name == LITE0 and not Path(checkpoint).is_file() and not written.is_file():
-                path = efficientnet_lite0_file()
-                write_backbone(written, read_efficientnet_lite0(path), path.name)
-            elif checkpoint and not written.is_file():
-                # Fetches what is fetched once, as every training then does.
-                CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
-        except (ImportError, OSError, RuntimeError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            said = f'{name} from scratch: no weights ({reason:.150}); give a file with --weights'
-            return None, said
-    if written.is_file():
-        return _of_file(written, network), f'{name} with its ImageNet weights'
-    if checkpoint and Path(checkpoint).is_file():
-        return _of_file(Path(checkpoint), network), f'{name} with the weights of {checkpoint}'
-    return own, f'{name} with the weights of its config' if own else f'{name} from scratch'
-
-
-@contextmanager
-def _patience() -> Iterator[None]:
-    """Context in which a connection that does not answer fails."""
-    before = socket.getdefaulttimeout()
+    patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(PATIENCE)
+    # What is fetched is fetched now; every training finds it where it was put.
     try:
-        yield
+        if name.startswith(TIMM):
+            MODELS.build({**inner, 'pretrained': True})
+            inner['pretrained'] = True
+        elif name == LITE0 and not Path(checkpoint).is_file():
+            state = pretrained.read_efficientnet_lite0(pretrained.efficientnet_lite0_file())
+            pretrained.write_backbone(written, state, pretrained.PACKAGE)
+            inner['init_cfg'] = _of_file(written, network)
+        elif checkpoint and Path(checkpoint).is_file():
+            inner['init_cfg'] = _of_file(Path(checkpoint), network)
+        elif own:
+            if checkpoint:
+                CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+            inner['init_cfg'] = own
+        else:
+            return f'{name} from scratch: its config names no weights'
+    except (ImportError, OSError, RuntimeError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return f'{name} from scratch, no weights: {reason:.150} (--weights takes a file)'
     finally:
-        socket.setdefaulttimeout(before)
+        socket.setdefaulttimeout(patience)
+    return f'{name} with its pretrained weights'
 
 
 def _of_file(path: Path, network: nn.Module) -> dict[str, Any]:
     """The ``init_cfg`` that takes an encoder's weights from a file, whatever stands before names.
 
     Raises:
+        FileNotFoundError: There is no such file.
         ValueError: They are those of another network.
     """
     content = load_checkpoint(path)
     state, own = content.get('state_dict', content), network.state_dict()
     settings = dict(type='Pretrained', checkpoint=str(path.absolute()))
-    if len(set(own) & set(state)) > len(own) / 2:
-        return settings
-    if len({f'backbone.{key}' for key in own} & set(state)) > len(own) / 2:
-        return {**settings, 'prefix': 'backbone'}
+    for prefix, more in (('', {}), ('backbone.', {'prefix': 'backbone'})):
+        if len({f'{prefix}{key}' for key in own} & set(state)) > len(own) / 2:
+            return {**settings, **more}
     raise ValueError(
-        f'{os.fspath(path)}: expected weights of {type(network).__name__}, such as '
-        f'{next(iter(own))!r}, got {next(iter(state), "nothing")!r}'
+        f'{path}: expected weights of {type(network).__name__}, such as {next(iter(own))!r}, got '
+        f'{next(iter(state), "nothing")!r}'
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -16,7 +15,7 @@ from mmseg_sparsemask.fit.data import look
 from mmseg_sparsemask.fit.delivery import deliver, missing_extras
 from mmseg_sparsemask.fit.encoders import find_encoder
 from mmseg_sparsemask.fit.networks import Limits, Networks
-from mmseg_sparsemask.fit.outcome import collect, told, write_outcome
+from mmseg_sparsemask.fit.outcome import collect, write_outcome
 from mmseg_sparsemask.fit.schedule import choose_plan
 from mmseg_sparsemask.utils.commands import clock
 from mmseg_sparsemask.utils.files import output_folder, read_json, write_json
@@ -85,7 +84,7 @@ def fit(
         write_configs(configs, data, encoder, plan)
         return configs
 
-    wanted = json.loads(json.dumps({**asdict(asked), 'counts': data.counts}, default=str))
+    wanted = {**{key: str(value) for key, value in vars(asked).items()}, 'counts': data.counts}
     if (out / PLAN).is_file():
         plan, said = _read_plan(out / PLAN, wanted)
     else:
@@ -101,8 +100,7 @@ def fit(
     files = deliver(chosen, networks, out)
     took = clock(time.perf_counter() - begun)
     done = [encoder.said, said, f'{took} in all' + (' since it went on' if resume else '')]
-    write_outcome(found, chosen, why, data, networks, done, files, out)
-    return told(found, chosen, why, files, out)
+    return write_outcome(found, chosen, why, data, networks, done, files, out)
 
 
 def _read_plan(path: Path, wanted: Mapping[str, Any]) -> tuple[Plan, str]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from threading import Event
 
+from mmengine.config import Config
+
 from mmseg_sparsemask.compare.plan import Entry, Run, Search, Table, runs_of
 from mmseg_sparsemask.compare.runner import TableRunner
+from mmseg_sparsemask.compare.sizes import build_segmentor
 from mmseg_sparsemask.compare.steps import Steps, last_checkpoint
 from mmseg_sparsemask.fit.configs import SUPERNET, TITLES, Plan, names_of
 from mmseg_sparsemask.fit.data import FolderData
@@ -24,36 +28,30 @@ SEARCHED = ('searched', 'searched-small')
 #: Points of the front, and swaps that are scored for each.
 POINTS, SWAPS = 6, 5
 
-#: Below the work directory of a network: the label maps that it gives.
-MAPS = 'maps'
+#: Which points of the front are trained further.
+PICKED = 'picked.json'
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the network that is chosen may cost; None for whatever it takes.
+    """What the network that is chosen may cost.
 
     Attributes:
         milliseconds: For one image, in the deployed form.
         parameters: Of the whole network.
     """
 
-    milliseconds: float | None = None
-    parameters: float | None = None
+    milliseconds: float = inf
+    parameters: float = inf
 
     def allow(self, milliseconds: float, parameters: float) -> bool:
         """Whether a network is within both."""
-        return not (
-            (self.milliseconds is not None and milliseconds > self.milliseconds)
-            or (self.parameters is not None and parameters > self.parameters)
-        )
+        return milliseconds <= self.milliseconds and parameters <= self.parameters
 
     def __str__(self) -> str:
-        parts = []
-        if self.milliseconds is not None:
-            parts.append(f'{self.milliseconds:g} ms')
-        if self.parameters is not None:
-            parts.append(f'{self.parameters:,.0f} parameters')
-        return ' and '.join(parts)
+        time, size = f'{self.milliseconds:g} ms', f'{self.parameters:,.0f} parameters'
+        both = ((time, self.milliseconds), (size, self.parameters))
+        return ' and '.join(text for text, limit in both if limit < inf)
 
 
 class Networks:
@@ -114,25 +112,23 @@ class Networks:
         """
         found, stop = Event(), Event()
         complete: list[Table] = []
-        running: list[TableRunner] = []
 
-        def runner(table: Table) -> TableRunner:
-            made = TableRunner(table, runs_of(table), self.root, self.results, self.tools)
-            made.stop = stop
-            running.append(made)
-            return made
+        def run(table: Table) -> None:
+            runner = TableRunner(table, runs_of(table), self.root, self.results, self.tools)
+            runner.stop = stop
+            runner.run()
 
         def search() -> None:
             complete.append(self._searched(stop))
             found.set()
-            runner(complete[0]).run()
+            run(complete[0])
 
         def compare() -> None:
-            runner(self.table).run()
+            run(self.table)
             while not (found.wait(1) or stop.is_set()):
                 pass
             if complete:
-                runner(complete[0]).run()
+                run(complete[0])
 
         self.root.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(self.plan.processes) as pool:
@@ -149,46 +145,38 @@ class Networks:
         """The table with entries for what the front of the supernet gives."""
         steps = Steps(self.table, self.root, self.tools, stop)
         with suppress(FileNotFoundError):
-            return self._with_entries(read_json(self.front / 'picked.json'))
+            return self._with_entries(read_json(self.front / PICKED))
         steps.search(SUPERNET, 0)
         if not (self.front / 'front.csv').is_file():
             steps.call(
                 'front of the supernet',
                 'front.py',
                 *(steps.search_dir(SUPERNET, 0), '--trust-checkpoint'),
-                *('--cost', 'parameters' if self.limits.parameters else 'multiply_adds'),
+                *('--cost', 'parameters' if self.limits.parameters < inf else 'multiply_adds'),
                 *('--images', str(self.plan.held_back or 16)),
                 *('--count', str(POINTS), '--swaps', str(SWAPS)),
             )
-        points = read_points(self.front)
-        picked = [point.folder for point in self._picked(points)]
-        write_json(self.front / 'picked.json', picked)
-        return self._with_entries(picked)
+        points, times, encoder = read_points(self.front), {}, 0
+        if self.limits.milliseconds < inf:
+            configs = {p.folder: self.front / p.folder / 'finetune.py' for p in points}
+            times = deployed_times(configs, self.plan.tested, self.device, rounds=3)
+        if self.limits.parameters < inf:
+            model = build_segmentor(Config.fromfile(self.configs / 'unet.py'))
+            encoder = sum(p.numel() for n, p in model.named_parameters() if 'decode_head' not in n)
+        names = [point.folder for point in picked(points, self.limits, times, encoder)]
+        write_json(self.front / PICKED, names)
+        return self._with_entries(names)
 
-    def _picked(self, points: Sequence[Point]) -> list[Point]:
-        """The point of least loss within the limits, and the one within half of its cost."""
-        fits = list(points)
-        if self.limits.milliseconds is not None:
-            paths = {p: self.front / p.folder / 'finetune.py' for p in points}
-            times = deployed_times(paths, self.plan.tested, self.device, rounds=3)
-            fits = [p for p in points if times[p] <= self.limits.milliseconds]
-        if self.limits.parameters is not None:
-            fits = [p for p in fits if p.parameters <= self.limits.parameters]
-        best = min(fits or points[:1], key=lambda point: point.loss)
-        small = [p for p in fits if p.multiply_adds <= best.multiply_adds / 2]
-        return [best, *sorted(small, key=lambda point: point.loss)[:1]]
-
-    def _with_entries(self, picked: Sequence[str]) -> Table:
+    def _with_entries(self, folders: Sequence[str]) -> Table:
         rest = self.plan.iterations - self.plan.search_iterations
         found = [
             self._entry(name, 'fine-tuned', str(self.front / folder / 'finetune.py'), rest)
-            for name, folder in zip(SEARCHED, picked)
+            for name, folder in zip(SEARCHED, folders)
         ]
         # What waits for nothing comes first only for who has not searched.
         return replace(self.table, entries=(*found, *self.table.entries))
 
     def _entry(self, name: str, training: str, config: str, iterations: int) -> Entry:
-        maps = self.root / name / 'seed0' / MAPS
         return Entry(
             name,
             TITLES.get(name, name),
@@ -196,9 +184,33 @@ class Networks:
             (0,),
             iterations,
             config=config,
-            options={'test_evaluator.output_dir': str(maps)},
+            options={'test_evaluator.output_dir': str(self.maps(name))},
         )
+
+    def maps(self, name: str) -> Path:
+        """Folder of the label maps that a network gives."""
+        return self.root / name / 'seed0/maps'
 
     def files(self, run: Run) -> tuple[Path, Path]:
         """Config and last checkpoint of a run."""
         return Path(run.entry.config or ''), last_checkpoint(run.work_dir(self.root))
+
+
+def picked(
+    points: Sequence[Point], limits: Limits, milliseconds: Mapping[str, float], encoder: int
+) -> list[Point]:
+    """The point of least loss within the limits, and the best within half of its multiply-adds.
+
+    Args:
+        points: Of the front.
+        limits: If no point is within them, the cheapest is taken.
+        milliseconds: Of the whole networks, by the points' folders, if time is limited.
+        encoder: Parameters of the encoder, if parameters are limited.
+    """
+    fits = [
+        p for p in points if limits.allow(milliseconds.get(p.folder, 0.0), p.parameters + encoder)
+    ]
+    cheapest = min(points, key=lambda point: point.multiply_adds)
+    best = min(fits or [cheapest], key=lambda point: point.loss)
+    small = [point for point in fits if point.multiply_adds <= best.multiply_adds / 2]
+    return [best, *sorted(small, key=lambda point: point.loss)[:1]]

@@ -21,8 +21,12 @@ class FitRecord:
         choice: Which network is handed over, and why.
         rows: Of the table of networks: cells by column.
         scores: Drawing of the score against milliseconds.
-        graph: Drawing of the chosen decoder; None if it has no graph.
-        conditions: What scores and times hold for.
+        graph: Drawing of a decoder: the chosen one, or the best that has a graph.
+        drawn: Whose it is.
+        images: Number of images by split.
+        size: (height, width) of the images that were timed.
+        machine: Where that was.
+        iterations: Of the supernet, and of every network in the end.
         seen: Lines on the data.
         done: Lines on what was run.
         networks: Titles of the networks in the order of `classes` and `gallery`.
@@ -36,8 +40,12 @@ class FitRecord:
     choice: str
     rows: Sequence[Mapping[str, str]]
     scores: Figure
-    graph: Figure | None
-    conditions: Sequence[str]
+    graph: Figure
+    drawn: str
+    images: Mapping[str, int]
+    size: tuple[int, int]
+    machine: str
+    iterations: tuple[int, int]
     seen: Sequence[str]
     done: Sequence[str]
     networks: Sequence[str]
@@ -60,7 +68,7 @@ def fit_page(record: FitRecord) -> str:
         {},
         record=record,
         scores=_figure(record.scores),
-        graph=record.graph and _figure(record.graph),
+        graph=_figure(record.graph),
         gallery=[(name, [_picture(tile) for tile in tiles]) for name, tiles in record.gallery],
     )
 

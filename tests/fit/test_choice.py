@@ -1,6 +1,7 @@
 """Which network is handed over, and what is said of it."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,8 +10,8 @@ from mmseg_sparsemask.fit.networks import Limits
 
 
 def network(title, score, ms, parameters=1000):
-    here = Path()
-    return Network(title, title, here, here, score, ms, parameters, 0, [score], None)
+    row = SimpleNamespace(method=title, encoder_parameters=parameters, decoder_parameters=0)
+    return Network(title, Path(), Path(), row, score, ms, [score])
 
 
 FCN, UNET, SEARCHED = (

@@ -31,10 +31,10 @@ def test_features_of_the_named(name, tmp_path, monkeypatch):
     def absent():
         raise ImportError('no such package')
 
-    monkeypatch.setattr(encoders, 'efficientnet_lite0_file', absent)
+    monkeypatch.setattr(encoders.pretrained, 'efficientnet_lite0_file', absent)
     found = find_encoder(name, None, tmp_path)
     assert list(found.strides) == STRIDES.get(name, NINE)
-    assert not found.pretrained and 'from scratch' in found.said and '--weights' in found.said
+    assert found.rule == 'scratch' and 'from scratch' in found.said and '--weights' in found.said
     # What the decoders are told is what the backbone gives.
     init_default_scope('mmseg')
     backbone = MODELS.build(found.parts['backbone']).eval()
@@ -53,7 +53,7 @@ def test_weights_that_were_given_are_loaded(prefix, tmp_path):
     state = {f'{prefix}{k}': v + 1 for k, v in MODELS.build(inner).state_dict().items()}
     torch.save({'state_dict': state}, tmp_path / 'weights.pth')
     found = find_encoder(str(config), tmp_path / 'weights.pth', tmp_path)
-    assert found.pretrained and 'weights.pth' in found.said
+    assert found.rule == 'sgd' and 'weights.pth' in found.said
     backbone = MODELS.build(found.parts['backbone'])
     backbone.init_weights()
     loaded = backbone.backbone.state_dict()
@@ -71,7 +71,7 @@ def test_what_timm_has(tmp_path, monkeypatch):
     monkeypatch.setattr(timm, 'create_model', without_download)
     found = find_encoder('timm:resnet18', None, tmp_path)
     assert list(found.strides) == [2, 4, 8, 16, 32] and True in asked
-    assert found.pretrained and (tmp_path / 'encoder.pth').is_file()
+    assert found.rule == 'sgd' and found.parts['backbone']['pretrained'] is True
 
 
 @pytest.mark.parametrize(
@@ -97,5 +97,5 @@ def test_weights_of_another_encoder(tmp_path):
     torch.save({'state_dict': {'a': torch.zeros(1)}}, tmp_path / 'other.pth')
     with pytest.raises(ValueError, match="expected weights of ResNet, such as 'stem.*got 'a'|got"):
         find_encoder(str(tmp_path / 'small.py'), tmp_path / 'other.pth', tmp_path)
-    with pytest.raises(ValueError, match='there is no such file'):
+    with pytest.raises(FileNotFoundError, match='gone.pth'):
         find_encoder(str(tmp_path / 'small.py'), tmp_path / 'gone.pth', tmp_path)

@@ -42,7 +42,7 @@ def test_from_images_to_files(folder):
     assert {row['method'] for row in rows} >= TITLES
     page = (out / 'fit.html').read_text()
     assert all(title in page for title in TITLES) and not re.search(r'(src|href)="http', page)
-    (chosen,) = re.findall(r'^(.+): mIoU ([0-9.]+) at', done.stdout, re.M)
+    (chosen,) = re.findall(r'^([^:\n]+): mIoU ([0-9.]+) at', done.stdout, re.M)
     best = max(rows, key=lambda row: float(row['score_test']))
     assert float(chosen[1]) == pytest.approx(float(best['score_test']), abs=0.06)
     # The file gives the labels of what was trained.
