@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmcv.transforms import LoadImageFromFile
 from mmseg.datasets import BaseSegDataset
+from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image
 from reference.folders import NAMES, TABLE, Folders, in_colour, with_palette
 
@@ -20,7 +22,7 @@ def check(folders, **kwargs):
     before = folders.files()
     data = look(folders.images, folders.masks, folders.out, **kwargs)
     assert folders.files() == before
-    loads = [dict(type='mmseg.LoadImageFromFile'), dict(type='mmseg.LoadAnnotations')]
+    loads = [dict(type=LoadImageFromFile), dict(type=LoadAnnotations)]
     splits = {}
     for split, count in data.counts.items():
         settings = data.dataset(split)

@@ -107,7 +107,7 @@ def test_killed_it_goes_on_to_the_same_end(folder):
         (['--encoder', 'mobilenet'], 'expected mobilenet_v2'),
         (['--latency', 'fast'], 'expected a number above 0'),
         (['--minutes', '0'], 'expected a number above 0'),
-        (['--weights', 'gone.pth'], 'there is no such file'),
+        (['--weights', 'gone.pth'], 'gone.pth: does not exist'),
     ],
 )
 def test_what_is_asked_wrongly(folder, more, message):
