@@ -17,24 +17,13 @@ from mmseg_sparsemask.utils.files import output_folder
 #: Below the work directory: the network that was chosen.
 CHOSEN = 'chosen'
 
-#: Modules that a kind of file needs, and the extra that brings them.
-NEEDS = {
-    'the ONNX file': (('onnx', 'onnxscript', 'onnxruntime'), 'deploy'),
-    'the published folder': (('safetensors',), 'hub'),
-}
+#: A module that each extra brings: ``deploy`` for the ONNX file, ``hub`` for the published folder.
+EXTRAS = {'deploy': 'onnxscript', 'hub': 'safetensors'}
 
 
 def missing_extras() -> list[str]:
-    """A line for each kind of file that cannot be written here."""
-    return [
-        f"without {what}: pip install 'mmseg-sparsemask[{extra}]' brings what it needs"
-        for what, (modules, extra) in NEEDS.items()
-        if not _has(modules)
-    ]
-
-
-def _has(modules: tuple[str, ...]) -> bool:
-    return all(importlib.util.find_spec(module) for module in modules)
+    """Extras without which something is not handed over."""
+    return [extra for extra, module in EXTRAS.items() if not importlib.util.find_spec(module)]
 
 
 def deliver(chosen: Network, networks: Networks, out: Path) -> list[Path]:
@@ -44,25 +33,28 @@ def deliver(chosen: Network, networks: Networks, out: Path) -> list[Path]:
     """
     folder = output_folder(out / CHOSEN)
     steps = Steps(networks.table, networks.root, networks.tools, Event())
-    names = (chosen.config, chosen.checkpoint)
+    network = (chosen.config, chosen.checkpoint)
     onnx, small, shared = (folder / n for n in ('model.onnx', 'model.int8.onnx', 'published'))
-    said = folder / 'without_int8'
-    if _has(NEEDS['the ONNX file'][0]) and not (
-        onnx.is_file() and (small.is_file() or said.is_file())
-    ):
+    refused = folder / 'without_int8'
+
+    def attempt(name: str, *arguments: str | Path) -> None:
         try:
-            quantise = ('--quantize', 'int8', '--test-images', '50')
-            steps.call('export', 'deployment/export.py', *names, '--out', onnx, *quantise)
-        except SystemExit:
-            if not onnx.is_file():
+            steps.call(f'hand over: {name}', f'{name}.py', *network, *arguments)
+        except SystemExit as error:
+            if isinstance(error.code, int):  # a signal
                 raise
-            said.touch()
-            print('no int8 file: see above; the file in float32 is there', flush=True)
-    if _has(NEEDS['the published folder'][0]) and not shared.is_dir():
+            print('left out for the reason above', flush=True)
+
+    if 'deploy' not in missing_extras() and not (small.is_file() or refused.is_file()):
+        quantise = ('--quantize', 'int8', '--test-images', '50')
+        attempt('deployment/export', '--out', onnx, *quantise)
+        if onnx.is_file() and not small.is_file():
+            refused.touch()
+    if 'hub' not in missing_extras() and not shared.is_dir():
         scores = sorted((chosen.checkpoint.parent / 'test').glob('*/*.json'))[-1]
-        about = ('--scores', scores, '--data-set', networks.table.data)
-        name = ('--name', f'{chosen.name} on {Path(networks.table.encoder).stem}')
-        steps.call('publish', 'publish.py', *names, '--out', shared, *about, *name)
+        name = f'{chosen.name} on {Path(networks.table.encoder).stem}'
+        about = ('--name', name, '--scores', scores, '--data-set', networks.table.data)
+        attempt('publish', '--out', shared, *about)
     return [path for path in (onnx, small, shared) if path.exists()]
 
 

@@ -77,7 +77,11 @@ def fit(
             f'{data.counts["train"]} and {data.counts["val"]}; give more images'
         )
     encoder = find_encoder(asked.encoder, asked.weights, out)
-    print('\n'.join([f'encoder: {encoder.said}', *missing_extras()]), flush=True)
+    print(f'encoder: {encoder.said}', flush=True)
+    if missing := ','.join(missing_extras()):
+        print(
+            f"files are left out: pip install 'mmseg-sparsemask[{missing}]' brings what they need"
+        )
     configs = output_folder(out / 'configs')
 
     def write(plan: Plan) -> Path:

@@ -72,7 +72,7 @@ def test_killed_it_goes_on_to_the_same_end(folder):
     whole = call(*command(folder, '--out', 'whole'), cwd=folder)
     assert 'fit.html' in whole.stdout
     # At the measuring, in the first trainings, in the front, at the last ones.
-    marks = ['plan:', 'iteration', '== front', 'searched, fine-tuned', '== export']
+    marks = ['plan:', 'iteration', '== front', 'searched, fine-tuned', '== hand over']
     for mark in marks:
         process = subprocess.Popen(
             command(folder, '--out', 'killed', '--resume'),
