@@ -39,12 +39,12 @@ class Plan:
 
     scale: tuple[int, int]
     crop: tuple[int, int]
-    batch: int
-    iterations: int
-    held_back: int
-    workers: int
-    processes: int
-    threads: int
+    batch: int = 8
+    iterations: int = 20
+    held_back: int = 0
+    workers: int = 0
+    processes: int = 1
+    threads: int = 1
 
     @property
     def search_iterations(self) -> int:

@@ -22,11 +22,8 @@ from mmseg_sparsemask.fit.data import FolderData
 #: Short sides of images that are tried, besides their own.
 SIDES = (96, 128, 160, 192, 240, 320, 384, 480, 640, 768, 1024)
 
-#: Images of an iteration.
-BATCH = 8
-
 #: Iterations that a larger size has to leave; the fewest and the most that are trained.
-WANTED, FEWEST, MOST = 250, 20, 40_000
+WANTED, FEWEST, MOST = 250, Plan.iterations, 40_000
 
 #: What two trainings side by side take longer than one after the other.
 CONTENTION = 1.25
@@ -54,15 +51,14 @@ def sizes(image_size: tuple[int, int]) -> list[Plan]:
     Args:
         image_size: (height, width) of the images in pixels.
     """
-    height, width = image_size
-    short = min(height, width)
+    short = min(image_size)
     plans = []
     for side in [*(s for s in SIDES if s < short), max(min(short, SIDES[-1]), 64)]:
-        h, w = (max(side, round(length * side / short)) for length in image_size)
+        resized = [max(side, round(length * side / short)) for length in image_size]
         # Small images are trained on as they are.
         part = 1.0 if side <= 128 else 2 / 3
-        crop = tuple(max(64, 16 * round(part * length / 16)) for length in (h, w))
-        plans.append(Plan((max(h, w), side), (crop[0], crop[1]), BATCH, FEWEST, 0, 0, 1, 1))
+        height, width = (max(64, 16 * round(part * length / 16)) for length in resized)
+        plans.append(Plan((max(resized), side), (height, width)))
     return plans
 
 
@@ -101,11 +97,11 @@ def choose_plan(
         share = CONTENTION if processes > 1 else 1.0
         whole = seconds * processes - STARTS * start
         front = FRONT_SHARE * whole
-        tests = scored * (FULL + HALF) * TEST_COST * unet / BATCH
+        tests = scored * (FULL + HALF) * TEST_COST * unet / plan.batch
         step = share * (FULL * unet + (HALF * unet + supernet) / 2)
         count = int(max(whole - front - tests, 0) / step)
         passes = FRONT_PASSES * levels * (levels + 1)
-        images = int(front / (passes * FRONT_COST * share * supernet / BATCH))
+        images = int(front / (passes * FRONT_COST * share * supernet / plan.batch))
         held = min(max(images, FRONT_IMAGES[0]), FRONT_IMAGES[1], data.counts['train'] // 4)
         held = held if held >= 4 else 0
         return replace(plan, iterations=min(max(count, FEWEST), MOST), held_back=held)
@@ -122,12 +118,11 @@ def choose_plan(
     if larger is not plan:
         times = _measured(write(larger), threads)
         found = with_length(larger, *times)
-    unet, supernet = times
-    long, short = found.scale
+    (long, short), (height, width) = found.scale, found.crop
     said = (
-        f'plan: images at {long}x{short}, crops of {found.crop[1]}x{found.crop[0]}, batch {BATCH}, '
-        f'{found.iterations} iterations for each network ({unet:.2f} s each for U-Net, '
-        f'{supernet:.2f} s for the supernet, {processes} at a time)'
+        f'plan: images at {long}x{short}, crops of {width}x{height}, batch {found.batch}, '
+        f'{found.iterations} iterations for each network ({times[0]:.2f} s each for U-Net, '
+        f'{times[1]:.2f} s for the supernet, {processes} at a time)'
     )
     if found.iterations == FEWEST:
         said += '; that is the least, and may take longer than asked'
