@@ -122,6 +122,6 @@ def write_outcome(
     )
     write_page(fit_page(record), out / PAGE)
     text = PrettyTable(list(record.rows[0]), align='r')
-    text.add_rows(row.values() for row in record.rows)
+    text.add_rows([list(row.values()) for row in record.rows])
     where = [f'  {shown_path(path)}' for path in (out / PAGE, *files)]
     return '\n'.join(['', text.get_string(), '', why, '', *where, '', code])
