@@ -128,7 +128,7 @@ def read_classes(classes: str | os.PathLike[str] | Sequence[str] | None) -> list
         path = Path(classes)
         classes = read_lines(path) if path.is_file() else re.split(r'\s*,\s*', str(classes))
     lines = [_read_line(text) for text in classes if not text.startswith('#')]
-    rest = [line.value is None for line in lines[1:]]
+    rest = [line.value is None for line in lines[1:] if line.name]
     if rest and not any(rest) and lines[0].name and lines[0].value is None:
         del lines[0]  # titles of columns
     names = [line.name for line in lines if line.name]

@@ -12,6 +12,7 @@ from PIL import Image
 from reference.folders import NAMES, TABLE, Folders, in_colour, with_palette
 
 from mmseg_sparsemask.fit.data import look
+from mmseg_sparsemask.fit.data_values import read_classes, shown
 
 A_DOZEN = [f'{number:02}' for number in range(12)]
 OF_SPLITS = [f'train/{n}' for n in A_DOZEN[:8]] + [f'val/{n}' for n in A_DOZEN[8:]]
@@ -205,3 +206,26 @@ def test_numbers_that_are_ignored_move_those_above_them(tmp_path):
     )
     data, _ = check(folders, classes='ignore,sky,road')
     assert data.classes == ('sky', 'road') and data.void_share > 0.2
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        '# label:color_rgb:parts:actions\nsky:10,20,30::\nbig road:128,64,128::\nvoid:0,0,0::\n',
+        '10 20 30\t\tsky\n128 64 128\tbig road\n0 0 0\tVoid\n',
+        'name,r,g,b\nsky, 10, 20, 30\nbig road, 128, 64, 128\nignore, 0, 0, 0\n',
+        'sky 10,20,30\r\n\r\nbig road = 128;64;128\r\nvoid 0 0 0',
+    ],
+)
+def test_tables_of_colours_as_others_write_them(tmp_path, text):
+    (tmp_path / 'table.txt').write_text(text)
+    lines = read_classes(tmp_path / 'table.txt')
+    assert [line.name for line in lines] == ['sky', 'big road', None]
+    assert [shown(line.value) for line in lines] == ['10,20,30', '128,64,128', '0,0,0']
+
+
+def test_names_may_hold_numbers_and_lines_may_give_them(tmp_path):
+    assert [*read_classes('layer 1, layer 2')] == [('layer 1', None), ('layer 2', None)]
+    (tmp_path / 'table.csv').write_text('class,id\nroad,7\ncar 2\t26\nvoid\n')
+    lines = read_classes(str(tmp_path / 'table.csv'))
+    assert [*lines] == [('road', 7), ('car 2', 26), (None, None)]
