@@ -153,7 +153,7 @@ def metadata_of(model: EncoderDecoder) -> Metadata:
 
 def _resizes(model: EncoderDecoder, channels: int) -> tuple[dict[str, Any], ...]:
     """The resizes of a test pipeline, if a file can do all that its config does."""
-    preprocessor, mode = model.data_preprocessor, model.test_cfg.get('mode', 'whole')
+    preprocessor, mode = model.data_preprocessor, (model.test_cfg or {}).get('mode', 'whole')
     if type(preprocessor) is not SegDataPreProcessor or preprocessor.test_cfg:
         raise _refused(
             f'data_preprocessor {type(preprocessor).__name__} with test_cfg='
@@ -163,6 +163,8 @@ def _resizes(model: EncoderDecoder, channels: int) -> tuple[dict[str, Any], ...]
     if mode != 'whole':
         raise _refused(f'model.test_cfg.mode={mode!r}', 'model.test_cfg.mode=whole')
     steps = pipeline_steps(model.cfg)
+    if len(steps) < 2:
+        raise _refused(f'a pipeline of {[_written(step) for step in steps]} alone')
     first, *between, last = map(TRANSFORMS.build, steps)
     colours = {1: 'grayscale', 3: 'color'}.get(channels, 'unchanged')
     loads = type(first) is LoadImageFromNDArray or (
@@ -229,7 +231,13 @@ def _prepared(cfg: Config, image: np.ndarray | str | Path) -> dict[str, Any]:
         first, found = {**first, 'type': LoadImageFromNDArray}, dict(img=image)
     else:
         found = dict(img_path=str(image))
-    sample = Compose([first, *others])(found)
+    sample = Compose([first, *others])(found) or {}
+    if not isinstance(sample.get('inputs'), Tensor):
+        raise ValueError(
+            f'the test pipeline gives {type(sample.get("inputs")).__name__} of an image, expected '
+            'one tensor; leave out TestTimeAug, with which tools/test.py --tta tests, and end with '
+            'PackSegInputs'
+        )
     return {'inputs': [sample['inputs']], 'data_samples': [sample['data_samples']]}
 
 

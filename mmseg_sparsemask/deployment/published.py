@@ -202,16 +202,20 @@ def checksum(content: Mapping[str, Any]) -> str:
 
 
 def _read_weights(path: Path, expected: str) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
     from safetensors.torch import load
 
     _check_file(path)
     content = path.read_bytes()
     try:
         state = load(content)
-    except SafetensorError as error:
-        raise ValueError(f'{path}: cannot be read ({error})') from None
+    except Exception as error:  # torch may lack a kind of number, and the library asserts
+        raise ValueError(f'{path}: cannot be read ({error!r:.200})') from None
     for name, tensor in state.items():
+        if tensor.dtype not in (torch.float32, torch.int64, torch.bool):
+            raise ValueError(
+                f'{path}: {name}: expected float32 numbers, or int64 and bool where a network '
+                f'counts and chooses, got {tensor.dtype}'
+            )
         if not tensor.isfinite().all():
             raise ValueError(f'{path}: {name}: expected finite numbers, got infinite ones or NaN')
     if hashlib.sha256(content).hexdigest() != expected:

@@ -247,13 +247,27 @@ def main_of_tool(monkeypatch, *arguments):
         ('v1.2.torchscript', 'v1.2.onnx'),
         ('a.b/net', 'a.b/net.onnx'),
         (None, 'iter_0.5.onnx'),
+        ('there/', 'there/iter_0.5.onnx'),
+        ('there', 'there/iter_0.5.onnx'),
+        ('.', 'iter_0.5.onnx'),
+        ('new/', 'new.onnx'),
     ],
 )
-def test_only_known_suffixes_are_replaced(out, name, monkeypatch):
+def test_only_known_suffixes_are_replaced(out, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'there').mkdir()
     tool = runpy.run_path(str(ROOT / 'tools/deployment/export.py'))
     options = ['--out', out] if out else []
     args = tool['parse_args'](['config.py', 'iter_0.5.pth', *options])
     assert str(tool['out_path'](args, '.onnx')) == name
+
+
+@pytest.mark.parametrize('option', ['--tolerance', '--miou-tolerance', '--miou-share'])
+def test_tolerances_are_numbers(option, capsys):
+    tool = runpy.run_path(str(ROOT / 'tools/deployment/export.py'))
+    with pytest.raises(SystemExit):
+        tool['parse_args'](['config.py', 'iter.pth', option, 'nan'])
+    assert f'{option}: expected a number, got nan' in capsys.readouterr().err
 
 
 def test_the_tool_fails_without_leaving_a_file(trained, tmp_path, monkeypatch, capsys):

@@ -14,14 +14,13 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from reference.tiny import ROOT, call
 
-from mmseg_sparsemask.datasets.palette import voc_palette
 from mmseg_sparsemask.deployment.accuracy import images_of
 from mmseg_sparsemask.deployment.export import export, random_inputs
 from mmseg_sparsemask.deployment.loading import load_predictor
 from mmseg_sparsemask.deployment.metadata import Metadata
 from mmseg_sparsemask.deployment.onnx_predictor import OnnxPredictor, read_image
-from mmseg_sparsemask.deployment.overlay import legend, overlay
 from mmseg_sparsemask.deployment.predictor import (
+    ModelPredictor,
     ToolboxPredictor,
     load_model,
     metadata_of,
@@ -96,6 +95,8 @@ class OwnResize(transforms.Resize):
         dict(type=transforms.Normalize, mean=[1.0] * 3, std=[2.0] * 3),
         dict(type='RGB2Gray', out_channels=3),
         dict(type='RandomFlip', prob=1.0),
+        dict(type='mmseg.RandomCrop', crop_size=(32, 32)),
+        dict(type='AdjustGamma', gamma=2.0),
         dict(type='TestTimeAug', transforms=[[dict(type='Resize', scale=(100, 80))]]),
     ],
 )
@@ -123,6 +124,28 @@ def test_other_settings_that_a_file_cannot_do(options, message, model):
     changed.test_cfg.mode = options.get('mode', 'whole')
     changed.data_preprocessor.test_cfg = options.get('padding')
     with pytest.raises(ValueError, match=message):
+        metadata_of(changed)
+
+
+@pytest.mark.parametrize(
+    'pipeline',
+    [
+        [dict(type='LoadImageFromFile')],
+        [dict(type='LoadImageFromFile'), dict(type='Resize', scale=(100, 80))],
+        [
+            dict(type='LoadImageFromFile'),
+            dict(type='TestTimeAug', transforms=[[dict(type='PackSegInputs')]]),
+        ],
+    ],
+    ids=['one step', 'not packed', 'TestTimeAug'],
+)
+def test_a_pipeline_that_does_not_give_one_image(pipeline, model):
+    changed = copy.copy(model)
+    changed.cfg = copy.deepcopy(model.cfg)
+    changed.cfg.test_dataloader.dataset.pipeline = pipeline
+    with pytest.raises(ValueError, match='expected one tensor; leave out TestTimeAug'):
+        ModelPredictor(changed)(picture(64, 64))
+    with pytest.raises(ValueError, match='cannot do what the config asks for'):
         metadata_of(changed)
 
 
@@ -186,41 +209,6 @@ def test_classes_come_from_the_data_set_if_the_checkpoint_has_none(trained, tmp_
     from mmseg_sparsemask.datasets.shapes import ShapesDataset
 
     assert metadata_of(model).classes == tuple(ShapesDataset.METAINFO['classes'])
-
-
-def test_palette_is_that_of_voc():
-    # The first colours of the VOC development kit.
-    assert voc_palette(4) == [(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0)]
-    assert voc_palette(21)[20] == (0, 64, 128)
-
-
-def test_overlay():
-    image = np.full((40, 300, 3), 100, np.uint8)
-    labels = np.zeros((40, 300), int)
-    labels[:10] = 2
-    labels[30:] = 255
-    palette = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
-    drawn = overlay(image, labels, ['one', 'two', 'three'], palette, 0.5)
-    assert drawn.dtype == np.uint8 and drawn.shape[1] == 300
-    assert tuple(drawn[5, 5]) == (50, 50, 150)
-    assert tuple(drawn[20, 5]) == (150, 50, 50)
-    assert tuple(drawn[35, 5]) == (100, 100, 100)
-    below = drawn[40:].reshape(-1, 3)
-    colours = {tuple(colour) for colour in below.tolist()}
-    assert {(200, 0, 0), (0, 0, 200)} <= colours and (0, 200, 0) not in colours
-    with pytest.raises(ValueError, match='expected equal'):
-        overlay(image, labels[1:], ['one'], palette)
-    with pytest.raises(ValueError, match='a colour for each'):
-        overlay(image, labels, ['a', 'b', 'c', 'd'], palette)
-    with pytest.raises(ValueError, match='opacity'):
-        overlay(image, labels, ['one'], palette, 2)
-
-
-def test_legend_breaks_into_rows():
-    entries = [(f'name {i}', (i, i, i)) for i in range(12)]
-    wide, narrow = legend(entries, 2000), legend(entries, 200)
-    assert wide.shape[0] < narrow.shape[0] and narrow.shape[1] <= 200
-    assert legend(entries, 10).shape[1] > 10
 
 
 def inference(*arguments, cwd, check=True):

@@ -3,15 +3,10 @@
 import ast
 import copy
 import hashlib
-import http.server
 import json
 import os
-import runpy
 import shutil
-import stat
-import subprocess
 import sys
-import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,9 +15,9 @@ import pytest
 import torch
 import yaml
 from mmengine.config import Config
+from reference.hub import serving
 
 from mmseg_sparsemask.connectivity import load, save
-from mmseg_sparsemask.datasets import ShapesDataset
 from mmseg_sparsemask.deployment import OnnxPredictor, ToolboxPredictor, load_published
 from mmseg_sparsemask.deployment.publish import Scores, publish
 from mmseg_sparsemask.deployment.published import (
@@ -69,6 +64,12 @@ def changed(folder, to, change):
     content['checksum'] = checksum(content)
     (to / 'config.json').write_text(json.dumps(content))
     return to
+
+
+def sealed(net):
+    """A copy of a folder under a checksum that fits its weights."""
+    digest = hashlib.sha256((net / 'model.safetensors').read_bytes()).hexdigest()
+    return changed(net, net.with_name('sealed'), lambda content: content.update(weights=digest))
 
 
 def at(content, place):
@@ -280,7 +281,6 @@ def test_damaged_and_missing_files_are_errors(folder, tmp_path):
     text = config.read_text()
     config.write_text(json.dumps(json.loads(text), indent=7))
     refused('model.safetensors: is a link')  # another layout says the same
-    config.write_text(text.replace('"dropout_ratio": 0.0', '"dropout_ratio": 0.5'))
     config.write_text(text.replace('"sky"', '"sly"'))
     refused('is damaged or was changed: its checksum does not fit')
     config.write_text('{"format"')
@@ -298,21 +298,53 @@ def test_weights_that_are_not_numbers_are_neither_read_nor_published(
 ):
     from safetensors.torch import load_file, save_file
 
-    def change(content):
-        content['weights'] = hashlib.sha256(weights.read_bytes()).hexdigest()
-
     net = changed(folder, tmp_path / 'net', lambda content: None)
     weights, name = net / 'model.safetensors', 'decode_head.norms.D1.running_var'
     state = load_file(weights)
     state[name][3] = value
     save_file(state, weights)
     with pytest.raises(ValueError, match=f'{name}: expected finite numbers'):
-        load_published(changed(net, tmp_path / 'sealed', change))
+        load_published(sealed(net))
     broken = copy.deepcopy(model)
     broken.state_dict()[name][3] = value
     with pytest.raises(ValueError, match=f'{name}: expected finite numbers'):
         publish(broken, tmp_path / 'out', 'net')
     assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize(
+    'kind', 'bool complex64 float16 float32 float64 float8_e4m3fn int32 int64'.split()
+)
+def test_weights_are_of_the_kinds_that_are_published(folder, image, tmp_path, kind):
+    from safetensors.torch import load_file, save_file
+
+    net = changed(folder, tmp_path / 'net', lambda content: None)
+    weights, name = net / 'model.safetensors', 'decode_head.conv_seg.weight'
+    state = load_file(weights)
+    # As float32, one of them is infinite, and the other hardly a number.
+    value = torch.full_like(state[name], 1e-42).double() if kind == 'float32' else 1e300
+    state[name] = (torch.zeros_like(state[name]).double() + value).to(getattr(torch, kind))
+    save_file(state, weights)
+    if kind == 'float32':
+        return load_published(sealed(net))(image)
+    with pytest.raises(ValueError, match='expected float32 numbers|do not fit'):
+        load_published(sealed(net))
+
+
+@pytest.mark.parametrize('kind, bits', [('F4', 4), ('F6_E2M3', 6), ('F8_E8M0', 8), ('C64', 64)])
+def test_weights_of_kinds_that_torch_may_lack(folder, tmp_path, kind, bits):
+    """The header says that a tensor's bytes are something else."""
+    net = changed(folder, tmp_path / 'net', lambda content: None)
+    weights = net / 'model.safetensors'
+    content = weights.read_bytes()
+    end = 8 + int.from_bytes(content[:8], 'little')
+    header = json.loads(content[8:end])
+    begin, stop = header['decode_head.conv_seg.weight']['data_offsets']
+    header['decode_head.conv_seg.weight'].update(dtype=kind, shape=[(stop - begin) * 8 // bits])
+    text = json.dumps(header).encode()
+    weights.write_bytes(len(text).to_bytes(8, 'little') + text + content[end:])
+    with pytest.raises(ValueError, match=r'model\.safetensors'):
+        load_published(sealed(net))
 
 
 def test_nothing_half_written_and_nothing_overwritten(model, tmp_path, monkeypatch):
@@ -334,46 +366,14 @@ def test_encoding_tells_tuples_from_lists():
     assert decode(json.loads(json.dumps(encode(value)))) == value
 
 
-class Hub(http.server.BaseHTTPRequestHandler):
-    """As much of the hub as a download needs: files by repository, revision and name."""
-
-    folder: Path
-    asked: list[str]
-
-    def do_HEAD(self, body=False):
-        self.asked.append(self.path)
-        owner, name, _, revision, file = self.path.lstrip('/').split('/', 4)
-        path = self.folder / file
-        if (owner, name, revision) != ('someone', 'net', 'main') or not path.is_file():
-            self.send_error(404)
-            return
-        content = path.read_bytes()
-        self.send_response(200)
-        self.send_header('Content-Length', str(len(content)))
-        self.send_header('ETag', f'"{hashlib.sha256(content).hexdigest()}"')
-        self.send_header('X-Repo-Commit', '0' * 40)
-        self.end_headers()
-        if body:
-            self.wfile.write(content)
-
-    def do_GET(self):
-        self.do_HEAD(body=True)
-
-    def log_message(self, *args):
-        pass
-
-
 @pytest.fixture
 def hub(folder, tmp_path, monkeypatch):
     pytest.importorskip('huggingface_hub')
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path / 'cache'))
-    handler = type('Handler', (Hub,), dict(folder=folder, asked=[]))
-    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f'http://127.0.0.1:{server.server_port}', handler.asked
-        server.shutdown()
+    with serving(folder) as endpoint_and_paths:
+        yield endpoint_and_paths
 
 
 def test_from_the_hub_by_repository_name(hub, folder, image, tmp_path, monkeypatch):
@@ -394,75 +394,3 @@ def test_a_folder_of_that_name_comes_first(hub, folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     load_published('someone/net', endpoint=endpoint)
     assert asked == []
-
-
-def test_the_tool_measures_and_writes(trained, tmp_path):
-    command = [sys.executable, ROOT / 'tools/publish.py', *trained, '--test', '--out', 'net']
-    command += ['--device', 'cpu']
-    done = subprocess.run(
-        [*map(str, command), '--license', 'mit'],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    scores = json.loads((tmp_path / 'net/scores.json').read_text())
-    assert scores['dataset'] == 'Shapes (test)'
-    assert 0 < scores['values']['mIoU'] < 100
-    assert scores['command'] == 'mmseg-sparsemask test sparse.py last.pth'
-    config = decode(json.loads((tmp_path / 'net/config.json').read_text()))
-    cfg = Config.fromfile(trained[0])
-    assert config['model']['decode_head']['num_classes'] == cfg.model.decode_head.num_classes
-    state = load_published(tmp_path / 'net').model.state_dict()
-    saved = torch.load(trained[1], weights_only=True)['state_dict']
-    assert all(torch.equal(state[key], saved[key]) for key in saved)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ['net']
-
-
-def test_scores_of_a_file(trained, tmp_path, monkeypatch):
-    tool = runpy.run_path(str(ROOT / 'tools/publish.py'))
-    scores = tmp_path / 'scores.json'
-    arguments = [*map(str, trained), '--out', str(tmp_path / 'net'), '--scores', str(scores)]
-    for wrong in (
-        '{',
-        '[1]',
-        '{"mIoU": "high"}',
-        '{"mIoU": [1]}',
-        '{"mIoU": NaN}',
-        '{"mIoU": 1e999}',
-    ):
-        scores.write_text(wrong)
-        with pytest.raises(SystemExit, match=r'^error: .*(scores\.json|finite)'):
-            tool['main'](arguments)
-    assert not (tmp_path / 'net').exists()
-    scores.write_text('{"mIoU": 50.5, "aAcc": 70, "data_time": 0.1}')
-    tool['main'](arguments)
-    found = json.loads((tmp_path / 'net/scores.json').read_text())
-    assert found['values'] == {'mIoU': 50.5, 'aAcc': 70.0}
-    # A data set by its class, in a place on this machine.
-    dataset = dict(type=ShapesDataset, ann_file=str(tmp_path / 'v.txt'))
-    cfg = Config(dict(test_dataloader=dict(dataset=dataset)))
-    assert tool['data_set'](cfg) == 'Shapes (v.txt)'
-
-
-def test_errors_of_the_tool_are_one_line(tmp_path, trained):
-    command = [sys.executable, ROOT / 'tools/publish.py', trained[0], 'none.pth', '--out']
-    done = subprocess.run([*map(str, command), 'net'], capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 1
-    assert done.stderr.strip().splitlines()[-1].startswith('error: the checkpoint none.pth')
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_folder_that_is_there_keeps_its_mode_and_its_link(model, tmp_path):
-    (tmp_path / 'mine').mkdir(mode=0o750)
-    (tmp_path / 'link').symlink_to('mine')
-    publish(model, tmp_path / 'link', 'a net')
-    assert (tmp_path / 'link').is_symlink() and (tmp_path / 'mine/README.md').is_file()
-    assert stat.S_IMODE((tmp_path / 'mine').stat().st_mode) == 0o750
-    before = os.umask(0o027)
-    try:
-        publish(model, tmp_path / 'new', 'a net')
-    finally:
-        os.umask(before)
-    assert stat.S_IMODE((tmp_path / 'new').stat().st_mode) == 0o750
-    assert stat.S_IMODE((tmp_path / 'new/README.md').stat().st_mode) == 0o640

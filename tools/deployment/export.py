@@ -1,5 +1,6 @@
 """Write a trained model as ONNX, TorchScript or torch.export, checked against the toolbox's."""
 
+import math
 from pathlib import Path
 
 from mmseg_sparsemask_cli.arguments import cfg_options, out_file, parser_of, shape, trust_checkpoint
@@ -79,6 +80,9 @@ def parse_args(argv=None):
     args = parser.parse_args(argv)
     if args.test_images < 1:
         parser.error(f'--test-images: expected at least 1, got {args.test_images}')
+    for name in ('tolerance', 'miou_tolerance', 'miou_share'):
+        if math.isnan(getattr(args, name)):
+            parser.error(f'--{name.replace("_", "-")}: expected a number, got nan')
     return args
 
 
@@ -88,10 +92,14 @@ def precisions(args):
 
 
 def out_path(args, suffix):
-    """Where a file goes: the suffix of a format, or of a checkpoint, is replaced; no other is."""
+    """Where a file goes: the suffix of a format, or of a checkpoint, is replaced; no other is.
+
+    In a folder it is named as the checkpoint.
+    """
     from mmseg_sparsemask.deployment.export import SUFFIXES
 
     out = args.out or Path(args.checkpoint)
+    out = out / Path(args.checkpoint).name if out.is_dir() else out
     known = out.suffix in (*SUFFIXES.values(), '.pth', '.pt')
     return out.with_name((out.stem if known else out.name) + suffix)
 
