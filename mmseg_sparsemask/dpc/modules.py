@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmcv.cnn import ConvModule, build_norm_layer
+from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule, kaiming_init
 from torch import Tensor, nn
 
@@ -19,7 +19,7 @@ from mmseg_sparsemask.dpc.cell import FEATURE, POOL, SEP3X3
 from mmseg_sparsemask.dpc.cost import POOLING_MODES, CellCost, cell_cost, window_size
 from mmseg_sparsemask.dpc.presets import resolve_cell
 from mmseg_sparsemask.utils.checks import check_one_of, check_whole
-from mmseg_sparsemask.utils.layers import build_activation
+from mmseg_sparsemask.utils.layers import build_activation, build_norm
 
 RATE_STRIDE = 16
 """Rates of a cell are written for features of this output stride."""
@@ -55,7 +55,7 @@ class Layers:
 
     def norm(self, channels: int) -> nn.Module:
         """A normalisation."""
-        return build_norm_layer(self.norm_cfg, channels)[1] if self.norm_cfg else nn.Identity()
+        return build_norm(self.norm_cfg, channels) if self.norm_cfg else nn.Identity()
 
     def act(self) -> nn.Module:
         """An activation that leaves its input as it is."""

@@ -40,6 +40,22 @@ def test_keeps_its_output_and_nothing_else():
     assert [t.data_ptr() for t in kept] == [y.data_ptr()]
 
 
+@pytest.mark.parametrize(
+    'act_cfg', [dict(type='Mish'), dict(type=None), 'ReLU', dict(type='ELU', slope=2)]
+)
+@pytest.mark.parametrize('kind', ['FDNHead', 'SparseMaskHead'])
+def test_what_is_no_activation_is_one_line(kind, act_cfg):
+    with pytest.raises(ValueError, match='act_cfg: expected a registered activation.*ReLU6.*got'):
+        make_head(kind, 'odd', torch.float32, act_cfg=act_cfg)
+
+
+@pytest.mark.parametrize('norm', ['LN', 'BN1d', 'BN3d', 'LN2d', 'None', dict(num_groups=3)])
+def test_a_norm_of_something_else_is_one_line(norm):
+    norm_cfg = dict(type=norm) if isinstance(norm, str) else dict(type='GN', **norm)
+    with pytest.raises(ValueError, match='norm_cfg: expected a normalisation of maps.*BN.*got'):
+        make_head('SparseMaskHead', 'odd', torch.float32, norm_cfg=norm_cfg)
+
+
 def test_without_gradients():
     x = VALUES.clone()
     with torch.no_grad():

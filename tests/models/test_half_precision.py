@@ -57,6 +57,36 @@ def test_sources_that_hardly_vary(case, levels, over, dtype):
         assert mine.isfinite().all() or not other.isfinite().all()
 
 
+@pytest.mark.parametrize('act_encoder', [False, True])
+@pytest.mark.parametrize('levels', [[0], [1], [-1], [-2, -1], None], ids=str)
+@pytest.mark.parametrize('batch', [2, 3])
+@pytest.mark.parametrize('case', ['odd', 'mbv2-like', 'ends-coarse'])
+def test_constant_sources_in_float32(case, batch, levels, act_encoder):
+    """What is the same everywhere vanishes, as in the equations, and not up to rounding.
+
+    A stage divides what rounding leaves by the root of its epsilon, and so does the next.
+    """
+    features = [f.detach() for f in features_of(*CASES[case], batch, torch.float32)]
+    for level in range(len(features)) if levels is None else levels:
+        features[level] = constant(features[level], 'batch')
+    settings = dict(act_encoder=act_encoder)
+    found, naive, exact = three_ways('FDNHead', case, features, None, **settings)
+    for mine, other, true in zip(found, naive, exact, strict=True):
+        assert relative(mine, true) < 3 * relative(other, true) + 1e-4
+
+
+@pytest.mark.parametrize('dtype', [None, *DTYPES])
+def test_one_position_an_image(dtype):
+    """Of two numbers a normalisation leaves the sign: gradients vanish, and not up to rounding."""
+    strides, channels, _ = CASES['odd']
+    features = [f.detach() for f in features_of(strides, channels, (2, 2), 2, torch.float32)]
+    features = [f.to(dtype or torch.float32) for f in features]
+    found, naive, exact = three_ways('FDNHead', 'odd', features, dtype)
+    for mine, other, true in zip(found, naive, exact, strict=True):
+        rounding = 10 * epsilon(dtype or torch.float32)
+        assert relative(mine, true) < 3 * relative(other, true) + rounding
+
+
 def epsilon(dtype):
     return torch.finfo(dtype).eps
 

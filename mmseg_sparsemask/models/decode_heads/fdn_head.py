@@ -18,6 +18,7 @@ from mmseg_sparsemask.connectivity.budget import Budget
 from mmseg_sparsemask.connectivity.graph import level_of
 from mmseg_sparsemask.connectivity.io import ConnectivityLike, resolve
 from mmseg_sparsemask.models.decode_heads.fusion import (
+    alike,
     fold_norm,
     half_precision,
     moments_are_cheaper,
@@ -188,17 +189,22 @@ class FDNHead(FusionHead):
                 feature = features[level_of(source) - 1]
                 positions = feature.shape[0] * feature.shape[-2] * feature.shape[-1]
                 channels = self.shape.source_channels(source)
-                if not moments_are_cheaper(positions, channels, self._outputs(source)):
+                cheaper = moments_are_cheaper(positions, channels, self._outputs(source))
+                # Of few positions a covariance is singular, and gradients cancel to rounding.
+                if positions < channels or not cheaper:
                     alone |= {source}
         return alone
 
     @torch.no_grad()
     def origin(self, rows: Tensor) -> Tensor | None:
-        """About the mean of rows (P, C), where products are in half precision.
+        """About the mean of rows (P, C), where products are in half precision or rows are alike.
 
         A normalisation takes the mean away from the product. Where a source hardly varies, the
-        digits that are left then would be rounding: so the mean is taken away before.
+        digits that are left then would be rounding, which the next stages enlarge: so the mean is
+        taken away before. Of rows that are equal nothing is left then.
         """
+        if self.training and alike(rows):
+            return rows[0]
         return rows.mean(0) if half_precision(rows) else None
 
     def folded_weight(
@@ -211,11 +217,8 @@ class FDNHead(FusionHead):
         """``w * bn(conv(.))`` as one weight (n K, C) and bias (n K,): see the base class."""
         weight = self.stacked_weight(source)
         norm = self.connection_norms[source]
-        offset: Tensor | float = 0.0
+        offset = _offset(weight, origin)
         unit: Tensor | float = 1.0
-        if origin is not None:
-            with torch.autocast(weight.device.type, enabled=False):
-                offset = weight @ origin.to(weight.dtype)
         if norm.training:
             mean, variance, unit = statistics_from_moments(rows, weight, self._syncs(), origin)
             self._update(source, mean + offset, variance * unit * unit, len(rows))
@@ -225,29 +228,43 @@ class FDNHead(FusionHead):
         factor, shift = fold_norm(mean, variance, norm.eps, connection_weight, unit)
         return weight.to(factor.dtype) * factor[:, None], shift
 
-    def weighted_product(self, source: str, rows: Tensor, connection_weight: Tensor) -> Tensor:
+    def weighted_product(
+        self,
+        source: str,
+        rows: Tensor,
+        connection_weight: Tensor,
+        origin: Tensor | None = None,
+    ) -> Tensor:
         """``w * bn(conv(source))`` (P, n K); w is the scale that ``bn`` itself lacks."""
-        norm = self.connection_norms[source]
-        product = F.linear(rows, self.stacked_weight(source))
-        if not (norm.training and self._syncs()):
-            if norm.training:
-                norm.num_batches_tracked.add_(1)
-            places = self._places(source)
-            mean, variance = norm.running_mean[places], norm.running_var[places]
+        norm, weight = self.connection_norms[source], self.stacked_weight(source)
+        product, offset = F.linear(rows, weight), _offset(weight, origin)
+        places = self._places(source)
+        if norm.training and not self._syncs():
+            norm.num_batches_tracked.add_(1)
+            # Copies: the backward pass wants them as they were given.
+            running_mean = (norm.running_mean[places] - offset).detach()
+            running_var = norm.running_var[places].clone()
             normalised = F.batch_norm(
                 product,
-                mean,
-                variance,
+                running_mean,
+                running_var,
                 weight=connection_weight,
-                training=norm.training,
+                training=True,
                 momentum=self._rate(norm),
                 eps=norm.eps,
             )
-            if norm.training and isinstance(places, Tensor):  # else it was done in place
-                norm.running_mean[places], norm.running_var[places] = mean, variance
+            with torch.no_grad():
+                norm.running_mean[places] = running_mean + offset
+                # An infinite one would stay.
+                norm.running_var[places] = running_var.clamp(max=torch.finfo(running_var.dtype).max)
             return normalised
-        mean, variance = statistics_of(product, sync=True)
-        self._update(source, mean, variance, len(rows))
+        if origin is not None:  # each process may have one of its own
+            product = (product + offset).to(product.dtype)
+        if norm.training:
+            mean, variance = statistics_of(product, sync=True)
+            self._update(source, mean, variance, len(rows))
+        else:
+            mean, variance = norm.running_mean[places], norm.running_var[places]
         scale, shift = fold_norm(mean, variance, norm.eps, connection_weight)
         return (product * scale + shift).to(product.dtype)
 
@@ -293,3 +310,11 @@ class FDNHead(FusionHead):
         if norm.momentum is not None:
             return norm.momentum
         return 1.0 / max(1.0, float(norm.num_batches_tracked))
+
+
+def _offset(weight: Tensor, origin: Tensor | None) -> Tensor | float:
+    """What convolutions (K, C) give of what was taken away from their source: (K,), or 0."""
+    if origin is None:
+        return 0.0
+    with torch.autocast(weight.device.type, enabled=False):
+        return weight @ origin.to(weight.dtype)

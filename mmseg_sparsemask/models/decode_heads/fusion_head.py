@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmcv.cnn import build_norm_layer
 from mmengine.logging import print_log
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
@@ -19,7 +18,7 @@ from mmseg_sparsemask.models.decode_heads.activations import in_place
 from mmseg_sparsemask.models.decode_heads.fusion import Block, plan_blocks
 from mmseg_sparsemask.models.decode_heads.stage_layers import RowConv, StageConvs
 from mmseg_sparsemask.models.decode_heads.upsampling import as_map, as_rows
-from mmseg_sparsemask.utils.layers import build_activation
+from mmseg_sparsemask.utils.layers import build_activation, build_norm
 from mmseg_sparsemask.utils.one_output import check_one_output
 from mmseg_sparsemask.utils.tool_command import tool_command
 
@@ -73,7 +72,7 @@ class FusionHead(BaseDecodeHead):
         in_channels = one_per_level('in_channels', in_channels, connectivity.strides)
         in_index = one_per_level('in_index', in_index, connectivity.strides)
         norm_cfg = dict(norm_cfg or {'type': 'BN'})
-        act_cfg = dict(act_cfg or {'type': 'ReLU6'})
+        act_cfg = act_cfg or {'type': 'ReLU6'}
         super().__init__(
             in_channels=in_channels,
             channels=channels,
@@ -98,7 +97,7 @@ class FusionHead(BaseDecodeHead):
             }
         )
         self.norms = nn.ModuleDict(
-            {stage: build_norm_layer(norm_cfg, channels)[1] for stage in connectivity.stages}
+            {stage: build_norm(norm_cfg, channels) for stage in connectivity.stages}
         )
         self.act = build_activation(act_cfg)
         self.act_encoder = bool(act_encoder)
@@ -175,9 +174,17 @@ class FusionHead(BaseDecodeHead):
         return _Pass(self, features).run()
 
     def loss_by_feat(self, seg_logits: Tensor, batch_data_samples: list) -> dict[str, Tensor]:
-        """MMSegmentation's losses; a softmax over one output is a ValueError."""
+        """MMSegmentation's losses; a softmax over one output is a ValueError.
+
+        With one output, a batch without a labelled pixel contributes 0.
+        """
         if self.out_channels == 1:
             check_one_output(self.loss_decode)
+            truths = [sample.gt_sem_seg.data for sample in batch_data_samples]
+            if all(bool((truth == self.ignore_index).all()) for truth in truths):
+                several = isinstance(self.loss_decode, nn.ModuleList)
+                losses = self.loss_decode if several else [self.loss_decode]
+                return {loss.loss_name: seg_logits.sum() * 0 for loss in losses}
         return super().loss_by_feat(seg_logits, batch_data_samples)
 
     def sources_alone(self, features: Sequence[Tensor]) -> frozenset[str]:
@@ -192,7 +199,11 @@ class FusionHead(BaseDecodeHead):
         return {}
 
     def weighted_product(
-        self, source: str, rows: Tensor, connection_weight: Tensor | None
+        self,
+        source: str,
+        rows: Tensor,
+        connection_weight: Tensor | None,
+        origin: Tensor | None = None,
     ) -> Tensor:
         """What the users of a source that stands alone get from it.
 
@@ -200,6 +211,7 @@ class FusionHead(BaseDecodeHead):
             source: Its name.
             rows: (P, C), its activated positions; for ``G`` one row an image.
             connection_weight: Weights of its connections, from `weights_by_source`.
+            origin: From `origin`; `rows` are relative to it.
 
         Returns:
             (P, n K), stacked over the n users from coarse to fine.
@@ -228,20 +240,19 @@ class FusionHead(BaseDecodeHead):
 
     def _select(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         wanted = f'decode head expects features of {list(self.in_channels)} channels'
-        remedy = f'{tool_command("describe_backbone", "CONFIG")} prints the lines to paste'
         if max(self.in_index) >= len(inputs) or min(self.in_index) < -len(inputs):
             raise ValueError(
                 f'{wanted} at in_index {list(self.in_index)}, the backbone gives {len(inputs)} '
-                f'features; {remedy}'
+                f'features; {_remedy()}'
             )
         features = self._transform_inputs(inputs)
         got = [feature.shape[1] for feature in features]
         if got != list(self.in_channels):
-            raise ValueError(f'{wanted}, the backbone gives {got}; {remedy}')
-        self._check_sizes(features, remedy)
+            raise ValueError(f'{wanted}, the backbone gives {got}; {_remedy()}')
+        self._check_sizes(features)
         return [feature.contiguous(memory_format=torch.channels_last) for feature in features]
 
-    def _check_sizes(self, features: Sequence[Tensor], remedy: str) -> None:
+    def _check_sizes(self, features: Sequence[Tensor]) -> None:
         strides = self.connectivity.strides
         first: dict[int, tuple[int, int]] = {}
         for level, (feature, stride) in enumerate(zip(features, strides), 1):
@@ -255,8 +266,13 @@ class FusionHead(BaseDecodeHead):
                 sizes = [tuple(f.shape[-2:]) for f in features]
                 raise ValueError(
                     f'decode head expects features of strides {list(strides)}, but E{level} has '
-                    f'size {height}x{width} among {sizes}; {remedy}'
+                    f'size {height}x{width} among {sizes}; {_remedy()}'
                 )
+
+
+def _remedy() -> str:
+    # Asked in messages alone: it looks at files, which no compiler follows.
+    return f'{tool_command("describe_backbone", "CONFIG")} prints the lines to paste'
 
 
 def holds_decoder(state_dict: Mapping[str, Any], prefix: str) -> bool:
@@ -320,17 +336,17 @@ class _Pass:
         self.head.start(source, rows)
         users = self.head.users[source]
         given = self.connection_weights.get(source)
+        origin = self.head.origin(rows)
+        if origin is not None:
+            rows = self.rows[source] = rows - origin
         if source in self.alone:
-            product = self.head.weighted_product(source, rows, given)
+            product = self.head.weighted_product(source, rows, given, origin)
             for stage, part in zip(users, _parts(product, len(users))):
                 if source == GLOBAL:
                     self.vectors[stage].append(part)
                 else:
                     self._add_map(stage, self.strides[level_of(source) - 1], part)
             return
-        origin = self.head.origin(rows)
-        if origin is not None:
-            rows = self.rows[source] = rows - origin
         weight, bias = self.head.folded_weight(source, rows, given, origin)
         self.weights[source] = weight.view(len(users), self.head.channels, -1)
         if bias is not None:
