@@ -17,6 +17,7 @@ from mmseg_sparsemask.compare.samples import write_samples
 from mmseg_sparsemask.compare.steps import last_checkpoint
 from mmseg_sparsemask.search.derived import FINETUNE_ITERATIONS
 from mmseg_sparsemask.utils.commands import clock
+from mmseg_sparsemask.utils.registered import type_name
 
 #: What the search of the job is called in its table.
 SEARCH = 'search'
@@ -48,7 +49,7 @@ def main_job(config: str, baseline: str | None, options: Mapping[str, Any]) -> T
 
     cfg = Config.fromfile(config)
     cfg.merge_from_dict(given)
-    hooks = [hook for hook in cfg.get('custom_hooks', []) if hook.get('type') == 'PruneHook']
+    hooks = [hook for hook in cfg.get('custom_hooks', []) if type_name(hook) == 'PruneHook']
     retrain = hooks[0].get('retrain_config') if hooks else None
     if retrain is None:
         raise ValueError(f'{config}: expected a PruneHook with a retrain_config; give it one')

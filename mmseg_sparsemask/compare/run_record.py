@@ -20,6 +20,7 @@ from mmseg_sparsemask.compare.rows import Row
 from mmseg_sparsemask.compare.scores import find_score
 from mmseg_sparsemask.compare.sizes import build_segmentor, decoder_parameters, fill_sizes
 from mmseg_sparsemask.utils.files import read_json
+from mmseg_sparsemask.utils.registered import type_name
 from mmseg_sparsemask.utils.tool_command import tool_command
 
 #: What ``tools/run_table.py`` writes into a work directory: which run it is.
@@ -214,7 +215,7 @@ def network_of(result: Result) -> Method:
 
 def _config_of_found(search: Config, result: Result) -> Config:
     """What a search's ``retrain.py`` inherits, with the connections that the search found."""
-    (hook,) = (hook for hook in search.custom_hooks if hook.type == 'PruneHook')
+    (hook,) = (hook for hook in search.custom_hooks if type_name(hook) == 'PruneHook')
     cfg = Config.fromfile(hook.retrain_config)
     stages = {}
     for stage in result.connectivity.split(' · '):

@@ -16,7 +16,7 @@ from mmseg.registry import DATASETS, MODELS
 from mmseg_sparsemask.models.describe import describe_backbone, head_mismatch
 from mmseg_sparsemask.search.derived import leaves_end_unused
 from mmseg_sparsemask.utils.extras import require_extra
-from mmseg_sparsemask.utils.registered import types_in
+from mmseg_sparsemask.utils.registered import type_name, types_in
 from mmseg_sparsemask.utils.tool_command import tool_command
 
 #: What a URI looks like to MMSegmentation's file backends; such a place cannot be checked here.
@@ -43,8 +43,10 @@ def check_extras(cfg: Config) -> None:
         ImportError: With the line to run.
     """
     used = {
-        'timm': any(str(kind).endswith('TIMMBackbone') for kind in types_in(cfg.get('model', {}))),
-        'tensorboard': 'TensorboardVisBackend' in types_in(cfg.get('visualizer', {})),
+        'timm': any('TIMMBackbone' in str(kind) for kind in types_in(cfg.get('model', {}))),
+        'tensorboard': any(
+            'TensorboardVisBackend' in str(kind) for kind in types_in(cfg.get('visualizer', {}))
+        ),
     }
     for extra, needed in used.items():
         if needed:
@@ -125,7 +127,8 @@ def check_classes(cfg: Config, loader: str) -> None:
         ValueError: A head has fewer, so that labels would be out of its range.
     """
     for key, dataset in _datasets(cfg, [loader]):
-        kind = DATASETS.get(dataset['type']) if isinstance(dataset.get('type'), str) else None
+        kind = dataset.get('type')
+        kind = DATASETS.get(kind) if isinstance(kind, str) else kind
         meta = {**getattr(kind, 'METAINFO', {}), **(dataset.get('metainfo') or {})}
         classes = len(meta.get('classes') or ())
         for name, head in heads_of(cfg.model):
@@ -133,7 +136,7 @@ def check_classes(cfg: Config, loader: str) -> None:
             if not classes or number is None or number == classes or {number, classes} <= {1, 2}:
                 continue
             text = (
-                f'{name}.num_classes = {number}, but {key} ({dataset["type"]}) has {classes} '
+                f'{name}.num_classes = {number}, but {key} ({type_name(dataset)}) has {classes} '
                 f'classes; set --cfg-options {name}.num_classes={classes}'
             )
             if number < classes:
@@ -182,13 +185,14 @@ def check_unused_end(cfg: Config) -> None:
     told = (cfg.get(key) or cfg).get('find_unused_parameters')
     others = dict(heads_of(cfg.model))
     head = others.pop('model.decode_head', {})
-    if cfg.launcher == 'none' or told or head.get('type') not in ('SparseMaskHead', 'FDNHead'):
+    if cfg.launcher == 'none' or told or type_name(head) not in ('SparseMaskHead', 'FDNHead'):
         return
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     with torch.device('meta'):
         connectivity = MODELS.build(head).connectivity
     taken = [other.get('in_index') for other in others.values()]
-    elsewhere = any(head['in_index'][-1] in np.atleast_1d(index) for index in taken)
+    last = {head['in_index'][-1], -1}
+    elsewhere = any(last & set(np.atleast_1d(index).tolist()) for index in taken)
     if leaves_end_unused(connectivity) and not elsewhere:
         raise ValueError(
             'model.decode_head takes nothing from the end of the encoder, whose gradients several '
@@ -210,8 +214,8 @@ def heads_of(model: dict) -> Iterator[tuple[str, dict]]:
 def warn_without_pruning(cfg: Config) -> None:
     """Say so when a config searches but nothing prunes what it finds."""
     hooks = cfg.get('custom_hooks') or ()
-    searches = any(head.get('type') == 'FDNHead' for _, head in heads_of(cfg.model))
-    if searches and not any('PruneHook' in str(hook.get('type')) for hook in hooks):
+    searches = any(type_name(head) == 'FDNHead' for _, head in heads_of(cfg.model))
+    if searches and not any('PruneHook' in type_name(hook) for hook in hooks):
         warn(
             'FDNHead searches, but custom_hooks has no PruneHook: nothing will be pruned at the '
             "end. Add custom_hooks = [dict(type='PruneHook')], or use "

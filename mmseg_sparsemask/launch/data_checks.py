@@ -19,6 +19,7 @@ from mmseg.registry import DATASETS, MODELS
 
 from mmseg_sparsemask.datasets.reading import read_raw_image, suffixes_in
 from mmseg_sparsemask.launch.checks import heads_of, warn
+from mmseg_sparsemask.models.backbones.probing import image_channels
 from mmseg_sparsemask.utils.words import listed
 
 #: How many label maps of a data set are read at most: fewer when all classes were seen before.
@@ -186,7 +187,7 @@ def _check_batches(cfg: Config, images: int) -> None:
     model = revert_sync_batchnorm(MODELS.build(copy.deepcopy(cfg.model))).train()
     try:
         with torch.no_grad():
-            features = model.extract_feat(torch.zeros(1, 3, 128, 128))
+            features = model.extract_feat(torch.zeros(1, image_channels(model.backbone), 128, 128))
             heads = getattr(model, 'auxiliary_head', None) or []
             for head in [model.decode_head, *(heads if hasattr(heads, '__iter__') else [heads])]:
                 head(features)

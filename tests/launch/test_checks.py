@@ -2,6 +2,7 @@ import pytest
 from mmengine.config import Config
 from reference.tiny import ROOT
 
+from mmseg_sparsemask.datasets import CamVidDataset
 from mmseg_sparsemask.launch import checks
 from mmseg_sparsemask.launch.checks import (
     check_checkpoint,
@@ -11,6 +12,8 @@ from mmseg_sparsemask.launch.checks import (
     check_unused_end,
     warn_without_pruning,
 )
+from mmseg_sparsemask.models.decode_heads import FDNHead, SparseMaskHead
+from mmseg_sparsemask.search import PruneHook
 
 
 def dataset(root, **kwargs):
@@ -86,8 +89,11 @@ def test_what_cannot_be_checked_passes():
     check_data_roots(cfg, ['train_dataloader', 'val_dataloader', 'test_dataloader'])
 
 
-def test_fewer_classes_than_the_data_set():
-    cfg = config(train_dataloader=dict(dataset=dict(type='CamVidDataset')))
+@pytest.mark.parametrize('kind', ['CamVidDataset', CamVidDataset], ids=['named', 'class'])
+@pytest.mark.parametrize('wrapper', [None, 'RepeatDataset', 'ClassBalancedDataset'])
+def test_fewer_classes_than_the_data_set(kind, wrapper):
+    data = dict(type=kind) if wrapper is None else dict(type=wrapper, dataset=dict(type=kind))
+    cfg = config(train_dataloader=dict(dataset=data))
     cfg.model.decode_head = dict(num_classes=11)
     check_classes(cfg, 'train_dataloader')
     cfg.model.auxiliary_head = [dict(num_classes=5)]
@@ -131,9 +137,10 @@ def test_search_without_pruning_is_said(monkeypatch):
     monkeypatch.setattr(checks, 'print_log', lambda text, **_: said.append(text))
     cfg = config()
     warn_without_pruning(cfg)
-    cfg.model.decode_head = dict(type='FDNHead')
-    cfg.custom_hooks = [dict(type='PruneHook')]
-    warn_without_pruning(cfg)
+    for head, hook in (('FDNHead', 'PruneHook'), (FDNHead, PruneHook)):
+        cfg.model.decode_head = dict(type=head)
+        cfg.custom_hooks = [dict(type=hook)]
+        warn_without_pruning(cfg)
     assert not said
     cfg.custom_hooks = []
     warn_without_pruning(cfg)
@@ -154,6 +161,9 @@ def test_search_without_pruning_is_said(monkeypatch):
         (dict(D1=['E1']), dict(launcher='none'), None),
         (dict(D1=['E1']), dict(find_unused_parameters=True), None),
         (dict(D1=['E1']), {'model.auxiliary_head': dict(in_index=8)}, None),
+        (dict(D1=['E1']), {'model.auxiliary_head': dict(in_index=[2, -1])}, None),
+        (dict(D1=['E1']), {'model.auxiliary_head': dict(in_index=7)}, 'find_unused'),
+        (dict(D1=['E1']), {'model.decode_head.type': SparseMaskHead}, 'find_unused_parameters'),
     ],
 )
 def test_several_processes_and_an_encoder_whose_end_nobody_takes(stages, more, key):

@@ -139,12 +139,18 @@ EPOCHS = dict(type='DefaultSampler', shuffle=True)
         (3, dict(sampler=dict(type='InfiniteSampler'), batch_size=1), 'batch_size=2 or more'),
     ],
 )
-def test_a_batch_of_one_image(make, images, loader, remedy):
+@pytest.mark.parametrize('channels', [1, 3, 4])
+def test_a_batch_of_one_image(make, images, loader, remedy, channels):
     cfg = make(*[[[0, 1]]] * images)
     cfg.train_dataloader.update(loader)
+    cfg.model.backbone = dict(
+        type='ResNetV1c', depth=18, in_channels=channels, base_channels=8, stem_channels=8
+    )
+    cfg.model.backbone.update(out_indices=(0, 1), strides=(1, 2), dilations=(1, 1), num_stages=2)
+    cfg.model.decode_head.in_channels = 16
     check_images(cfg)  # a plain head does not mind
     cfg.model.decode_head = dict(
-        **dict(type='FDNHead', strides=[2, 4], in_channels=[8, 8], in_index=[0, 1]),
+        **dict(type='FDNHead', strides=[4, 8], in_channels=[8, 16], in_index=[0, 1]),
         **dict(channels=4, num_classes=2),
     )
     if remedy is None:
