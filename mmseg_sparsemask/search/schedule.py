@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from itertools import accumulate, pairwise
 from typing import Any
 
 from mmengine.config import Config
@@ -82,8 +83,14 @@ def _shorter(
             'PruneHook(finetune_config=...)'
         )
     times, shorter = ('begin', 'end', *_TIMES[kind[2]]), dict(schedule, type=name)
+    begin = schedule.get('begin', 0)
     for key, value in schedule.items():
-        if key in times and value:
+        if key in ('periods', 'total_steps'):
+            # These may not end before the training does, so it is their ends that are rounded.
+            ends = accumulate(value if key == 'periods' else [value], initial=begin)
+            spans = [max(1, later - before) for before, later in pairwise(map(time, ends))]
+            shorter[key] = spans if key == 'periods' else spans[0]
+        elif key in times and value:
             many = isinstance(value, (list, tuple))
             shorter[key] = [time(one) for one in value] if many else time(value)
         elif key in _RATES and value and 'lr' in (kind[3].lower(), schedule.get('param_name')):

@@ -75,6 +75,19 @@ def test_half_as_long_and_a_third_as_high(schedules):
     assert apart.sum() <= 4 and after.max() <= 0.3 * before.max() * 1.001
 
 
+@pytest.mark.parametrize('begin', [0, 1, 2])
+@pytest.mark.parametrize('periods', [[5, 5, 5], [1, 1, 1], [7, 6], [9, 1, 3], [14, 15]], ids=str)
+def test_no_schedule_ends_before_the_training(periods, begin):
+    once = dict(type='OneCycleLR', eta_max=0.01, total_steps=sum(periods), begin=begin)
+    again = dict(
+        type='CosineRestartLR', periods=periods, restart_weights=[1] * len(periods), begin=begin
+    )
+    for schedule in (once, dict(again, eta_min=0.0)):
+        cfg = config(schedule, max_iters=sum(periods) + begin)
+        cfg.merge_from_dict(shortened(cfg, 0.5, 0.3))
+        assert len(rates(cfg)) == cfg.train_cfg.max_iters
+
+
 def test_momentum_keeps_its_bounds():
     found = shortened(config(dict(type='CosineAnnealingMomentum', T_max=9, eta_min=0.8)), 0.5, 0.3)
     assert found['param_scheduler'][0] == dict(
