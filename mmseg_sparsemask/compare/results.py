@@ -168,6 +168,8 @@ def to_result(row: Mapping[str, Any]) -> Result:
                 )
             values[name] = round(values[name], digits)
     values['ms'] = round(values['ms'], 2)
+    if not 0 < values['ms'] <= 1e9:
+        raise ValueError(f'the field ms: expected 0.01 to 1e9, got {row["ms"]!r}')
     _check_connections(values['connectivity'], values['connections'])
     return Result(**values)
 
@@ -187,7 +189,7 @@ def _number(name: str, text: str, whole: bool) -> float:
         kind = 'a whole number' if whole else 'a number'
         raise ValueError(f'the field {name}: expected {kind} of at least 0, got {text!r}')
     value = int(text) if whole else float(text)
-    if not value and name in ('ms', 'threads'):
+    if not value and name == 'threads':
         raise ValueError(f'the field {name}: expected more than 0, got {text!r}')
     return value
 

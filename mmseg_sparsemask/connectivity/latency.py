@@ -22,6 +22,8 @@ VERSION = 2
 
 #: A table whose mean error on decoders that the fit has not seen is larger is not fit for use.
 LARGEST_ERROR = 0.2
+#: Milliseconds: what takes longer was not measured. Sums of such times stay far from infinity.
+LONGEST = 1e9
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,8 @@ class LatencyTable:
         meta: How it was measured: processor, precision, versions, number of decoders, error.
 
     Raises:
-        ValueError: A time is negative or no number, no connection takes any, a stage has none, or
-            the error in `meta` is no number from 0 on.
+        ValueError: A time, or the error in `meta`, is no number from 0 to `LONGEST`; no connection
+            takes any time, or a stage has none.
     """
 
     costs: PartCosts
@@ -54,8 +56,9 @@ class LatencyTable:
         connections |= {' and '.join(map(_write, users)): v for users, v in costs.shared.items()}
         parts = {'fixed': costs.fixed, **costs.stages, **connections, 'mean_error': self.error}
         for name, value in parts.items():
-            if not 0 <= value < math.inf:
-                raise ValueError(f'{name}: expected a number from 0 on, got {value}')
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not (number and 0 <= value <= LONGEST):
+                raise ValueError(f'{name}: expected a number from 0 to {LONGEST:g}, got {value!r}')
         if not any(connections.values()):
             raise ValueError('expected at least one connection that takes time')
         if lacking := {c.stage for c in costs.connections} - costs.stages.keys():
@@ -64,7 +67,8 @@ class LatencyTable:
     @property
     def error(self) -> float:
         """Mean relative error on decoders that the fit has not seen; 0 where `meta` has none."""
-        return float(self.meta.get('mean_error', 0))
+        error: float = self.meta.get('mean_error', 0)
+        return error
 
     def check(
         self,
@@ -151,13 +155,14 @@ class LatencyTable:
             raise ValueError(f'{where}: no latency table of version {VERSION}; {_remedy()}')
         try:
             times = data['milliseconds']
-            connections = {_read(name): float(v) for name, v in times['connections'].items()}
-            stages = {stage: float(v) for stage, v in times['stages'].items()}
+            connections = {_read(name): v for name, v in times['connections'].items()}
             shared = {
-                frozenset(map(_read, part['connections'])): float(part['milliseconds'])
+                frozenset(map(_read, part['connections'])): part['milliseconds']
                 for part in times['shared']
             }
-            costs = PartCosts(connections, stages, float(times['fixed']), shared)
+            if len(shared) < len(times['shared']):
+                raise ValueError('shared: expected each set of connections once')
+            costs = PartCosts(connections, dict(times['stages']), times['fixed'], shared)
             shape = DecoderShape(*(data[item.name] for item in fields(DecoderShape)))
             height, width = data['image_size']
             rest = (data['device'], data['threads'], data.get('meta', {}))
@@ -208,7 +213,7 @@ def fit_costs(
         milliseconds: Their times.
 
     Raises:
-        ValueError: Numbers of decoders and times differ, or there are none.
+        ValueError: Numbers of decoders and times differ, there are none, or a time is not above 0.
     """
     if not decoders or len(decoders) != len(milliseconds):
         raise ValueError(
@@ -216,6 +221,8 @@ def fit_costs(
             f'{len(decoders)}'
         )
     times = np.asarray(milliseconds, dtype=float)
+    if not (0 < times.min() <= times.max() < math.inf):
+        raise ValueError(f'expected times above 0, got {times.min()} to {times.max()}')
     shared = shared_resizes(space)
     rows = []
     for decoder in decoders:

@@ -71,7 +71,9 @@ def test_a_missing_field_is_an_error(name):
     [
         (dict(ms='fast'), "ms: expected a number of at least 0, got 'fast'"),
         (dict(ms='-'), "the field ms is '-'; it applies to every run"),
-        (dict(ms=0), "ms: expected more than 0, got '0'"),
+        (dict(ms=0), 'ms: expected 0.01 to 1e9, got 0'),
+        (dict(ms=0.004), 'ms: expected 0.01 to 1e9, got 0.004'),
+        (dict(ms='1e99'), 'ms: expected 0.01 to 1e9'),
         (dict(ms='1e400'), 'ms: expected a number'),
         (dict(threads=0), 'threads: expected more than 0'),
         (dict(seed=-1), 'seed: expected a whole number of at least 0'),

@@ -122,7 +122,9 @@ def test_bad_files(tmp_path, change, words):
         LatencyTable.load(path)
 
 
-@pytest.mark.parametrize('value', [float('nan'), float('inf'), -1.0])
+@pytest.mark.parametrize(
+    'value', [float('nan'), float('inf'), -1.0, 1e10, 1e308, True, '0.1', None, [1]], ids=str
+)
 @pytest.mark.parametrize('place', ['fixed', 'stages', 'connections', 'shared', 'meta'])
 def test_times_that_are_none(place, value, tmp_path):
     data = some_table().to_dict()
@@ -136,5 +138,24 @@ def test_times_that_are_none(place, value, tmp_path):
     else:
         times[place][min(times[place])] = value
     (tmp_path / 't.json').write_text(json.dumps(data))
-    with pytest.raises(ValueError, match=r't\.json: .*: expected a number from 0 on, got'):
+    with pytest.raises(ValueError, match=r't\.json: .*: expected a number from 0 to 1e\+09, got'):
         LatencyTable.load(tmp_path / 't.json')
+
+
+def test_a_resize_that_is_there_twice(tmp_path):
+    data = some_table().to_dict()
+    data['milliseconds']['shared'] *= 2
+    (tmp_path / 't.json').write_text(json.dumps(data))
+    with pytest.raises(ValueError, match=r't\.json: shared: expected each set of connections once'):
+        LatencyTable.load(tmp_path / 't.json')
+    name = next(iter(data['milliseconds']['connections']))
+    text = json.dumps(some_table().to_dict())
+    (tmp_path / 't.json').write_text(text.replace(f'"{name}":', f'"{name}": 1, "{name}":', 1))
+    with pytest.raises(ValueError, match=rf"the keys \['{name}'\] appear twice"):
+        LatencyTable.load(tmp_path / 't.json')
+
+
+@pytest.mark.parametrize('wrong', [0.0, -1.0, float('nan'), float('inf')])
+def test_times_that_cannot_be_measured(wrong):
+    with pytest.raises(ValueError, match='expected times above 0, got'):
+        fit_costs(SPACE, some_decoders(2), [1.0, wrong])

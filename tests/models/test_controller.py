@@ -46,11 +46,14 @@ def test_tensors_give_the_same():
 @pytest.mark.parametrize(
     ('arguments', 'words'),
     [
-        (dict(eta=0.0), 'eta: expected a positive step size, got 0.0'),
-        (dict(proportional=-1.0), 'proportional: expected at least 0, got -1.0'),
-        (dict(integral=0.0), 'integral: expected a positive number, got 0.0'),
+        (dict(eta=0.0), 'eta: expected a positive step size up to 1e6, got 0.0'),
+        (dict(proportional=-1.0), 'proportional: expected 0 to 1e6, got -1.0'),
+        (dict(proportional=float('inf')), 'proportional: expected 0 to 1e6, got inf'),
+        (dict(integral=0.0), 'integral: expected a positive number up to 1e6, got 0.0'),
         (dict(nu=1.0), r'nu: expected a number in \[0, 1\), got 1.0'),
-        (dict(eta=float('nan')), 'eta: expected a positive step size, got nan'),
+        (dict(eta=float('nan')), 'eta: expected a positive step size up to 1e6, got nan'),
+        (dict(eta=1e38), r'eta: expected .*, got 1e\+38'),
+        (dict(integral=float('inf')), 'integral: expected .*, got inf'),
     ],
 )
 def test_bad_controllers(arguments, words):

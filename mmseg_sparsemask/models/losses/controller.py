@@ -44,12 +44,13 @@ class NuPI:
     nu: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.eta > 0:
-            raise ValueError(f'eta: expected a positive step size, got {self.eta}')
-        if not self.proportional >= 0:
-            raise ValueError(f'proportional: expected at least 0, got {self.proportional}')
-        if not self.integral > 0:
-            raise ValueError(f'integral: expected a positive number, got {self.integral}')
+        # Larger ones would take the loss to infinity.
+        if not 0 < self.eta <= 1e6:
+            raise ValueError(f'eta: expected a positive step size up to 1e6, got {self.eta}')
+        if not 0 <= self.proportional <= 1e6:
+            raise ValueError(f'proportional: expected 0 to 1e6, got {self.proportional}')
+        if not 0 < self.integral <= 1e6:
+            raise ValueError(f'integral: expected a positive number up to 1e6, got {self.integral}')
         if not 0 <= self.nu < 1:
             raise ValueError(f'nu: expected a number in [0, 1), got {self.nu}')
 
