@@ -12,8 +12,10 @@ import torch
 from reference import tiny
 from reference.processes import lives, waited_for
 
-from mmseg_sparsemask.connectivity import load
+from mmseg_sparsemask.connectivity import Connectivity, load
 from mmseg_sparsemask.launch import processes
+from mmseg_sparsemask.search.derived import write_retrain
+from mmseg_sparsemask.search.record import PruneSettings
 
 KEEPER = """
 import os
@@ -108,6 +110,28 @@ def test_search_and_retrain(tmp_path):
     first, second = ranks(tmp_path, 'retrain')
     assert_identical(first, second)
     assert (work_dir / 'retrain/iter_3.pth').exists()
+
+
+@pytest.mark.slow
+def test_a_decoder_that_takes_nothing_from_the_encoders_end(tmp_path):
+    """What a search writes trains on; what is written by hand is refused before it would stop."""
+    tiny.write_configs(tmp_path)
+    graph = Connectivity((2, 4, 8, 16, 32), {'D3': ('E3', 'E4'), 'D1': ('E1', 'D3')})
+    settings = PruneSettings(retrain_config=str(tmp_path / 'sparse.py'))
+    write_retrain(tmp_path / 'retrain.py', graph, settings)
+    two(tmp_path / 'retrain.py', tmp_path)
+    assert (tmp_path / 'retrain/iter_3.pth').exists()
+
+    written = (tmp_path / 'retrain.py').read_text()
+    (tmp_path / 'by_hand.py').write_text(
+        written + "find_unused_parameters = False\nwork_dir = 'w'\n"
+    )
+    script = tiny.ROOT / 'tools/dist_train.sh'
+    done = tiny.call('bash', script, 'by_hand.py', 2, cwd=tmp_path, check=False)
+    assert done.returncode and 'error: model.decode_head takes nothing from' in done.stderr
+    assert '--cfg-options find_unused_parameters=True' in done.stderr
+    assert 'Expected to have finished reduction' not in done.stdout + done.stderr
+    assert not list((tmp_path / 'w').glob('*.pth'))
 
 
 #: Run by both ranks, and by one process on the joint batch.
