@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mmengine.logging import MMLogger
+
 from mmseg_sparsemask.compare.run_record import chosen_device
 from mmseg_sparsemask.fit.choice import choose
 from mmseg_sparsemask.fit.configs import Plan, write_configs
@@ -67,6 +69,8 @@ def fit(
     """
     begun, start = time.perf_counter(), time.process_time()
     device = chosen_device(device)
+    # Else the toolbox has a line for each feature and for each parameter's rate.
+    MMLogger.get_current_instance().setLevel('WARNING')
     if (out / PLAN).is_file() and not resume:
         raise ValueError(f'{out}: holds a run; go on with --resume, or choose another --out')
     data = look(asked.images, asked.masks, output_folder(out), asked.classes)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
 from mmengine.runner import Runner
 from mmseg.registry import MODELS
@@ -143,7 +142,6 @@ def _measured(folder: Path, threads: int) -> tuple[float, float]:
 def _seconds(config: Path, count: int) -> float:
     """Mean seconds of some iterations after a first one."""
     cfg = Config.fromfile(config)
-    MMLogger.get_current_instance().setLevel('WARNING')  # a line for each parameter's rate
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     model = MODELS.build(cfg.model).to(device, memory_format=torch.channels_last).train()
     optimiser = build_optim_wrapper(model, cfg.optim_wrapper)
