@@ -179,7 +179,8 @@ def _read_values(path: Path) -> tuple[np.ndarray, str, list[list[int]]]:
     held = np.asarray(image)
     values = held.astype(np.int32)
     if values.min() < 0 or values.max() > 65535 or (values != held).any():
-        raise ValueError(f'{path}: expected whole numbers from 0 to 65535, got {held.max()}')
+        found = f'{held.min()} to {held.max()}'
+        raise ValueError(f'{path}: expected whole numbers from 0 to 65535, got {found}')
     return values, image.mode, np.reshape(palette or [], (-1, 3)).tolist()
 
 

@@ -187,7 +187,7 @@ REFUSED = {
             or p.unlink()
             for p in f.masks.iterdir()
         ],
-        'expected whole numbers from 0 to 65535',
+        'expected whole numbers from 0 to 65535, got 0.0 to 127.5',
         None,
     ),
     'photographs': (
