@@ -7,16 +7,35 @@ from mmseg_sparsemask_cli.arguments import cost, out_folder, parser_of, trust_ch
 
 def parse_args(argv=None):
     parser = parser_of(
-        __doc__, out_folder(said="front/ in the search's folder"), trust_checkpoint()
+        __doc__,
+        out_folder(said="front/ in the search's folder; several searches need one"),
+        trust_checkpoint(),
     )
-    parser.add_argument('search', type=Path, help='work directory of a search, or its checkpoint')
+    parser.add_argument(
+        'searches',
+        type=Path,
+        nargs='+',
+        metavar='SEARCH',
+        help='work directory of a search, or its checkpoint; several join in one front, by what '
+        'the whole network costs',
+    )
     parser.add_argument(
         '--config', type=Path, help="the search's config (default: the one in its work directory)"
     )
     parser.add_argument(
-        '--cost', choices=['parameters', 'multiply_adds', 'latency'], default='parameters'
+        '--cost',
+        choices=['parameters', 'multiply_adds', 'latency'],
+        help='what the points cost (default: parameters; of several searches multiply_adds, or '
+        'latency with --table)',
     )
-    parser.add_argument('--table', help='file of tools/latency_table.py, for --cost latency')
+    parser.add_argument(
+        '--table',
+        nargs='+',
+        default=[],
+        metavar='FILE',
+        help='file of tools/latency_table.py, one for each search: gives the milliseconds of the '
+        'points, and is needed for --cost latency',
+    )
     parser.add_argument(
         '--points',
         type=cost,
@@ -27,7 +46,12 @@ def parse_args(argv=None):
     )
     parser.add_argument('--count', type=int, default=12, help='number of points (default: 12)')
     parser.add_argument(
-        '--images', type=int, default=64, help='training images to score on (default: 64)'
+        '--held-back',
+        dest='images',
+        type=int,
+        default=64,
+        metavar='N',
+        help='training images that are held back to score on (default: 64)',
     )
     parser.add_argument(
         '--swaps', type=int, default=30, help='swaps to score for each point (default: 30)'
@@ -42,7 +66,27 @@ def parse_args(argv=None):
     parser.add_argument(
         '--validate', action='store_true', help='validate each point with the inherited weights'
     )
-    return parser.parse_args(argv)
+    parser.add_argument(
+        '--why',
+        type=int,
+        nargs='?',
+        const=50,
+        default=0,
+        metavar='IMAGES',
+        help='also find out what each connection of a point is worth, and what each other one '
+        'would add, on so many validation images (default: 50)',
+    )
+    args = parser.parse_args(argv)
+    several = len(args.searches) > 1
+    if args.cost is None:
+        args.cost = 'parameters' if not several else 'latency' if args.table else 'multiply_adds'
+    if several and (args.out is None or args.config is not None):
+        parser.error('several searches need a folder with --out, and have configs of their own')
+    if several and args.cost == 'parameters':
+        parser.error('several searches are joined by --cost multiply_adds or latency')
+    if args.table and len(args.table) != len(args.searches):
+        parser.error(f'--table: expected one for each search, got {len(args.table)}')
+    return args
 
 
 def main(argv=None):
@@ -50,20 +94,29 @@ def main(argv=None):
     from mmengine.registry import init_default_scope
 
     import mmseg_sparsemask  # noqa: F401
-    from mmseg_sparsemask.front.find import FrontSettings, find_front, search_files
+    from mmseg_sparsemask.front.find import find_fronts, search_files
+    from mmseg_sparsemask.front.supernet import FrontSettings, Source
     from mmseg_sparsemask.search.saved_search import read_search
     from mmseg_sparsemask.utils.errors import one_line_errors
     from mmseg_sparsemask.utils.files import check_work_dir, output_folder
 
     with one_line_errors():
         init_default_scope('mmseg')
-        checkpoint, config = search_files(args.search, args.config)
-        search = read_search(checkpoint, str(config), args.trust_checkpoint)
-        out = args.out or checkpoint.parent / 'front'
+        sources = []
+        for place, path in enumerate(args.searches):
+            checkpoint, config = search_files(path, args.config)
+            search = read_search(checkpoint, str(config), args.trust_checkpoint)
+            folder = checkpoint.parent / 'front'
+            if len(args.searches) == 1 and args.out:
+                folder = args.out
+            check_work_dir(folder, '--out')
+            table = args.table[place] if args.table else None
+            sources.append(Source(search, config, output_folder(folder), table))
+        out = args.out or sources[0].folder
         check_work_dir(out, '--out')
-        names = ('cost', 'table', 'points', 'count', 'images', 'swaps', 'controls', 'validate')
+        names = ('cost', 'points', 'count', 'images', 'swaps', 'controls', 'validate', 'why')
         settings = FrontSettings(**{name: getattr(args, name) for name in names})
-        print(find_front(search, config, output_folder(out), settings))
+        print(find_fronts(sources, output_folder(out), settings))
 
 
 if __name__ == '__main__':

@@ -1,5 +1,6 @@
 """Time random decoders of a search on this machine, and write what each connection costs."""
 
+import dataclasses
 import os
 
 from mmseg_sparsemask_cli.arguments import cfg_options, device, out_file, parser_of, shape
@@ -27,8 +28,9 @@ def main():
 
     import mmseg_sparsemask  # noqa: F401
     from mmseg_sparsemask.connectivity.latency import LARGEST_ERROR
-    from mmseg_sparsemask.deployment.latency import measure_table
+    from mmseg_sparsemask.deployment.latency import measure_table, time_encoder
     from mmseg_sparsemask.models.decode_heads import FDNHead
+    from mmseg_sparsemask.models.pretrained import without_weights
     from mmseg_sparsemask.utils.errors import one_line_errors
     from mmseg_sparsemask.utils.files import check_work_dir
 
@@ -44,12 +46,17 @@ def main():
                 f'{settings.get("type")!r}'
             )
         # A budget may name the table that is about to be written.
-        head = MODELS.build({**settings, 'loss_connectivity': None})
+        settings = {**settings, 'loss_connectivity': None}
+        head = MODELS.build(settings)
         assert isinstance(head, FDNHead)
         check_work_dir(os.path.dirname(os.path.abspath(args.out)), '--out')
         table = measure_table(
             head, args.shape, args.device, args.threads, args.decoders, args.left_out, args.seed
         )
+        network = MODELS.build(without_weights({**cfg.model, 'decode_head': settings}))
+        encoder = time_encoder(network, args.shape, args.device, args.threads)
+        meta = {**table.meta, 'encoder_milliseconds': round(encoder, 3)}
+        table = dataclasses.replace(table, meta=meta)
         table.save(args.out)
     print(
         f'written: {args.out}; error on {args.left_out} decoders that the fit has not seen: '

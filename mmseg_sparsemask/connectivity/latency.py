@@ -55,6 +55,7 @@ class LatencyTable:
         connections = {_write(c): v for c, v in costs.connections.items()}
         connections |= {' and '.join(map(_write, users)): v for users, v in costs.shared.items()}
         parts = {'fixed': costs.fixed, **costs.stages, **connections, 'mean_error': self.error}
+        parts['encoder_milliseconds'] = self.encoder or 0.0
         for name, value in parts.items():
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             if not (number and 0 <= value <= LONGEST):
@@ -69,6 +70,12 @@ class LatencyTable:
         """Mean relative error on decoders that the fit has not seen; 0 where `meta` has none."""
         error: float = self.meta.get('mean_error', 0)
         return error
+
+    @property
+    def encoder(self) -> float | None:
+        """Milliseconds of the encoder, measured beside the decoders; None where `meta` has none."""
+        found = self.meta.get('encoder_milliseconds')
+        return None if found is None else float(found)
 
     def check(
         self,

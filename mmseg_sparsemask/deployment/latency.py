@@ -18,6 +18,7 @@ from mmseg_sparsemask.connectivity.cost import feature_size
 from mmseg_sparsemask.connectivity.latency import LatencyTable, fit_costs, relative_errors
 from mmseg_sparsemask.connectivity.prune import drop_unreachable
 from mmseg_sparsemask.deployment.deployed import DeployedDecoder
+from mmseg_sparsemask.models.backbones.probing import image_channels
 from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
 from mmseg_sparsemask.utils.timing import processor, repeated
 
@@ -96,6 +97,30 @@ def time_decoder(
     ]
     with torch.inference_mode():
         return 1000 * min(repeated(lambda: decoder(features), repeats, device))
+
+
+def time_encoder(
+    network: nn.Module,
+    image_size: tuple[int, int],
+    device: str = 'cpu',
+    threads: int = 1,
+    repeats: int = 15,
+) -> float:
+    """Milliseconds of one image through the encoder of a segmentor, timed as decoders are.
+
+    Args:
+        network: With ``backbone`` and ``extract_feat``.
+        image_size: (height, width) of the image in pixels.
+        device: As torch names it.
+        threads: Threads of the CPU.
+        repeats: How many passes count.
+    """
+    keep_memory()
+    network = network.to(device, memory_format=torch.channels_last).eval()
+    image = torch.rand(1, image_channels(network.backbone), *image_size, device=device)
+    image = image.contiguous(memory_format=torch.channels_last)
+    with _threads(threads), torch.inference_mode():
+        return 1000 * min(repeated(lambda: network.extract_feat(image), repeats, device))
 
 
 def measure_table(

@@ -153,7 +153,7 @@ class Networks:
                 'front.py',
                 *(steps.search_dir(SUPERNET, 0), '--trust-checkpoint'),
                 *('--cost', 'parameters' if self.limits.parameters < inf else 'multiply_adds'),
-                *('--images', str(self.plan.held_back or 16)),
+                *('--held-back', str(self.plan.held_back or 16)),
                 *('--count', str(POINTS), '--swaps', str(SWAPS)),
             )
         points, times, encoder = read_points(self.front), {}, 0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from mmseg_sparsemask.connectivity import Connectivity
 from mmseg_sparsemask.connectivity.prune import Connections, drop_unreachable
@@ -15,48 +16,72 @@ TRIES = 4
 
 Cost = Callable[[Connectivity], float]
 
+#: A decoder, alone or with the supernet it is of.
+Key = TypeVar('Key', bound=Hashable)
+
 
 def descend(
-    scorer: Scorer, start: Connectivity, cost: Cost, ends: Sequence[str]
+    scorer: Scorer,
+    start: Connectivity,
+    cost: Cost,
+    ends: Sequence[str],
+    tick: Callable[[Connectivity], None] = lambda _: None,
 ) -> list[Connectivity]:
     """Drop a connection at a time, with what that cuts off, until a single path is left.
 
     In each step connections are ranked by their first-order importance over what they save. The
     first `TRIES`, and the part that ends a stage earlier, are scored, and the one whose loss rises
-    least for what it saves is taken.
+    least for what it saves is taken. Where that ends earlier, the way goes on at the finer end,
+    too: later on a decoder of few connections may be better there.
 
     Args:
         scorer: Scorer of the supernet.
         start: Where to begin.
         cost: Cost of a part.
         ends: Stages that a decoder may end at.
+        tick: Called with each decoder on the way.
 
     Returns:
-        The way, the start first.
+        The way, the start first; then the branches that stayed at a finer end.
     """
-    way = [start]
-    while len(way[-1]) > 1:
-        current = way[-1]
-        before, spent = scorer.loss(current), cost(current)
-        rises = scorer.importance(current)
-        ranked = []
-        for connection in current:
-            smaller = _part(current, drop_unreachable(set(current) - {connection}, current.end))
-            if smaller is not None and cost(smaller) < spent:
-                rise = math.fsum(rises[c] for c in set(current) - set(smaller))
-                ranked.append((_rate(rise, spent - cost(smaller)), smaller))
-        ranked.sort(key=lambda one: (one[0], str(one[1])))
-        candidates = [smaller for _, smaller in ranked[:TRIES]]
-        candidates += [smaller for smaller in _earlier_ends(current, ends) if cost(smaller) < spent]
-        if not candidates:
-            break
-        way.append(
-            min(
-                candidates,
-                key=lambda c: (_rate(scorer.loss(c) - before, spent - cost(c)), str(c)),
-            )
-        )
+    way: list[Connectivity] = []
+    branches: list[tuple[Connectivity | None, Sequence[str]]] = [(start, ends)]
+    while branches:
+        current, allowed = branches.pop(0)
+        while current is not None:
+            way.append(current)
+            tick(current)
+            same_end = _cuts(scorer, current, cost)
+            others = [c for c in _earlier_ends(current, allowed) if cost(c) < cost(current)]
+            best = _cheapest_loss(scorer, current, [*same_end, *others], cost)
+            if best is not None and best.end != current.end:
+                stays = _cheapest_loss(scorer, current, same_end, cost)
+                branches.append((stays, (current.end,)))
+            current = best
     return way
+
+
+def _cuts(scorer: Scorer, current: Connectivity, cost: Cost) -> list[Connectivity]:
+    """The parts with a connection less that seem to lose least for what they save."""
+    rises, ranked = scorer.importance(current), []
+    for connection in current:
+        smaller = _part(current, drop_unreachable(set(current) - {connection}, current.end))
+        if smaller is not None and cost(smaller) < cost(current):
+            rise = math.fsum(rises[c] for c in set(current) - set(smaller))
+            ranked.append((_rate(rise, cost(current) - cost(smaller)), str(smaller), smaller))
+    return [smaller for _, _, smaller in sorted(ranked, key=lambda one: one[:2])[:TRIES]]
+
+
+def _cheapest_loss(
+    scorer: Scorer, current: Connectivity, candidates: Sequence[Connectivity], cost: Cost
+) -> Connectivity | None:
+    """The one whose loss rises least for what it saves; None of none."""
+    before, spent = scorer.loss(current), cost(current)
+    return min(
+        candidates,
+        key=lambda c: (_rate(scorer.loss(c) - before, spent - cost(c)), str(c)),
+        default=None,
+    )
 
 
 def improve(
@@ -117,7 +142,51 @@ def budgets_between(low: float, high: float, count: int) -> list[float]:
     return [low * math.exp(math.log(high / low) * place / steps) for place in range(count)]
 
 
-def best_within(losses: dict[Connectivity, float], cost: Cost, limit: float) -> Connectivity | None:
+def best_within(
+    losses: Mapping[Key, float], cost: Callable[[Key], float], limit: float
+) -> Key | None:
     """The part of least loss within a limit; of equal ones the cheapest."""
     fits = [c for c in losses if cost(c) <= limit]
     return min(fits, key=lambda c: (losses[c], cost(c), str(c)), default=None)
+
+
+def unbeaten(losses: Mapping[Key, float], cost: Callable[[Key], float]) -> list[Key]:
+    """What no other beats: the cheapest first, each of less loss than all that cost no more."""
+    found: list[Key] = []
+    for graph in sorted(losses, key=lambda c: (cost(c), losses[c], str(c))):
+        if not found or losses[graph] < losses[found[-1]]:
+            found.append(graph)
+    return found
+
+
+def spread(
+    front: Sequence[Key], losses: Mapping[Key, float], cost: Callable[[Key], float], count: int
+) -> list[Key]:
+    """So many of a front, far from each other in cost (by ratios) and loss.
+
+    Args:
+        front: What no other beats, the cheapest first.
+        losses: Their losses.
+        cost: Their costs, above 0.
+        count: How many; fewer only where the front has no more. The cheapest and the best are
+            among them.
+    """
+    if len(front) <= count:
+        return list(front)
+
+    def place(graph: Key) -> tuple[float, float]:
+        return math.log(cost(graph)), losses[graph]
+
+    first, last = place(front[0]), place(front[-1])
+
+    def distance(one: Key, other: Key) -> float:
+        return sum(
+            abs((a - b) / (start - end))
+            for a, b, start, end in zip(place(one), place(other), first, last)
+        )
+
+    chosen = [front[-1], front[0]][: max(count, 1)]
+    while len(chosen) < count:
+        others = [graph for graph in front if graph not in chosen]
+        chosen.append(max(others, key=lambda g: min(distance(g, c) for c in chosen)))
+    return [graph for graph in front if graph in chosen]

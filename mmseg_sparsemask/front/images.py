@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,12 +11,16 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmseg.registry import DATASETS, MODELS
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from mmseg_sparsemask.dpc.cache import fingerprint_key, seeded, weights_digest
+from mmseg_sparsemask.models.pretrained import without_weights
 from mmseg_sparsemask.search.record import Search
 from mmseg_sparsemask.utils.files import replacing
+
+#: Validation images that go through a decoder at once.
+BATCH = 16
 
 
 class Images(NamedTuple):
@@ -25,10 +29,12 @@ class Images(NamedTuple):
     Attributes:
         features: ``E1`` .. ``EL`` of all images, item i (N, C_i, h_i, w_i).
         labels: (N, H, W), at the size of the images.
+        key: What they are, as sixteen hex digits; scores belong to them.
     """
 
     features: list[Tensor]
     labels: Tensor
+    key: str = ''
 
     @property
     def size(self) -> tuple[int, int]:
@@ -43,6 +49,26 @@ class Images(NamedTuple):
             Images([f[part] for f in self.features], self.labels[part])
             for part in (slice(middle), slice(middle, None))
         ]
+
+
+def network_of(search: Search, config: str | Path) -> tuple[Config, nn.Module]:
+    """The config of a search, and its network with the search's encoder.
+
+    Args:
+        search: Its encoder's weights and its supernet.
+        config: The search's own.
+
+    Raises:
+        ValueError: The checkpoint holds no weights of that network's encoder.
+    """
+    cfg = Config.fromfile(config)
+    model = MODELS.build(without_weights(cfg.model)).eval()
+    encoder = {n: v for n, v in search.state.items() if not n.startswith(search.prefix)}
+    missing = set(model.state_dict()) - set(encoder)
+    if missing := sorted(n for n in missing if not n.startswith(search.prefix)):
+        raise ValueError(f'{config}: the checkpoint holds no {missing[0]}; give its own config')
+    model.load_state_dict(encoder, strict=False)
+    return cfg, model
 
 
 def held_back_images(search: Search, config: str | Path, count: int, folder: Path) -> Images:
@@ -61,20 +87,11 @@ def held_back_images(search: Search, config: str | Path, count: int, folder: Pat
     """
     if count < 4:
         raise ValueError(f'images: expected at least 4 to score decoders on, got {count}')
-    cfg = Config.fromfile(config)
-    model = MODELS.build(_without_weights(cfg.model)).eval()
-    encoder = {n: v for n, v in search.state.items() if not n.startswith(search.prefix)}
-    missing = set(model.state_dict()) - set(encoder)
-    if missing := sorted(n for n in missing if not n.startswith(search.prefix)):
-        raise ValueError(f'{config}: the checkpoint holds no {missing[0]}; give its own config')
-    model.load_state_dict(encoder, strict=False)
+    cfg, model = network_of(search, config)
     settings = copy.deepcopy(cfg.train_dataloader.dataset)
     trained_on = settings.pop('indices', None)
-    try:
-        dataset = DATASETS.build(settings)
-    except OSError as error:
-        raise ValueError(f'the training images are not here: {error}') from None
-    places = _held_back(len(dataset), trained_on)[:count] if trained_on else []
+    dataset = _data(settings, 'training')
+    places = _held_back(len(dataset), trained_on)[:count] if trained_on is not None else []
     if not places:
         places = list(range(max(0, len(dataset) - count), len(dataset)))
         print_log(
@@ -82,52 +99,122 @@ def held_back_images(search: Search, config: str | Path, count: int, folder: Pat
             f'{len(places)} of them (train_dataloader.dataset.indices holds images back)',
             'current',
         )
+    if len(places) < 4:
+        raise ValueError(f'expected at least 4 images to score decoders on, got {len(places)}')
     known = [weights_digest(model.backbone), settings.to_dict(), cfg.model.data_preprocessor]
-    path = folder / f'features_{fingerprint_key({"of": [*known, places]})}.pt'
+    key = fingerprint_key({'of': [*known, places]})
+    path = folder / f'features_{key}.pt'
     if path.is_file():
         kept = torch.load(path, weights_only=True)
-        return Images(kept['features'], kept['labels'])
-    images = _computed(model, dataset, places, search.head.in_index)
-    with replacing(path) as temporary:
-        torch.save(images._asdict(), temporary)
-    return images
-
-
-@torch.no_grad()
-def _computed(
-    model: torch.nn.Module, dataset: Any, places: Sequence[int], in_index: Sequence[int]
-) -> Images:
-    features, labels = [], []
-    for place in tqdm(places, desc='encoder features'):
-        with seeded(0, place):
-            item = dataset[place]
-        batch = {'inputs': [item['inputs']], 'data_samples': [item['data_samples']]}
-        batch = model.data_preprocessor(batch, training=True)
-        given = model.extract_feat(batch['inputs'])
-        features.append([given[index] for index in in_index])
-        labels.append(batch['data_samples'][0].gt_sem_seg.data)
-    sizes = {tuple(label.shape[-2:]) for label in labels}
+        return Images(kept['features'], kept['labels'], key)
+    batches = list(_computed(model, dataset, places, search.head.in_index, training=True))
+    sizes = {tuple(label.shape[-2:]) for _, label, _ in batches}
     if len(sizes) > 1:
         raise ValueError(
             f'expected training images of one size, got {sorted(sizes)}; let the pipeline or '
             'data_preprocessor.size crop or pad them'
         )
-    return Images([torch.cat(level) for level in zip(*features)], torch.cat(labels))
+    levels = zip(*(features for features, _, _ in batches))
+    kept = {
+        'features': [torch.cat(level) for level in levels],
+        'labels': torch.cat([labels for _, labels, _ in batches]),
+    }
+    with replacing(path) as temporary:
+        torch.save(kept, temporary)
+    return Images(kept['features'], kept['labels'], key)
+
+
+class Validation(NamedTuple):
+    """What the network of a search is validated on.
+
+    Attributes:
+        network: The segmentor; only what it does to logits counts.
+        batches: Features of images of one size, item i (N, C_i, h_i, w_i); labels (N, H, W) at a
+            size of their own; what the pipeline says of each image.
+        key: What they are, as sixteen hex digits.
+    """
+
+    network: nn.Module
+    batches: list[tuple[list[Tensor], Tensor, list[dict[str, Any]]]]
+    key: str = ''
+
+
+def validation_images(search: Search, config: str | Path, count: int) -> Validation:
+    """Encoder features of validation images, evenly chosen.
+
+    Args:
+        search: Its encoder's weights and its supernet.
+        config: The search's.
+        count: The most images.
+
+    Raises:
+        ValueError: The config has no validation, or one by sliding windows; no images there.
+    """
+    cfg, model = network_of(search, config)
+    if cfg.get('val_dataloader') is None:
+        raise ValueError(f'{config}: expected a val_dataloader to explain connections on, got none')
+    if (mode := cfg.model.get('test_cfg', {}).get('mode', 'whole')) != 'whole':
+        raise ValueError(
+            f"{config}: expected test_cfg=dict(mode='whole') to explain connections, got {mode!r}"
+        )
+    settings = copy.deepcopy(cfg.val_dataloader.dataset)
+    dataset = _data(settings, 'validation')
+    count = min(max(count, 1), len(dataset))
+    places = [place * len(dataset) // count for place in range(count)]
+    groups: list[list[tuple[list[Tensor], Tensor, dict[str, Any]]]] = []
+    for image in _computed(model, dataset, places, search.head.in_index, training=False):
+        last = groups[-1] if groups else []
+        if last and len(last) < BATCH and _sizes(last[0]) == _sizes(image):
+            last.append(image)
+        else:
+            groups.append([image])
+    batches = [
+        (
+            [torch.cat(level) for level in zip(*(features for features, _, _ in group))],
+            torch.cat([labels for _, labels, _ in group]),
+            [meta for _, _, meta in group],
+        )
+        for group in groups
+    ]
+    known = [weights_digest(model.backbone), settings.to_dict(), cfg.model.data_preprocessor]
+    return Validation(model, batches, fingerprint_key({'of': [*known, places]}))
+
+
+def _sizes(image: tuple[list[Tensor], Tensor, dict[str, Any]]) -> list[Any]:
+    features, labels, meta = image
+    return [features[0].shape, labels.shape, meta.get('pad_shape'), meta['img_shape']]
+
+
+def _data(settings: Any, kind: str) -> Any:
+    try:
+        dataset = DATASETS.build(settings)
+    except OSError as error:
+        raise ValueError(f'the {kind} images are not here: {error}') from None
+    if not len(dataset):
+        raise ValueError(f'the {kind} images are not here: the data set is empty')
+    return dataset
+
+
+@torch.no_grad()
+def _computed(
+    model: Any, dataset: Any, places: Sequence[int], in_index: Sequence[int], training: bool
+) -> Iterator[tuple[list[Tensor], Tensor, dict[str, Any]]]:
+    """For each image its features, labels and what is known of it."""
+    for place in tqdm(places, desc='encoder features'):
+        try:
+            with seeded(0, place):
+                item = dataset[place]
+        except OSError as error:
+            raise ValueError(f'an image is not here: {error}') from None
+        batch = {'inputs': [item['inputs']], 'data_samples': [item['data_samples']]}
+        batch = model.data_preprocessor(batch, training=training)
+        given, sample = model.extract_feat(batch['inputs']), batch['data_samples'][0]
+        yield [given[index] for index in in_index], sample.gt_sem_seg.data, sample.metainfo
 
 
 def _held_back(length: int, trained_on: int | Sequence[int]) -> list[int]:
-    seen = range(trained_on) if isinstance(trained_on, int) else trained_on
-    return sorted(set(range(length)) - {place % length for place in seen})
-
-
-def _without_weights(settings: Any) -> Any:
-    """A model's config in which nothing fetches or reads weights."""
-    if isinstance(settings, Mapping):
-        changed = {'init_cfg': None, 'pretrained': False}
-        return {
-            key: changed[key] if changed.get(key, value) != value else _without_weights(value)
-            for key, value in settings.items()
-        }
-    if isinstance(settings, (list, tuple)):
-        return [_without_weights(item) for item in settings]
-    return settings
+    every = range(length)
+    if isinstance(trained_on, int):  # as in MMEngine: so many of the first, or of the last
+        seen = every[:trained_on] if trained_on >= 0 else every[trained_on:]
+        return sorted(set(every) - set(seen))
+    return sorted(set(every) - {place % length for place in trained_on})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -14,11 +15,12 @@ from mmengine.runner import Runner
 
 from mmseg_sparsemask.connectivity import Connectivity, save
 from mmseg_sparsemask.connectivity.draw import draw_graph
-from mmseg_sparsemask.front.scorer import Scorer
+from mmseg_sparsemask.front.supernet import Supernet
 from mmseg_sparsemask.models.inheritance import pruned_head
+from mmseg_sparsemask.report import Step
 from mmseg_sparsemask.search.derived import write_finetune, write_retrain
 from mmseg_sparsemask.search.pruned_file import largest_difference, write_pruned
-from mmseg_sparsemask.search.record import Search
+from mmseg_sparsemask.search.tables import steps_after
 from mmseg_sparsemask.search.validation import main_score
 from mmseg_sparsemask.utils.figures import new_figure, save_figure
 from mmseg_sparsemask.utils.files import csv_text, write_atomically
@@ -26,18 +28,25 @@ from mmseg_sparsemask.utils.tool_command import tool_command
 
 TABLE = 'front.csv'
 
+#: What a point can be picked by; `cost` is in the unit that the front was asked for.
+BUDGETS = ('parameters', 'multiply_adds', 'milliseconds', 'cost')
+
 
 @dataclass(frozen=True)
 class Point:
     """A decoder of a front, as a row of its table.
 
     Attributes:
-        folder: Beside the table; there are its files.
+        folder: Of its files, as seen from the table.
+        supernet: What it is a part of.
         connections: Their number.
         end: The stage that feeds the classifier.
         parameters: Parameters of the decoder.
         multiply_adds: Multiply-adds of the decoder, for one image of the size it was scored on.
-        cost: In the unit that the front was asked for.
+        encoder_multiply_adds: Those of the encoder, if they can be counted.
+        milliseconds: Time of the decoder by the latency table, if there is one.
+        cost: In the unit that the front was asked for; where several supernets join, of the whole
+            network.
         loss: On the images held back, with inherited weights.
         miou: On the same images, in percent.
         connectivity: The graph.
@@ -46,10 +55,13 @@ class Point:
     """
 
     folder: str
+    supernet: str
     connections: int
     end: str
     parameters: int
     multiply_adds: int
+    encoder_multiply_adds: int | None
+    milliseconds: float | None
     cost: float
     loss: float
     miou: float
@@ -57,42 +69,14 @@ class Point:
     random_loss: float | None = None
     val: float | None = None
 
+    def path(self, front: Path) -> Path:
+        """Its folder, from that of the table."""
+        return Path(os.path.normpath(front / self.folder))
 
-def write_points(
-    search: Search, scorer: Scorer, chosen: Sequence[tuple[Connectivity, float]], folder: Path
-) -> list[Point]:
-    """Write the points of a front.
-
-    Args:
-        search: Whose supernet it is.
-        scorer: Scorer of that supernet.
-        chosen: Decoders with their costs, the cheapest first.
-        folder: An existing folder.
-
-    Raises:
-        ValueError: A file cannot be written.
-    """
-    points = []
-    for graph, cost in chosen:
-        counted = search.head.shape.cost(graph, scorer.images.size)
-        name = f'{len(graph):02d}connections_{counted.parameters}'
-        loss, miou = scorer.loss(graph), scorer.miou(graph)
-        known = {'source': 'front', 'supernet': search.title, 'held_back_loss': loss}
-        write_point(search, scorer, Connectivity(graph.strides, graph.stages, known), folder / name)
-        points.append(
-            Point(
-                name,
-                len(graph),
-                graph.end,
-                counted.parameters,
-                counted.multiply_adds,
-                cost,
-                round(loss, 5),
-                round(miou, 2),
-                str(graph),
-            )
-        )
-    return points
+    def steps(self, front: Path) -> list[Step]:
+        """What can be done with it, from the folder of the table."""
+        folder = self.path(front)
+        return steps_after(folder, [path.name for path in sorted(folder.iterdir())])
 
 
 def write_table(points: Sequence[Point], folder: Path) -> None:
@@ -120,30 +104,57 @@ def validated(folder: Path) -> float | None:
     return round(next(iter(scores.values())), 2) if scores else None
 
 
-def write_point(search: Search, scorer: Scorer, graph: Connectivity, folder: Path) -> None:
+def write_point(supernet: Supernet, graph: Connectivity, front: Path) -> Point:
     """Write ``connectivity.json``, a picture, ``pruned.pth``, ``finetune.py`` and ``retrain.py``.
 
     Args:
-        search: Whose supernet it is.
-        scorer: Gives the statistics of the decoder.
+        supernet: What the decoder is a part of; its folder gets one for the decoder.
         graph: The decoder.
-        folder: Is made.
+        front: Folder of the table.
+
+    Returns:
+        Its row, without what random decoders and a validation give.
 
     Raises:
         ValueError: A file cannot be written.
     """
+    search, scorer = supernet.search, supernet.scorer
+    counted = search.head.shape.cost(graph, scorer.images.size)
+    loss = scorer.loss(graph)
+    folder = supernet.folder / _name(graph, counted.parameters)
     folder.mkdir(parents=True, exist_ok=True)
     head = scorer.with_statistics(graph)
     pruned = pruned_head(head, graph)
     with head.cut_to(graph):
         difference = largest_difference(head, pruned)
     write_pruned(folder / 'pruned.pth', search, pruned, difference)
-    save(graph, folder / 'connectivity.json')
+    known = {'source': 'front', 'supernet': search.title, 'held_back_loss': loss}
+    save(Connectivity(graph.strides, graph.stages, known), folder / 'connectivity.json')
     save_figure(draw_graph(graph), folder / 'connectivity.svg')
     if search.settings.retrain_config:
         write_retrain(folder / 'retrain.py', graph, search.settings)
     if search.settings.retrain_config or search.settings.finetune_config:
         write_finetune(folder / 'finetune.py', head, graph, search.settings)
+    return Point(
+        folder=os.path.relpath(folder, front),
+        supernet=supernet.name,
+        connections=len(graph),
+        end=graph.end,
+        parameters=counted.parameters,
+        multiply_adds=counted.multiply_adds,
+        encoder_multiply_adds=supernet.encoder_multiply_adds,
+        milliseconds=supernet.milliseconds(graph),
+        cost=supernet.cost(graph),
+        loss=round(loss, 5),
+        miou=round(scorer.miou(graph), 2),
+        connectivity=str(graph),
+    )
+
+
+def _name(graph: Connectivity, parameters: int) -> str:
+    """Name of a decoder's folder: others of as many connections and parameters have another."""
+    digest = hashlib.sha256(str(graph).encode()).hexdigest()
+    return f'{len(graph):02d}connections_{parameters}_{digest[:4]}'
 
 
 def read_points(folder: str | os.PathLike[str]) -> list[Point]:
@@ -169,6 +180,7 @@ _KINDS = {
     'str': str,
     'int': int,
     'float': float,
+    'int | None': lambda text: int(text) if text else None,
     'float | None': lambda text: float(text) if text else None,
 }
 
@@ -178,18 +190,21 @@ def pick(points: Sequence[Point], kind: str, limit: float) -> Point:
 
     Args:
         points: Points of a front.
-        kind: ``'parameters'``, ``'multiply_adds'`` or ``'cost'``.
+        kind: One of `BUDGETS`.
         limit: The most it may cost.
 
     Raises:
         ValueError: None is within the budget; the message names the range.
     """
-    costs = [getattr(point, kind) for point in points]
-    within = [point for point, cost in zip(points, costs) if cost <= limit]
+    known = [point for point in points if getattr(point, kind) is not None]
+    if not known:
+        raise ValueError(f'{kind}: the front has none; {tool_command("front")} --table gives them')
+    costs = [getattr(point, kind) for point in known]
+    within = [point for point, cost in zip(known, costs) if cost <= limit]
     if not within:
         raise ValueError(
-            f'{kind}={limit:,.0f}: expected at least {min(costs):,.0f}, the cheapest of the front '
-            f'(the most expensive has {max(costs):,.0f})'
+            f'{kind}={limit:,.10g}: expected at least {min(costs):,.10g}, the cheapest of the '
+            f'front (the most expensive has {max(costs):,.10g})'
         )
     return min(within, key=lambda point: point.loss)
 
@@ -206,20 +221,21 @@ def picked(search: str, budget: str, front: Path | None = None) -> str:
         ValueError: No front, no such budget, or no point within it.
     """
     kind, _, limit = budget.partition('=')
-    kinds = ('parameters', 'multiply_adds', 'cost')
     try:
         wanted = float(limit)
     except ValueError:
         wanted = 0.0
-    if kind not in kinds or not wanted > 0:
-        raise ValueError(f'--budget: expected one of {", ".join(kinds)}, =, a number; got {budget}')
+    if kind not in BUDGETS or not wanted > 0:
+        raise ValueError(
+            f'--budget: expected one of {", ".join(BUDGETS)}, =, a number; got {budget}'
+        )
     path = Path(search)
     folder = front or (path if path.is_dir() else path.parent) / 'front'
     point = pick(read_points(folder), kind, wanted)
     return (
         f'{point.connectivity}\n{point.parameters:,} parameters, {point.multiply_adds:,} '
         f'multiply-adds, loss {point.loss} on images held back\n'
-        f'train it further: {tool_command("train", folder / point.folder / "finetune.py")}'
+        f'train it further: {tool_command("train", point.path(folder) / "finetune.py")}'
     )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,10 +14,12 @@ from mmengine.model import revert_sync_batchnorm
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmseg_sparsemask.connectivity import Connection, Connectivity, from_dict, to_dict
+from mmseg_sparsemask.connectivity import GLOBAL, Connection, Connectivity, to_dict
+from mmseg_sparsemask.connectivity.graph import level_of
 from mmseg_sparsemask.front.images import Images
 from mmseg_sparsemask.models.decode_heads import FDNHead
 from mmseg_sparsemask.models.decode_heads.upsampling import upsample
+from mmseg_sparsemask.utils.files import write_atomically
 
 
 class FixedWeights(nn.Module):
@@ -108,6 +111,13 @@ class Scorer:
             self._note(connectivity, {'importance': list(found.values())})
         return self._importance[connectivity]
 
+    def chance(self) -> float:
+        """Loss of naming the share of each class, whatever the image: what a decoder must beat."""
+        labels = self.images.labels
+        labels = labels[labels != self.head.ignore_index]
+        shares = torch.bincount(labels.flatten()).double() / max(labels.numel(), 1)
+        return float(torch.special.entr(shares).sum())
+
     @torch.no_grad()
     def miou(self, connectivity: Connectivity) -> float:
         """Mean IoU of a part on the images, in percent, over the classes that occur."""
@@ -124,7 +134,10 @@ class Scorer:
 
     @torch.no_grad()
     def with_statistics(self, connectivity: Connectivity) -> FDNHead:
-        """The supernet with running statistics of a part of it, and all else cut.
+        """The supernet with the statistics of a part of it on the images, and all else cut.
+
+        So in evaluation it gives these images the logits that it gives them in training: running
+        variances are those of a batch, and not, as usual, an estimate for the images to come.
 
         Returns:
             In evaluation mode. `pruned_head` makes the part's decoder of it.
@@ -136,11 +149,22 @@ class Scorer:
                 norm.momentum = 1.0
         with head.cut_to(connectivity):
             head.decode(self.images.features)
+        for name, norm in [*head.connection_norms.items(), *head.norms.items()]:
+            count = self._positions(name)
+            norm.running_var.mul_((count - 1) / count)
         for stage, sources in head.connectivity.stages.items():
             for place, source in enumerate(sources):
                 if (source, stage) not in connectivity:
                     head.connections.raw[stage][place] = 0.0
         return head.eval()
+
+    def _positions(self, name: str) -> int:
+        """Number of positions, over all images, of a feature or stage."""
+        features = self.images.features
+        if name == GLOBAL:
+            return len(features[0])
+        feature = features[level_of(name) - 1]
+        return feature.numel() // feature.shape[1]
 
     def _halves(self, connectivity: Connectivity) -> Iterable[Tensor]:
         for images in self.images.halves():
@@ -162,18 +186,24 @@ class Scorer:
             stages = to_dict(connectivity)['stages']
             file.write(json.dumps({'stages': stages, **found}) + '\n')
 
+    def graph(self, stages: Mapping[str, Sequence[str]]) -> Connectivity:
+        """A part of the supernet, as notes have it."""
+        return Connectivity(self.head.connectivity.strides, stages)
+
     def _read(self) -> None:
-        text = self.notes.read_text(encoding='utf-8') if self.notes.is_file() else ''
-        lines = text.split('\n')
-        # What a killed run has not finished ends without a line break.
-        if lines.pop():
-            self.notes.write_text('\n'.join([*lines, '']), encoding='utf-8')
-        for line in lines:
-            note = json.loads(line)
-            strides = self.head.connectivity.strides
-            graph = from_dict({'strides': list(strides), 'stages': note['stages']})
+        for note in noted_lines(self.notes):
+            graph = self.graph(note['stages'])
             if 'losses' in note:
                 first, last = note['losses']
                 self._noted[graph] = first, last
             else:
                 self._importance[graph] = dict(zip(graph, note['importance']))
+
+
+def noted_lines(path: Path) -> list[dict[str, Any]]:
+    """What earlier runs have noted; a line that a killed run has not finished is taken away."""
+    text = path.read_text(encoding='utf-8') if path.is_file() else ''
+    lines = text.split('\n')
+    if lines.pop():
+        write_atomically(path, '\n'.join([*lines, '']))
+    return [json.loads(line) for line in lines]

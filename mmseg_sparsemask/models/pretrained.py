@@ -152,3 +152,16 @@ def _timm_name(name: str) -> str | None:
         return None
     stage, block = _PLACES[int(number)]
     return f'blocks.{stage}.{block}.{names[layer]}.{kind}'
+
+
+def without_weights(settings: Any) -> Any:
+    """The config of a model, in which nothing fetches or reads weights."""
+    if isinstance(settings, Mapping):
+        changed = {'init_cfg': None, 'pretrained': False}
+        return {
+            key: changed[key] if changed.get(key, value) != value else without_weights(value)
+            for key, value in settings.items()
+        }
+    if isinstance(settings, (list, tuple)):
+        return [without_weights(item) for item in settings]
+    return settings

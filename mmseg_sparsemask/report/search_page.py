@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from mmseg_sparsemask.connectivity.cost import ConnectionCosts, PartCosts
 from mmseg_sparsemask.connectivity.graph import Connection, Connectivity, end_of
+from mmseg_sparsemask.report.front_page import FrontRecord
 from mmseg_sparsemask.report.page import Step, render, thinned
 
 
@@ -30,6 +31,7 @@ class SearchRecord:
         score_name: Such as ``'mIoU'``.
         settings: Further rows for the table of settings.
         commands: What to run next.
+        front: The front of the search's supernet, if it was made.
     """
 
     name: str
@@ -47,6 +49,7 @@ class SearchRecord:
     score_name: str = 'score'
     settings: Mapping[str, str] = field(default_factory=dict)
     commands: Sequence[Step] = ()
+    front: FrontRecord | None = None
 
 
 def search_page(record: SearchRecord) -> str:
@@ -79,6 +82,7 @@ def search_page(record: SearchRecord) -> str:
         'budgets': dict(record.budgets),
         'scores': [[int(step), float(score)] for step, score in record.scores],
         'score_name': record.score_name,
+        'front': record.front.script_data() if record.front else [],
     }
     return render(
         'search.html.jinja',

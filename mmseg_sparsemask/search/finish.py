@@ -13,8 +13,10 @@ from mmengine.logging import print_log
 from mmseg_sparsemask.connectivity import Connectivity, save
 from mmseg_sparsemask.connectivity.budget import KINDS
 from mmseg_sparsemask.connectivity.draw import draw_graph
+from mmseg_sparsemask.dpc.cache import weights_digest
+from mmseg_sparsemask.models.decode_heads import FDNHead
 from mmseg_sparsemask.models.inheritance import pruned_head
-from mmseg_sparsemask.report import search_page, write_page
+from mmseg_sparsemask.report import FrontRecord, read_front, search_page, write_page
 from mmseg_sparsemask.search.budget_record import budget_files, budget_lines, draw_budget
 from mmseg_sparsemask.search.derived import write_finetune, write_retrain
 from mmseg_sparsemask.search.pruned_file import largest_difference, write_pruned
@@ -89,7 +91,7 @@ def finish(search: Search, connectivity: Connectivity, out_dir: str | os.PathLik
     for name, budget in budget_files(head).items():
         write(name, partial(save_figure, draw_budget(search, budget)))
     steps = steps_after(folder, written)
-    page = search_page(search_record(search, connectivity, steps))
+    page = search_page(search_record(search, connectivity, steps, _front_of(head, folder)))
     write('report.html', lambda path: write_page(page, path))
     if advice := nothing_pruned(search, connectivity):
         print_log(advice, logger='current', level=logging.WARNING)
@@ -103,3 +105,13 @@ def finish(search: Search, connectivity: Connectivity, out_dir: str | os.PathLik
         *(f'{step.purpose}: {step.command}' for step in steps),
     ]
     return '\n'.join(lines)
+
+
+def _front_of(head: FDNHead, folder: Path) -> FrontRecord | None:
+    """The front that tools/front.py has made of this very supernet, if there is one."""
+    try:
+        front = read_front(folder / 'front')
+    except (OSError, ValueError) as error:  # the end of a search does not fail for it
+        print_log(f'report.html does not show the front: {error}', 'current')
+        return None
+    return front if front and front.of == weights_digest(head) else None

@@ -12,7 +12,7 @@ from prettytable import PrettyTable
 from mmseg_sparsemask.connectivity import Connection, Connectivity
 from mmseg_sparsemask.connectivity.draw import draw_weight_history, draw_weights
 from mmseg_sparsemask.models.decode_heads import FDNHead
-from mmseg_sparsemask.report import SearchRecord, Step
+from mmseg_sparsemask.report import FrontRecord, SearchRecord, Step
 from mmseg_sparsemask.search.record import Search
 from mmseg_sparsemask.utils.tool_command import tool_command
 
@@ -89,7 +89,10 @@ def draw_connection_weights(search: Search, connectivity: Connectivity) -> Figur
 
 
 def search_record(
-    search: Search, connectivity: Connectivity, commands: Sequence[Step]
+    search: Search,
+    connectivity: Connectivity,
+    commands: Sequence[Step],
+    front: FrontRecord | None = None,
 ) -> SearchRecord:
     """What the page of a search shows; of the scores, only those named like the last one."""
     head, settings = search.head, search.settings
@@ -109,6 +112,7 @@ def search_record(
         scores=[(step, value) for step, key, value in search.scores if key == name],
         score_name=name,
         commands=commands,
+        front=front,
     )
 
 

@@ -1,5 +1,6 @@
 """A front from a search, by the tool: what it writes, that it goes on where it was, and errors."""
 
+import copy
 import json
 import re
 import runpy
@@ -11,29 +12,27 @@ from mmengine.config import Config
 from mmengine.runner import Runner, load_checkpoint
 from mmseg.registry import MODELS
 from reference import tiny
+from reference.fronts import MORE, run, write_table
+from reference.heads import relative
 
 from mmseg_sparsemask.connectivity import load
+from mmseg_sparsemask.front.find import search_files
+from mmseg_sparsemask.front.images import held_back_images
 from mmseg_sparsemask.front.points import pick, read_points, validated
+from mmseg_sparsemask.search.saved_search import read_search
 
-MORE = """
-model['decode_head'].update(connections=dict(type='SampledConnections'), loss_connectivity=None)
-train_dataloader['dataset']['indices'] = 20
-val_cfg = val_dataloader = val_evaluator = None
-"""
-ASKED = ['--images', 4, '--count', 4, '--swaps', 3, '--controls', 2]
-FILES = {'connectivity.json', 'connectivity.svg', 'pruned.pth', 'finetune.py', 'retrain.py'}
+ASKED = ['--held-back', 4, '--count', 4, '--swaps', 3, '--controls', 2]
+FILES = set(
+    'connectivity.json connectivity.svg pruned.pth finetune.py retrain.py report.html'.split()
+)
 
 
 @pytest.fixture(scope='module')
 def searched(tmp_path_factory):
     folder = tmp_path_factory.mktemp('front')
-    config = tiny.write_configs(folder, iterations=4, more=MORE)
+    config = tiny.write_configs(folder, iterations=20, more=MORE)
     Runner.from_cfg(tiny.load(config, folder / 'w')).train()
     return folder / 'w'
-
-
-def run(*arguments):
-    return runpy.run_path(str(tiny.ROOT / 'tools/front.py'))['main']([str(a) for a in arguments])
 
 
 @pytest.fixture(scope='module')
@@ -44,13 +43,13 @@ def front(searched):
 
 def test_what_is_written(front):
     points = read_points(front)
-    assert 2 <= len(points) <= 4
+    assert len(points) == 4
     costs, losses = [p.parameters for p in points], [p.loss for p in points]
     assert costs == sorted(costs) and losses == sorted(losses, reverse=True)
     assert (front / 'front.svg').read_text().count('images held back') >= 1
     for point in points:
         folder = front / point.folder
-        assert {path.name for path in folder.iterdir()} == FILES
+        assert {path.name for path in folder.iterdir()} == {*FILES, 'report.html'}
         graph = load(folder / 'connectivity.json')
         assert str(graph) == point.connectivity and graph.end == point.end
         model = MODELS.build(Config.fromfile(folder / 'finetune.py').model)
@@ -59,6 +58,31 @@ def test_what_is_written(front):
         assert head.shape.cost(graph).parameters == point.parameters
         with torch.no_grad():
             assert model.eval().encode_decode(torch.randn(1, 3, 32, 32), [IMAGE]).isfinite().all()
+
+
+def decode(head, features):
+    """What is cut stays cut, also in training."""
+    return super(type(head), head).decode(features)
+
+
+def test_pruned_pth_has_the_logits_of_the_supernet_with_the_rest_cut(front, searched):
+    """In float32, from the files: batch statistics of the supernet, written ones of the point."""
+    checkpoint, config = search_files(searched, None)
+    search = read_search(checkpoint, str(config))
+    images = held_back_images(search, config, 4, front)
+    for point in read_points(front):
+        head = copy.deepcopy(search.head)
+        graph = load(front / point.folder / 'connectivity.json')
+        for stage, sources in head.connectivity.stages.items():
+            kept = [source in graph.stages.get(stage, ()) for source in sources]
+            head.connections.raw[stage].data.mul_(torch.tensor(kept))
+        head.connections.forward = head.connections.weights  # no part is drawn
+        model = MODELS.build(Config.fromfile(front / point.folder / 'finetune.py').model)
+        load_checkpoint(model, str(front / point.folder / 'pruned.pth'), strict=True)
+        with torch.no_grad(), head.cut_to(graph):
+            wanted = decode(head.train(), images.features)
+            given = model.eval().decode_head(images.features)
+        assert relative(given, wanted) < 1e-5
 
 
 def test_points_are_validated_and_compared_with_chance(front):
@@ -72,16 +96,21 @@ def test_points_are_validated_and_compared_with_chance(front):
 IMAGE = dict(ori_shape=(32, 32), img_shape=(32, 32), pad_shape=(32, 32))
 
 
+def notes_of(folder):
+    return next(folder.glob('scores_*.jsonl'))
+
+
 def test_a_run_that_was_killed_goes_on(front, searched, tmp_path):
     expected = (front / 'front.csv').read_text()
-    notes = (front / 'scores.jsonl').read_text()
+    name = notes_of(front).name
+    notes = (front / name).read_text()
     for place, part in enumerate((0.1, 0.5, 1)):
         again = tmp_path / str(place)
         again.mkdir()
-        (again / 'scores.jsonl').write_text(notes[: int(part * len(notes))])
+        (again / name).write_text(notes[: int(part * len(notes))])
         run(searched, *ASKED, '--out', again)
         assert (again / 'front.csv').read_text() == expected
-        assert sorted((again / 'scores.jsonl').read_text().split()) == sorted(notes.split())
+        assert sorted((again / name).read_text().split()) == sorted(notes.split())
 
 
 def test_a_budget_picks_a_point(front, searched, capsys, monkeypatch):
@@ -99,15 +128,38 @@ def test_a_budget_picks_a_point(front, searched, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ('arguments', 'words'),
     [
-        (['--images', 3], 'expected at least 4 to score decoders on, got 3'),
-        (['--images', 4, '--points', '1'], r'1 parameters: expected a point from \d+ param.* to'),
-        (['--images', 4, '--cost', 'latency'], 'expected a table of python tools/latency_table.py'),
+        (['--held-back', 3], 'expected at least 4 to score decoders on, got 3'),
+        (
+            ['--held-back', 4, '--points', '1'],
+            r'1 parameters: expected a point from \d+ param.* to',
+        ),
+        (['--held-back', 4, '--cost', 'latency'], 'expected a table of .*latency.table'),
         (['--config', 'none.py'], 'none.py'),
+        (['--config', 'elsewhere.py'], 'the training images are not here'),
+        (['--table', 'narrow.json'], 'measured for channels=4, expected 8'),
     ],
 )
-def test_errors_of_one_line(searched, front, arguments, words):
-    with pytest.raises(SystemExit, match=words):
+def test_errors_of_one_line(searched, front, tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    config = (searched / 'search.py').read_text()
+    camvid = (
+        "train_dataloader['dataset'] = dict(type='BaseSegDataset', data_root='none', pipeline=[])"
+    )
+    (tmp_path / 'elsewhere.py').write_text(f'{config}\n{camvid}\n')
+    write_table(tmp_path / 'narrow.json', channels=4)
+    with pytest.raises(SystemExit, match=words) as caught:
         run(searched, *arguments)
+    assert '\n' not in str(caught.value)
+
+
+def test_a_supernet_whose_weights_are_not_numbers(searched, tmp_path):
+    state = torch.load(searched / 'iter_20.pth', weights_only=False)
+    state['state_dict']['decode_head.convs.D1.E1'].fill_(float('nan'))
+    torch.save(state, tmp_path / 'iter_20.pth')
+    (tmp_path / 'search.py').write_text((searched / 'search.py').read_text())
+    with pytest.raises(SystemExit, match='weights that are not numbers') as caught:
+        run(tmp_path / 'iter_20.pth', *ASKED)
+    assert '\n' not in str(caught.value) and not (tmp_path / 'front/front.csv').exists()
 
 
 def test_no_front_and_no_point(front, tmp_path):
@@ -121,5 +173,5 @@ def test_no_front_and_no_point(front, tmp_path):
 
 
 def test_notes_are_lines_of_json(front):
-    lines = [json.loads(line) for line in (front / 'scores.jsonl').read_text().splitlines()]
+    lines = [json.loads(line) for line in notes_of(front).read_text().splitlines()]
     assert {tuple(line) for line in lines} == {('stages', 'losses'), ('stages', 'importance')}

@@ -53,9 +53,9 @@ def test_a_point_is_the_supernet_with_the_rest_cut(tmp_path, connections, name):
         with cut.cut_to(part):
             expected = cut(features)
         assert relative(pruned_head(cut, part)(features), expected) < 1e-10
-        # Its statistics are those of the images, but for the unbiased variance of so few.
-        with cut.train().cut_to(part):
-            assert relative(cut(features), expected) < 0.15
+        # With the statistics of the images, as it was scored.
+        with scorer.head.cut_to(part):
+            assert relative(scorer.head.decode(features), expected) < 1e-10
     assert all(torch.equal(value, before[key]) for key, value in head.state_dict().items())
 
 
@@ -107,3 +107,12 @@ def test_weights_that_are_not_numbers(tmp_path):
     head.convs['D1']['E1'].data[0] = float('nan')
     with pytest.raises(ValueError, match='weights that are not numbers'):
         Scorer(head, scorer.images, tmp_path / 'x.jsonl')
+
+
+def test_chance_is_the_loss_of_the_shares_of_the_classes(tmp_path):
+    head, scorer = make_scorer(tmp_path, connections=SAMPLED)
+    labels = scorer.images.labels
+    shares = torch.stack([(labels == c).sum() / (labels != 255).sum() for c in range(3)])
+    logits = shares.log()[None, :, None, None].expand(6, -1, *labels.shape[1:])
+    expected = torch.nn.functional.cross_entropy(logits, labels, ignore_index=255)
+    assert scorer.chance() == pytest.approx(float(expected), abs=1e-6)

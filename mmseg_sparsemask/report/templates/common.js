@@ -26,7 +26,7 @@ function rows(body, lines) {
 
 /* A line through points [x, y]. Options: another line within the same scales, and whether it goes in
    stairs; dots (a third true makes one large); limits as horizontal lines, a cursor as a vertical
-   one; what writes the numbers of an axis. */
+   one; what writes the numbers of each axis. */
 function chart(svg, points, options = {}) {
   const [width, height, left, bottom, top] = [420, 200, 62, 24, 10];
   const ys = points.map((p) => p[1]).concat(options.limits || []);
@@ -37,13 +37,13 @@ function chart(svg, points, options = {}) {
   const y = (v) => top + (high > low ? 1 - (v - low) / (high - low) : .5) * (height - top - bottom);
   svg.setAttribute('viewBox', `0 0 ${width} ${height}`);
   svg.replaceChildren();
-  const write = options.write || short;
+  const write = options.write || short, writeX = options.writeX || whole;
   for (const value of high > low ? [low, (low + high) / 2, high] : [low]) {
     draw(svg, 'line', {x1: left, x2: width - 10, y1: y(value), y2: y(value), stroke: 'var(--line)'});
     draw(svg, 'text', {x: left - 6, y: y(value) + 4, 'text-anchor': 'end', class: 'faint'}, write(value));
   }
-  draw(svg, 'text', {x: left, y: height - 6, class: 'faint'}, whole(first));
-  if (last > first) draw(svg, 'text', {x: width - 10, y: height - 6, 'text-anchor': 'end', class: 'faint'}, whole(last));
+  draw(svg, 'text', {x: left, y: height - 6, class: 'faint'}, writeX(first));
+  if (last > first) draw(svg, 'text', {x: width - 10, y: height - 6, 'text-anchor': 'end', class: 'faint'}, writeX(last));
   for (const limit of options.limits || []) {
     draw(svg, 'line', {x1: left, x2: width - 10, y1: y(limit), y2: y(limit), stroke: 'var(--decoder)', 'stroke-width': 2, 'stroke-dasharray': '6 4', class: 'limit'});
   }

@@ -1,0 +1,279 @@
+"""A supernet whose parts are scored and cost something."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple
+
+from mmengine.logging import print_log
+from scipy.stats import spearmanr
+
+from mmseg_sparsemask.compare.sizes import multiply_adds
+from mmseg_sparsemask.connectivity import Connectivity, resolve
+from mmseg_sparsemask.connectivity.budget import KINDS
+from mmseg_sparsemask.connectivity.controls import like
+from mmseg_sparsemask.connectivity.latency import LatencyTable
+from mmseg_sparsemask.dpc.cache import fingerprint_key, weights_digest
+from mmseg_sparsemask.front.descent import best_within, budgets_between, descend, improve
+from mmseg_sparsemask.front.images import held_back_images, network_of
+from mmseg_sparsemask.front.scorer import Scorer
+from mmseg_sparsemask.models.connections import SampledConnections
+from mmseg_sparsemask.search.record import Search
+from mmseg_sparsemask.utils.commands import clock
+from mmseg_sparsemask.utils.tool_command import tool_command
+from mmseg_sparsemask.utils.words import counted
+
+#: Below this rank agreement of two halves of the images, scores mean little.
+LEAST_AGREEMENT = 0.5
+
+#: Decoders whose costs are within this ratio are of like cost; their least number to compare them.
+LIKE_COST, LEAST_DECODERS = 2.0, 8
+
+#: Seconds between two lines of progress.
+QUIET = 10.0
+
+
+@dataclass(frozen=True)
+class FrontSettings:
+    """What is asked of a front.
+
+    Attributes:
+        cost: ``'parameters'``, ``'multiply_adds'`` or ``'latency'``.
+        table: Latency table, for the latter.
+        points: Budgets; none for `count` decoders far from each other.
+        count: Their number then.
+        images: Training images to score on.
+        swaps: Swaps to score for each budget.
+        controls: Random decoders with both costs of a point to score beside it.
+        validate: Whether the points are validated, too.
+        whole: Whether the encoder counts, as it must where supernets have different ones.
+        why: Validation images to say on what each connection is worth; 0 for not to.
+    """
+
+    cost: str = 'parameters'
+    table: str | None = None
+    points: Sequence[float] = ()
+    count: int = 12
+    images: int = 64
+    swaps: int = 30
+    controls: int = 0
+    validate: bool = False
+    whole: bool = False
+    why: int = 0
+
+
+class Source(NamedTuple):
+    """Where a supernet comes from.
+
+    Attributes:
+        search: Its record.
+        config: The search's config, for its data and encoder.
+        folder: An existing folder for what is computed with it, and for its decoders.
+        table: Latency table of its decoders, if there is one.
+    """
+
+    search: Search
+    config: str | Path
+    folder: Path
+    table: str | None = None
+
+
+class Supernet:
+    """A supernet with its images, scores and costs.
+
+    Args:
+        source: Where it comes from.
+        settings: What is asked of its front.
+
+    Raises:
+        ValueError: Data that is not there, costs of another head, weights that are not numbers.
+    """
+
+    def __init__(self, source: Source, settings: FrontSettings) -> None:
+        if settings.cost not in KINDS:
+            raise ValueError(f'cost: expected one of {", ".join(KINDS)}, got {settings.cost!r}')
+        if settings.cost == 'latency' and source.table is None:
+            maker = tool_command('latency_table')
+            raise ValueError(f'latency: expected a table of {maker} with --table')
+        self.search, self.config, self.folder, table = source
+        self.settings, self.name = settings, Path(source.config).stem
+        self.head = head = source.search.head
+        self.table = None if table is None else LatencyTable.load(table)
+        if self.table is not None:
+            self.table.check(head.connectivity, head.shape)
+        images = held_back_images(source.search, source.config, settings.images, source.folder)
+        key = fingerprint_key({'of': [weights_digest(head), images.key]})
+        self.scorer = Scorer(head, images, source.folder / f'scores_{key}.jsonl')
+        self.encoder_multiply_adds = self._encoder_multiply_adds()
+        self._extra = self._cost_of_encoder() if settings.whole else 0.0
+        self._costs: dict[Connectivity, float] = {}
+        self.write = KINDS[settings.cost].format
+        rule, end = head.connections, head.connectivity.end
+        #: Stages that decoders may end at; a latency table has times of decoders with one end.
+        self.ends = rule.ends if isinstance(rule, SampledConnections) else [end]
+        if settings.cost == 'latency':
+            self.ends = [end]
+
+    @property
+    def space(self) -> Connectivity:
+        """Its search space."""
+        return self.head.connectivity
+
+    @property
+    def losses(self) -> dict[Connectivity, float]:
+        """Loss of every decoder that was asked for."""
+        return {graph: fmean(halves) for graph, halves in self.scorer.losses.items()}
+
+    def cost(self, graph: Connectivity) -> float:
+        """What a decoder costs, in the unit that was asked for."""
+        if graph not in self._costs:
+            if self.settings.cost == 'latency' and self.table is not None:
+                found = self.table.costs.total(graph)
+            else:
+                size = self.scorer.images.size
+                found = getattr(self.head.shape.cost(graph, size), self.settings.cost)
+            self._costs[graph] = found + self._extra
+        return self._costs[graph]
+
+    def milliseconds(self, graph: Connectivity) -> float | None:
+        """Time of a decoder by the latency table; None without one, or at another end than its."""
+        if self.table is None or graph.end != self.space.end:
+            return None
+        return round(self.table.costs.total(graph), 3)
+
+    def descend(self) -> float:
+        """Score the way down, and each connection alone; return the cost of the cheapest."""
+        start = said = time.perf_counter()
+        done = 0
+
+        def tick(graph: Connectivity) -> None:
+            nonlocal said, done
+            done, now = done + 1, time.perf_counter()
+            if now - said > QUIET:
+                said = now
+                left = clock((now - start) / done * (len(graph) - 1))
+                print(f'{self.name}: {len(graph)} connections left, eta {left} or less', flush=True)
+
+        way = descend(self.scorer, self.space, self.cost, self.ends, tick)
+        spent = clock(time.perf_counter() - start)
+        print(f'{self.name}: {counted(len(way), "decoder")} on the way down, {spent}', flush=True)
+        alone = [
+            Connectivity(self.space.strides, {stage: [source]})
+            for source, stage in self.space
+            if stage in self.ends and source[0] != 'D'
+        ]
+        for graph in alone:
+            self.scorer.loss(graph)
+        return min(map(self.cost, [*way, *alone]))
+
+    def improve(self, limits: Sequence[float]) -> None:
+        """Score swaps within each limit."""
+        start = time.perf_counter()
+        for place, limit in enumerate(limits, 1):
+            found = best_within(self.losses, self.cost, limit)
+            if found is None:
+                continue
+            found = improve(self.scorer, found, self.space, self.cost, limit, self.settings.swaps)
+            left = (time.perf_counter() - start) / place * (len(limits) - place)
+            print(
+                f'{self.name}: within {self.write(limit)}: loss {self.scorer.loss(found):.4f} with '
+                f'{self.write(self.cost(found))}, eta {clock(left)}',
+                flush=True,
+            )
+
+    def budgets(self, low: float) -> list[float]:
+        """Budgets at equal ratios, from the cheapest decoder to the whole."""
+        return budgets_between(low, self.cost(self.space), self.settings.count)
+
+    def random_loss(self, graph: Connectivity) -> float | None:
+        """Mean loss of other, random decoders with both costs of one; None if there are none."""
+        found, shape = [], self.head.shape
+        for seed in range(self.settings.controls):
+            try:
+                drawn = like(graph, shape, seed, self.scorer.images.size)
+                drawn = resolve(drawn, shape=shape)
+            except ValueError as error:  # few or no others have such costs
+                print_log(str(error), 'current')
+                break
+            if drawn != graph:
+                found.append(self.scorer.loss(drawn))
+        return round(fmean(found), 5) if found else None
+
+    def doubts(self) -> list[str]:
+        """How far its scores can be trusted, in lines; the first is a number."""
+        halves = self.scorer.losses
+        agreement = rank_agreement(halves, {graph: self.cost(graph) for graph in halves})
+        lines = [f'rank agreement of two halves of the images: {agreement:.2f}']
+        if agreement < LEAST_AGREEMENT:
+            lines.append(
+                'that is little: the scores say more about the images than about decoders; '
+                'hold back more of them, or train the supernet longer'
+            )
+        full, chance = self.scorer.loss(self.space), self.scorer.chance()
+        if full > 0.9 * chance:
+            lines.append(
+                f'the full network has loss {full:.3f}, and to name the share of each class has '
+                f'{chance:.3f}: the supernet has learned too little for its scores to mean much; '
+                'train it longer'
+            )
+        return lines
+
+    def _encoder_multiply_adds(self) -> int | None:
+        network = network_of(self.search, self.config)[1]
+        try:
+            return multiply_adds(network, self.scorer.images.size)[0]
+        except Exception as error:  # noqa: BLE001 an encoder of any kind; a front can do without
+            print_log(f"the encoder's multiply-adds cannot be counted: {error}", 'current')
+            return None
+
+    def _cost_of_encoder(self) -> float:
+        kind, found = self.settings.cost, None
+        if kind == 'latency' and self.table is not None:
+            found = self.table.encoder
+        elif kind == 'multiply_adds':
+            found = self.encoder_multiply_adds
+        if found is None:
+            raise ValueError(
+                f'{self.name}: expected to know the {kind.replace("_", "-")} of the encoder, too; '
+                'join supernets by multiply_adds, or by latency with tables that '
+                f'{tool_command("latency_table")} has written anew'
+            )
+        return found
+
+
+def rank_agreement(
+    halves: Mapping[Connectivity, tuple[float, float]], costs: Mapping[Connectivity, float]
+) -> float:
+    """Rank agreement (Spearman) of two halves of the images among decoders of like cost.
+
+    Large decoders beat small ones on any images. So decoders count in groups within a ratio of
+    `LIKE_COST`, each group by its size; all of them in one where no group is large enough.
+
+    Args:
+        halves: Loss of each decoder on both halves.
+        costs: What each costs.
+
+    Returns:
+        -1 to 1; 0 for fewer than three decoders, or losses that are all equal.
+    """
+    groups: list[list[Connectivity]] = []
+    for graph in sorted(halves, key=lambda g: costs[g]):
+        if groups and costs[graph] <= LIKE_COST * costs[groups[-1][0]]:
+            groups[-1].append(graph)
+        else:
+            groups.append([graph])
+    groups = [group for group in groups if len(group) >= LEAST_DECODERS] or [list(halves)]
+    found = [_spearman([halves[graph] for graph in group]) for group in groups]
+    total = sum(map(len, groups))
+    return sum(rho * len(group) for rho, group in zip(found, groups)) / max(total, 1)
+
+
+def _spearman(pairs: Sequence[tuple[float, float]]) -> float:
+    first, last = zip(*pairs) if pairs else ((), ())
+    if len(pairs) < 3 or len(set(first)) < 2 or len(set(last)) < 2:
+        return 0.0
+    return float(spearmanr(first, last).statistic)
