@@ -19,6 +19,7 @@ from mmseg_sparsemask.connectivity import load
 from mmseg_sparsemask.front.find import search_files
 from mmseg_sparsemask.front.images import held_back_images
 from mmseg_sparsemask.front.points import pick, read_points, validated
+from mmseg_sparsemask.models.inheritance import pruned_head
 from mmseg_sparsemask.search.saved_search import read_search
 
 ASKED = ['--held-back', 4, '--count', 4, '--swaps', 3, '--controls', 2]
@@ -66,7 +67,7 @@ def decode(head, features):
 
 
 def test_pruned_pth_has_the_logits_of_the_supernet_with_the_rest_cut(front, searched):
-    """In float32, from the files: batch statistics of the supernet, written ones of the point."""
+    """In float32: with batch statistics, from the files; and with the supernet's running ones."""
     checkpoint, config = search_files(searched, None)
     search = read_search(checkpoint, str(config))
     images = held_back_images(search, config, 4, front)
@@ -83,6 +84,10 @@ def test_pruned_pth_has_the_logits_of_the_supernet_with_the_rest_cut(front, sear
             wanted = decode(head.train(), images.features)
             given = model.eval().decode_head(images.features)
         assert relative(given, wanted) < 1e-5
+        with torch.no_grad():
+            with head.eval().cut_to(graph):
+                own = decode(head, images.features)
+            assert relative(pruned_head(head, graph)(images.features), own) < 1e-5
 
 
 def test_points_are_validated_and_compared_with_chance(front):
