@@ -15,12 +15,12 @@ from mmseg_sparsemask.connectivity import GLOBAL, Connectivity, DecoderShape
 from mmseg_sparsemask.connectivity.graph import level_of
 from mmseg_sparsemask.connectivity.shape import one_per_level
 from mmseg_sparsemask.models.decode_heads.activations import in_place
+from mmseg_sparsemask.models.decode_heads.feature_checks import check_sizes, remedy
 from mmseg_sparsemask.models.decode_heads.fusion import Block, plan_blocks
 from mmseg_sparsemask.models.decode_heads.stage_layers import RowConv, StageConvs
 from mmseg_sparsemask.models.decode_heads.upsampling import as_map, as_rows
 from mmseg_sparsemask.utils.layers import build_activation, build_norm
 from mmseg_sparsemask.utils.one_output import check_one_output
-from mmseg_sparsemask.utils.tool_command import tool_command
 
 
 class FusionHead(BaseDecodeHead):
@@ -243,36 +243,14 @@ class FusionHead(BaseDecodeHead):
         if max(self.in_index) >= len(inputs) or min(self.in_index) < -len(inputs):
             raise ValueError(
                 f'{wanted} at in_index {list(self.in_index)}, the backbone gives {len(inputs)} '
-                f'features; {_remedy()}'
+                f'features; {remedy()}'
             )
         features = self._transform_inputs(inputs)
         got = [feature.shape[1] for feature in features]
         if got != list(self.in_channels):
-            raise ValueError(f'{wanted}, the backbone gives {got}; {_remedy()}')
-        self._check_sizes(features)
+            raise ValueError(f'{wanted}, the backbone gives {got}; {remedy()}')
+        check_sizes(features, self.connectivity.strides)
         return [feature.contiguous(memory_format=torch.channels_last) for feature in features]
-
-    def _check_sizes(self, features: Sequence[Tensor]) -> None:
-        strides = self.connectivity.strides
-        first: dict[int, tuple[int, int]] = {}
-        for level, (feature, stride) in enumerate(zip(features, strides), 1):
-            height, width = feature.shape[-2:]
-            reference = first.setdefault(stride, (height, width))
-            # Strided layers round up or down, so a size may be off by one position.
-            scale = strides[0] / stride
-            expected = [features[0].shape[-2] * scale, features[0].shape[-1] * scale]
-            fits = all(abs(e - g) <= 1 + max(0.0, scale) for e, g in zip(expected, (height, width)))
-            if reference != (height, width) or not fits:
-                sizes = [tuple(f.shape[-2:]) for f in features]
-                raise ValueError(
-                    f'decode head expects features of strides {list(strides)}, but E{level} has '
-                    f'size {height}x{width} among {sizes}; {_remedy()}'
-                )
-
-
-def _remedy() -> str:
-    # Asked in messages alone: it looks at files, which no compiler follows.
-    return f'{tool_command("describe_backbone", "CONFIG")} prints the lines to paste'
 
 
 def holds_decoder(state_dict: Mapping[str, Any], prefix: str) -> bool:
