@@ -235,8 +235,7 @@ def _prepared(cfg: Config, image: np.ndarray | str | Path) -> dict[str, Any]:
     if not isinstance(sample.get('inputs'), Tensor):
         raise ValueError(
             f'the test pipeline gives {type(sample.get("inputs")).__name__} of an image, expected '
-            'one tensor; leave out TestTimeAug, with which tools/test.py --tta tests, and end with '
-            'PackSegInputs'
+            'one tensor; leave out TestTimeAug, and end with PackSegInputs'
         )
     return {'inputs': [sample['inputs']], 'data_samples': [sample['data_samples']]}
 

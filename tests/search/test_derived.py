@@ -94,8 +94,8 @@ def test_finetune_config(tmp_path):
     folder.mkdir()
     write_finetune(folder / 'finetune.py', HEAD, FOUND, PruneSettings(retrain_config=str(base)))
     text = (folder / 'finetune.py').read_text()
-    first = text.splitlines()[0]
-    assert first.startswith('# The pruned decoder, to train further from pruned.pth')
+    first = ' '.join(line.removeprefix('# ') for line in text.split('\n\n')[0].splitlines())
+    assert first.startswith('The pruned decoder, to train further from pruned.pth')
     assert f'at {FINETUNE_ITERATIONS:g} of its iterations' in first
     cfg = Config.fromfile(folder / 'finetune.py')
     assert cfg.load_from == str(folder / 'pruned.pth') and cfg.work_dir == str(folder / 'finetune')
