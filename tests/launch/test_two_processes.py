@@ -102,7 +102,7 @@ def test_search_and_retrain(tmp_path):
     # One process wrote: one folder of logs, one file of events, one table.
     assert len(list(work_dir.rglob('events.out.tfevents*'))) == 1
     assert len(list(work_dir.rglob('connection_weights_*.png'))) == 1
-    assert (done.stdout + done.stderr).count('or from scratch: python ') == 1
+    assert (done.stdout + done.stderr).count('or from scratch: ') == 1
     found = load(work_dir / 'connectivity.json')
     assert found.stages['D2'] == ('D3', 'D4', 'D5', 'G') and len(found) == 26
 
