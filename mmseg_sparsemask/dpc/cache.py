@@ -8,10 +8,8 @@ it goes on where an interrupted one stopped.
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import os
-import random
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,26 +30,12 @@ from tqdm import tqdm
 from mmseg_sparsemask.dpc.cached import FEATURES, LABELS, META, check_sizes, read_meta
 from mmseg_sparsemask.utils.checks import check_one_of, check_whole
 from mmseg_sparsemask.utils.files import read_json, write_json
+from mmseg_sparsemask.utils.repeatable import fingerprint_key, seeded, weights_digest
 
 #: Images between two points from which an interrupted build can go on.
 CHUNK = 16
 
 DTYPES = ('float16', 'float32')
-
-
-def weights_digest(module: nn.Module) -> str:
-    """A hash of all parameters and buffers of a module, names included."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
-def fingerprint_key(fingerprint: Mapping[str, Any]) -> str:
-    """The name of a cache: sixteen hex digits."""
-    text = json.dumps(fingerprint, sort_keys=True, default=repr)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @contextmanager
@@ -66,20 +50,6 @@ def locked(path: Path, what: str) -> Iterator[None]:
         held = lock.acquire()
     with held:
         yield
-
-
-@contextmanager
-def seeded(*seeds: int) -> Iterator[None]:
-    """Draw from fixed random states inside, and leave the outer ones as they were."""
-    outer = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[]):
-        value = int(np.random.SeedSequence(list(seeds)).generate_state(1)[0])
-        random.seed(value)
-        np.random.seed(value)
-        torch.manual_seed(value)
-        yield
-    random.setstate(outer[0])
-    np.random.set_state(outer[1])
 
 
 def _resized(label: Tensor, size: tuple[int, int]) -> Tensor:

@@ -26,19 +26,14 @@ from mmengine.runner import Runner, load_state_dict
 from mmengine.visualization import Visualizer
 from mmseg.registry import MODELS
 
-from mmseg_sparsemask.dpc.cache import (
-    FeatureExtractor,
-    build_cache,
-    fingerprint_key,
-    locked,
-    seeded,
-)
+from mmseg_sparsemask.dpc.cache import FeatureExtractor, build_cache, locked
 from mmseg_sparsemask.dpc.cached import read_meta
 from mmseg_sparsemask.dpc.cell import Cell
 from mmseg_sparsemask.dpc.settings import ProxySettings
 from mmseg_sparsemask.utils.checkpoints import load_checkpoint
 from mmseg_sparsemask.utils.files import replacing
 from mmseg_sparsemask.utils.registered import replace_sync_bn
+from mmseg_sparsemask.utils.repeatable import fingerprint_key, seeded
 from mmseg_sparsemask.utils.runner import build_runner
 from mmseg_sparsemask.utils.timing import repeated
 

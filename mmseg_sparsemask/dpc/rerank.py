@@ -13,13 +13,13 @@ from mmengine.logging import print_log
 from optuna.trial import FrozenTrial
 from scipy.stats import spearmanr
 
-from mmseg_sparsemask.dpc.cache import fingerprint_key
 from mmseg_sparsemask.dpc.cell import Cell
 from mmseg_sparsemask.dpc.report import ranking, write_best
 from mmseg_sparsemask.dpc.settings import SearchSettings
 from mmseg_sparsemask.dpc.storage import open_storage
 from mmseg_sparsemask.utils.checks import check_whole
 from mmseg_sparsemask.utils.files import csv_text, read_json, write_atomically, write_json
+from mmseg_sparsemask.utils.repeatable import fingerprint_key
 from mmseg_sparsemask.utils.runner import build_runner
 from mmseg_sparsemask.utils.words import counted
 from mmseg_sparsemask.utils.work_dir import lock_work_dir

@@ -14,10 +14,10 @@ from mmseg.registry import DATASETS, MODELS
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from mmseg_sparsemask.dpc.cache import fingerprint_key, seeded, weights_digest
 from mmseg_sparsemask.models.pretrained import without_weights
 from mmseg_sparsemask.search.record import Search
 from mmseg_sparsemask.utils.files import replacing
+from mmseg_sparsemask.utils.repeatable import fingerprint_key, seeded, weights_digest
 
 #: Validation images that go through a decoder at once.
 BATCH = 16

@@ -17,13 +17,13 @@ from mmseg_sparsemask.connectivity import Connectivity, resolve
 from mmseg_sparsemask.connectivity.budget import KINDS
 from mmseg_sparsemask.connectivity.controls import like
 from mmseg_sparsemask.connectivity.latency import LatencyTable
-from mmseg_sparsemask.dpc.cache import fingerprint_key, weights_digest
 from mmseg_sparsemask.front.descent import best_within, budgets_between, descend, improve
 from mmseg_sparsemask.front.images import held_back_images, network_of
 from mmseg_sparsemask.front.scorer import Scorer
 from mmseg_sparsemask.models.connections import SampledConnections
 from mmseg_sparsemask.search.record import Search
 from mmseg_sparsemask.utils.commands import clock
+from mmseg_sparsemask.utils.repeatable import fingerprint_key, weights_digest
 from mmseg_sparsemask.utils.tool_command import tool_command
 from mmseg_sparsemask.utils.words import counted
 

@@ -16,11 +16,11 @@ from tqdm import tqdm
 
 from mmseg_sparsemask.connectivity import Connection, Connectivity, to_dict
 from mmseg_sparsemask.connectivity.prune import drop_unreachable
-from mmseg_sparsemask.dpc.cache import fingerprint_key
 from mmseg_sparsemask.front.images import Validation, validation_images
 from mmseg_sparsemask.front.scorer import Scorer, noted_lines
 from mmseg_sparsemask.front.supernet import Supernet
 from mmseg_sparsemask.utils.files import csv_text, write_atomically
+from mmseg_sparsemask.utils.repeatable import fingerprint_key
 
 
 class Change(NamedTuple):

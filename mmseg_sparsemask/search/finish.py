@@ -13,7 +13,6 @@ from mmengine.logging import print_log
 from mmseg_sparsemask.connectivity import Connectivity, save
 from mmseg_sparsemask.connectivity.budget import KINDS
 from mmseg_sparsemask.connectivity.draw import draw_graph
-from mmseg_sparsemask.dpc.cache import weights_digest
 from mmseg_sparsemask.models.decode_heads import FDNHead
 from mmseg_sparsemask.models.inheritance import pruned_head
 from mmseg_sparsemask.report import FrontRecord, read_front, search_page, write_page
@@ -31,6 +30,7 @@ from mmseg_sparsemask.search.tables import (
 )
 from mmseg_sparsemask.search.validation import evaluating
 from mmseg_sparsemask.utils.figures import save_figure
+from mmseg_sparsemask.utils.repeatable import weights_digest
 from mmseg_sparsemask.utils.tool_command import tool_command
 
 #: Files that a search may leave, those that cost most first.

@@ -14,9 +14,10 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 
 from mmseg_sparsemask.dpc import cache as cache_module
-from mmseg_sparsemask.dpc.cache import FeatureExtractor, build_cache, seeded
+from mmseg_sparsemask.dpc.cache import FeatureExtractor, build_cache
 from mmseg_sparsemask.dpc.cached import CachedFeatureDataset
 from mmseg_sparsemask.dpc.proxy import prepare_task
+from mmseg_sparsemask.utils.repeatable import seeded
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,0 +1,43 @@
+"""What a computation was made of, as a short hash, and random numbers that come again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+
+def weights_digest(module: nn.Module) -> str:
+    """A hash of all parameters and buffers of a module, names included."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def fingerprint_key(fingerprint: Mapping[str, Any]) -> str:
+    """The name of what was computed from something: sixteen hex digits."""
+    text = json.dumps(fingerprint, sort_keys=True, default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@contextmanager
+def seeded(*seeds: int) -> Iterator[None]:
+    """Draw from fixed random states inside, and leave the outer ones as they were."""
+    outer = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[]):
+        value = int(np.random.SeedSequence(list(seeds)).generate_state(1)[0])
+        random.seed(value)
+        np.random.seed(value)
+        torch.manual_seed(value)
+        yield
+    random.setstate(outer[0])
+    np.random.set_state(outer[1])
