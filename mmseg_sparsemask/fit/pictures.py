@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isnan
 from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from numpy.typing import NDArray
+
+from mmseg_sparsemask.compare.ious import confusion, ious
 
 #: Images of a gallery, and the width of one in it.
 SHOWN, WIDTH = 4, 240
@@ -42,16 +46,19 @@ class Scored:
             maps: Folders of predicted label maps.
         """
         count = len(self.classes)
-        pairs = {name: np.zeros((count, count), int) for name in maps}
+        tables = {name: torch.zeros(count, count, dtype=torch.long) for name in maps}
         for place in range(len(self.data)):
             item = self.data[place]
             truth = item['gt_seg_map']
             counts = truth < count
             for name, folder in maps.items():
-                found = _labels(folder, item['img_path'])[counts]
-                flat = count * truth[counts].astype(int) + found
-                pairs[name] += np.bincount(flat, minlength=count**2).reshape(count, count)
-        return {name: _ious(table) for name, table in pairs.items()}
+                found = _labels(folder, item['img_path'])
+                pairs = (torch.from_numpy(labels[counts]) for labels in (truth, found))
+                tables[name] += confusion(*pairs, count)
+        return {
+            name: [None if isnan(iou) else round(iou, 2) for iou in ious(table).tolist()]
+            for name, table in tables.items()
+        }
 
     def gallery(self, maps: Mapping[str, Path]) -> list[tuple[str, list[Image]]]:
         """Some images at equal distances: name, and image, truth and predictions in colour."""
@@ -79,11 +86,3 @@ def _labels(folder: Path, image: str) -> Image:
     if found is None:
         raise ValueError(f'{path}: expected the labels that a test wrote; remove {folder.parent}')
     return np.asarray(found, np.uint8)
-
-
-def _ious(pairs: NDArray[np.int_]) -> list[float | None]:
-    hits = pairs.diagonal()
-    unions = pairs.sum(0) + pairs.sum(1) - hits
-    return [
-        round(100 * float(hit / union), 2) if union else None for hit, union in zip(hits, unions)
-    ]

@@ -65,7 +65,7 @@ def _cuts(scorer: Scorer, current: Connectivity, cost: Cost) -> list[Connectivit
     """The parts with a connection less that seem to lose least for what they save."""
     rises, ranked = scorer.importance(current), []
     for connection in current:
-        smaller = _part(current, drop_unreachable(set(current) - {connection}, current.end))
+        smaller = part_of(current, set(current) - {connection}, current.end)
         if smaller is not None and cost(smaller) < cost(current):
             rise = math.fsum(rises[c] for c in set(current) - set(smaller))
             ranked.append((_rate(rise, cost(current) - cost(smaller)), str(smaller), smaller))
@@ -109,7 +109,7 @@ def improve(
             # A stage that is not there needs an input, too.
             more.append(numbers.choice([c for c in space if c.stage == more[-1].source]))
         changed = (set(best) - {out}) | set(more)
-        swapped = _part(best, drop_unreachable(changed, best.end))
+        swapped = part_of(best, changed, best.end)
         if swapped is None or swapped == best or cost(swapped) > limit:
             continue
         tries -= 1
@@ -127,13 +127,15 @@ def _earlier_ends(current: Connectivity, ends: Sequence[str]) -> Iterator[Connec
     """The part that ends at the next coarser stage that may be an end."""
     stages = [stage for stage in current.stages if stage in ends and stage != current.end]
     if stages:
-        part = _part(current, drop_unreachable(current, stages[-1]))
+        part = part_of(current, current, stages[-1])
         if part is not None:
             yield part
 
 
-def _part(of: Connectivity, kept: Connections) -> Connectivity | None:
-    return Connectivity.from_connections(of.strides, kept) if kept else None
+def part_of(whole: Connectivity, kept: Connections, end: str) -> Connectivity | None:
+    """What reaches an end of the connections that are kept; None if nothing does."""
+    reaching = drop_unreachable(kept, end)
+    return Connectivity.from_connections(whole.strides, reaching) if reaching else None
 
 
 def budgets_between(low: float, high: float, count: int) -> list[float]:

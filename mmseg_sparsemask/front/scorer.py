@@ -14,6 +14,7 @@ from mmengine.model import revert_sync_batchnorm
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmseg_sparsemask.compare.ious import confusion, ious
 from mmseg_sparsemask.connectivity import GLOBAL, Connection, Connectivity, to_dict
 from mmseg_sparsemask.connectivity.graph import level_of
 from mmseg_sparsemask.front.images import Images
@@ -82,7 +83,7 @@ class Scorer:
             with torch.no_grad():
                 first, last = (float(loss) for loss in self._halves(connectivity))
             self._noted[connectivity] = first, last
-            self._note(connectivity, {'losses': [first, last]})
+            note(self.notes, connectivity, losses=[first, last])
         self.losses[connectivity] = self._noted[connectivity]
         return sum(self.losses[connectivity]) / 2
 
@@ -108,7 +109,7 @@ class Scorer:
                     if source in connectivity.stages[stage]:
                         found[Connection(source, stage)] = rise
             self._importance[connectivity] = found
-            self._note(connectivity, {'importance': list(found.values())})
+            note(self.notes, connectivity, importance=list(found.values()))
         return self._importance[connectivity]
 
     def chance(self) -> float:
@@ -121,16 +122,13 @@ class Scorer:
     @torch.no_grad()
     def miou(self, connectivity: Connectivity) -> float:
         """Mean IoU of a part on the images, in percent, over the classes that occur."""
-        head, hits = self.head, 0
+        head, table = self.head, 0
         for images in self.images.halves():
             logits = self._logits(connectivity, images)
             found = logits.argmax(1) if logits.shape[1] > 1 else (logits > 0)[:, 0].long()
             valid = images.labels != head.ignore_index
-            pairs = images.labels[valid] * head.num_classes + found[valid]
-            hits = hits + torch.bincount(pairs, minlength=head.num_classes**2)
-        table = hits.view(head.num_classes, -1).double()
-        union = table.sum(0) + table.sum(1) - table.diag()
-        return float(100 * (table.diag() / union)[table.sum(1) > 0].mean())
+            table = table + confusion(images.labels[valid], found[valid], head.num_classes)
+        return float(ious(table)[table.sum(1) > 0].mean())
 
     @torch.no_grad()
     def with_statistics(self, connectivity: Connectivity) -> FDNHead:
@@ -181,23 +179,24 @@ class Scorer:
             logits = self.head.decode(images.features)
         return upsample(logits, images.size, self.head.align_corners)
 
-    def _note(self, connectivity: Connectivity, found: dict[str, list[float]]) -> None:
-        with self.notes.open('a', encoding='utf-8') as file:
-            stages = to_dict(connectivity)['stages']
-            file.write(json.dumps({'stages': stages, **found}) + '\n')
-
     def graph(self, stages: Mapping[str, Sequence[str]]) -> Connectivity:
         """A part of the supernet, as notes have it."""
         return Connectivity(self.head.connectivity.strides, stages)
 
     def _read(self) -> None:
-        for note in noted_lines(self.notes):
-            graph = self.graph(note['stages'])
-            if 'losses' in note:
-                first, last = note['losses']
+        for line in noted_lines(self.notes):
+            graph = self.graph(line['stages'])
+            if 'losses' in line:
+                first, last = line['losses']
                 self._noted[graph] = first, last
             else:
-                self._importance[graph] = dict(zip(graph, note['importance']))
+                self._importance[graph] = dict(zip(graph, line['importance']))
+
+
+def note(path: Path, part: Connectivity, **found: Sequence[float | None]) -> None:
+    """Add a line to notes: a part of a supernet, and what was computed for it."""
+    with path.open('a', encoding='utf-8') as file:
+        file.write(json.dumps({'stages': to_dict(part)['stages'], **found}) + '\n')
 
 
 def noted_lines(path: Path) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,10 +13,11 @@ from mmengine.structures import BaseDataElement
 from mmseg.structures import SegDataSample
 from tqdm import tqdm
 
-from mmseg_sparsemask.connectivity import Connection, Connectivity, to_dict
-from mmseg_sparsemask.connectivity.prune import drop_unreachable
+from mmseg_sparsemask.compare.ious import confusion, ious
+from mmseg_sparsemask.connectivity import Connection, Connectivity
+from mmseg_sparsemask.front.descent import part_of
 from mmseg_sparsemask.front.images import Validation, validation_images
-from mmseg_sparsemask.front.scorer import Scorer, noted_lines
+from mmseg_sparsemask.front.scorer import Scorer, note, noted_lines
 from mmseg_sparsemask.front.supernet import Supernet
 from mmseg_sparsemask.utils.files import csv_text, write_atomically
 from mmseg_sparsemask.utils.repeatable import fingerprint_key
@@ -75,21 +75,16 @@ class Validator:
                     samples = [SegDataSample(metainfo=meta) for meta in metas]
                     for sample, label in zip(network.postprocess_result(logits, samples), labels):
                         found, valid = _labels(sample), label != head.ignore_index
-                        pairs = label[valid] * classes + found[valid]
-                        table = table + torch.bincount(pairs, minlength=classes**2)
-            table = table.view(classes, classes).double()
-            found = 100 * table.diag() / (table.sum(0) + table.sum(1) - table.diag())
-            self._known[part] = found.tolist()
-            noted = [None if math.isnan(v) else v for v in self._known[part]]
-            line = {'stages': to_dict(part)['stages'], 'ious': noted}
-            with self.notes.open('a', encoding='utf-8') as file:
-                file.write(json.dumps(line) + '\n')
+                        table = table + confusion(label[valid], found[valid], classes)
+            self._known[part] = ious(table).tolist()
+            known = [None if math.isnan(v) else v for v in self._known[part]]
+            note(self.notes, part, ious=known)
         return self._known[part]
 
 
 def _labels(sample: BaseDataElement) -> torch.Tensor:
     labels: torch.Tensor = sample.pred_sem_seg.data[0]
-    return labels.long()
+    return labels
 
 
 def mean_iou(ious: Sequence[float]) -> float:
@@ -115,9 +110,7 @@ def variants(
     kept, found = set(part), []
     for connection in space:
         if connection in kept:
-            left = drop_unreachable(kept - {connection}, part.end)
-            smaller = Connectivity.from_connections(part.strides, left) if left else None
-            found.append((connection, True, smaller))
+            found.append((connection, True, part_of(part, kept - {connection}, part.end)))
         elif connection.stage in part.stages and (
             connection.source[0] != 'D' or connection.source in part.stages
         ):
