@@ -27,7 +27,7 @@ from mmseg_sparsemask.compare.plan import read_table
 from mmseg_sparsemask.compare.results import read_results
 from mmseg_sparsemask.connectivity import load, resolve
 from mmseg_sparsemask.connectivity.controls import like
-from mmseg_sparsemask.front.find import find_front, search_files
+from mmseg_sparsemask.front.find import find_fronts, search_files
 from mmseg_sparsemask.front.points import pick, read_points, write_point
 from mmseg_sparsemask.front.supernet import FrontSettings, Source, Supernet
 from mmseg_sparsemask.search.saved_search import read_search
@@ -46,8 +46,9 @@ def draw(args: argparse.Namespace) -> None:
     search = read_search(checkpoint, str(config), args.trust_checkpoint)
     front = output_folder(args.out / 'front')
     settings = FrontSettings(points=args.sizes, images=args.images)
-    print(find_front(search, config, front, settings))
-    supernet = Supernet(Source(search, config, front), settings)
+    source = Source(search, config, front)
+    print(find_fronts([source], front, settings))
+    supernet = Supernet(source, settings)
     shape, rows, folders = supernet.head.shape, [], {}
     for size in sorted(args.sizes):
         point = pick(read_points(front), 'parameters', size)

@@ -23,6 +23,7 @@ from mmseg_sparsemask.compare.run_record import RUN_FILE, log_of, read_run, surr
 from mmseg_sparsemask.connectivity import DecoderShape, load, save
 from mmseg_sparsemask.connectivity.controls import like
 from mmseg_sparsemask.connectivity.io import resolve
+from mmseg_sparsemask.utils.checkpoints import LAST_CHECKPOINT
 from mmseg_sparsemask.utils.commands import call_tool, run_tool, shown_path
 from mmseg_sparsemask.utils.files import write_json
 from mmseg_sparsemask.utils.work_dir import is_locked
@@ -250,4 +251,4 @@ class Steps:
 
 def last_checkpoint(work_dir: Path) -> Path:
     """The last checkpoint of a training, wherever its work directory lies now."""
-    return work_dir / Path((work_dir / 'last_checkpoint').read_text().strip()).name
+    return work_dir / Path((work_dir / LAST_CHECKPOINT).read_text().strip()).name

@@ -6,41 +6,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from mmseg_sparsemask.compare.steps import last_checkpoint
 from mmseg_sparsemask.connectivity import Connectivity
 from mmseg_sparsemask.front.descent import best_within, spread, unbeaten
 from mmseg_sparsemask.front.pages import write_pages
 from mmseg_sparsemask.front.points import Point, draw_front, validated, write_point, write_table
 from mmseg_sparsemask.front.supernet import FrontSettings, Source, Supernet
 from mmseg_sparsemask.front.why import explain_all, validator_of
-from mmseg_sparsemask.search.record import Search
+from mmseg_sparsemask.utils.checkpoints import LAST_CHECKPOINT
 from mmseg_sparsemask.utils.figures import save_figure
 
 #: A decoder, and the place of its supernet among those that were given.
 Decoder = tuple[int, Connectivity]
 
 
-def find_front(search: Search, config: str | Path, folder: Path, settings: FrontSettings) -> str:
-    """Find the front of a supernet and write it.
+def find_fronts(sources: Sequence[Source], folder: Path, settings: FrontSettings) -> str:
+    """Find the front of a supernet, or of several together, and write it.
 
     Everything that was scored is noted: a run that was stopped goes on there.
-
-    Args:
-        search: Its supernet.
-        config: Config of the search, for its data and encoder.
-        folder: An existing folder to write into.
-        settings: What is asked of it.
-
-    Returns:
-        What people are told.
-
-    Raises:
-        ValueError: Data that is not there, costs of another head, a point out of reach.
-    """
-    return find_fronts([Source(search, config, folder, settings.table)], folder, settings)
-
-
-def find_fronts(sources: Sequence[Source], folder: Path, settings: FrontSettings) -> str:
-    """Find the front of several supernets together and write it.
 
     Args:
         sources: The supernets, with a folder each. Several must have been trained for the same
@@ -156,10 +139,9 @@ def search_files(search: Path, config: Path | None) -> tuple[Path, Path]:
     """
     checkpoint = search
     if search.is_dir():
-        last = search / 'last_checkpoint'
-        if not last.is_file():
+        if not (search / LAST_CHECKPOINT).is_file():
             raise ValueError(f'{search}: expected the work directory of a search, with checkpoints')
-        checkpoint = search / Path(last.read_text().strip()).name
+        checkpoint = last_checkpoint(search)
     if config is not None:
         if not config.is_file():
             raise ValueError(f'--config: {config} does not exist')

@@ -51,8 +51,22 @@ class Images(NamedTuple):
         ]
 
 
-def network_of(search: Search, config: str | Path) -> tuple[Config, nn.Module]:
-    """The config of a search, and its network with the search's encoder.
+class Network(NamedTuple):
+    """The network of a search, with the encoder's weights of its checkpoint.
+
+    Attributes:
+        cfg: The search's config.
+        model: In evaluation mode; its decoder is not the search's.
+        in_index: Which features of the encoder the decoder takes.
+    """
+
+    cfg: Config
+    model: Any
+    in_index: Sequence[int]
+
+
+def network_of(search: Search, config: str | Path) -> Network:
+    """The network of a search.
 
     Args:
         search: Its encoder's weights and its supernet.
@@ -68,15 +82,14 @@ def network_of(search: Search, config: str | Path) -> tuple[Config, nn.Module]:
     if missing := sorted(n for n in missing if not n.startswith(search.prefix)):
         raise ValueError(f'{config}: the checkpoint holds no {missing[0]}; give its own config')
     model.load_state_dict(encoder, strict=False)
-    return cfg, model
+    return Network(cfg, model, search.head.in_index)
 
 
-def held_back_images(search: Search, config: str | Path, count: int, folder: Path) -> Images:
+def held_back_images(network: Network, count: int, folder: Path) -> Images:
     """Encoder features of training images that are held back, from the cache if they are there.
 
     Args:
-        search: Its encoder's weights and its supernet.
-        config: The search's. The data set's ``indices`` say on which images it was trained; of
+        network: Of the search. The data set's ``indices`` say on which images it was trained; of
             all others the first count. Without ``indices`` the last images of the data set count,
             which the supernet has seen.
         count: Number of images, at least 4.
@@ -87,7 +100,7 @@ def held_back_images(search: Search, config: str | Path, count: int, folder: Pat
     """
     if count < 4:
         raise ValueError(f'images: expected at least 4 to score decoders on, got {count}')
-    cfg, model = network_of(search, config)
+    cfg, model, in_index = network
     settings = copy.deepcopy(cfg.train_dataloader.dataset)
     trained_on = settings.pop('indices', None)
     dataset = _data(settings, 'training')
@@ -107,7 +120,7 @@ def held_back_images(search: Search, config: str | Path, count: int, folder: Pat
     if path.is_file():
         kept = torch.load(path, weights_only=True)
         return Images(kept['features'], kept['labels'], key)
-    batches = list(_computed(model, dataset, places, search.head.in_index, training=True))
+    batches = list(_computed(model, dataset, places, in_index, training=True))
     sizes = {tuple(label.shape[-2:]) for _, label, _ in batches}
     if len(sizes) > 1:
         raise ValueError(
@@ -139,18 +152,18 @@ class Validation(NamedTuple):
     key: str = ''
 
 
-def validation_images(search: Search, config: str | Path, count: int) -> Validation:
+def validation_images(network: Network, count: int) -> Validation:
     """Encoder features of validation images, evenly chosen.
 
     Args:
-        search: Its encoder's weights and its supernet.
-        config: The search's.
+        network: Of the search.
         count: The most images.
 
     Raises:
         ValueError: The config has no validation, or one by sliding windows; no images there.
     """
-    cfg, model = network_of(search, config)
+    cfg, model, in_index = network
+    config = cfg.filename
     if cfg.get('val_dataloader') is None:
         raise ValueError(f'{config}: expected a val_dataloader to explain connections on, got none')
     if (mode := cfg.model.get('test_cfg', {}).get('mode', 'whole')) != 'whole':
@@ -162,7 +175,7 @@ def validation_images(search: Search, config: str | Path, count: int) -> Validat
     count = min(max(count, 1), len(dataset))
     places = [place * len(dataset) // count for place in range(count)]
     groups: list[list[tuple[list[Tensor], Tensor, dict[str, Any]]]] = []
-    for image in _computed(model, dataset, places, search.head.in_index, training=False):
+    for image in _computed(model, dataset, places, in_index, training=False):
         last = groups[-1] if groups else []
         if last and len(last) < BATCH and _sizes(last[0]) == _sizes(image):
             last.append(image)

@@ -43,7 +43,6 @@ class FrontSettings:
 
     Attributes:
         cost: ``'parameters'``, ``'multiply_adds'`` or ``'latency'``.
-        table: Latency table, for the latter.
         points: Budgets; none for `count` decoders far from each other.
         count: Their number then.
         images: Training images to score on.
@@ -55,7 +54,6 @@ class FrontSettings:
     """
 
     cost: str = 'parameters'
-    table: str | None = None
     points: Sequence[float] = ()
     count: int = 12
     images: int = 64
@@ -99,13 +97,14 @@ class Supernet:
         if settings.cost == 'latency' and source.table is None:
             maker = tool_command('latency_table')
             raise ValueError(f'latency: expected a table of {maker} with --table')
-        self.search, self.config, self.folder, table = source
-        self.settings, self.name = settings, Path(source.config).stem
+        self.search, config, self.folder, table = source
+        self.settings, self.name = settings, Path(config).stem
         self.head = head = source.search.head
         self.table = None if table is None else LatencyTable.load(table)
         if self.table is not None:
             self.table.check(head.connectivity, head.shape)
-        images = held_back_images(source.search, source.config, settings.images, source.folder)
+        self.network = network_of(source.search, source.config)
+        images = held_back_images(self.network, settings.images, source.folder)
         key = fingerprint_key({'of': [weights_digest(head), images.key]})
         self.scorer = Scorer(head, images, source.folder / f'scores_{key}.jsonl')
         self.encoder_multiply_adds = self._encoder_multiply_adds()
@@ -223,9 +222,8 @@ class Supernet:
         return lines
 
     def _encoder_multiply_adds(self) -> int | None:
-        network = network_of(self.search, self.config)[1]
         try:
-            return multiply_adds(network, self.scorer.images.size)[0]
+            return multiply_adds(self.network.model, self.scorer.images.size)[0]
         except Exception as error:  # noqa: BLE001 an encoder of any kind; a front can do without
             print_log(f"the encoder's multiply-adds cannot be counted: {error}", 'current')
             return None

@@ -156,7 +156,7 @@ def validator_of(supernet: Supernet) -> Validator | None:
     """
     if not supernet.settings.why:
         return None
-    images = validation_images(supernet.search, supernet.config, supernet.settings.why)
+    images = validation_images(supernet.network, supernet.settings.why)
     key = fingerprint_key({'of': [supernet.scorer.notes.name, images.key]})
     return Validator(supernet.scorer, images, supernet.folder / f'why_{key}.jsonl')
 

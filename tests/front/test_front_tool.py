@@ -17,7 +17,7 @@ from reference.heads import relative
 
 from mmseg_sparsemask.connectivity import load
 from mmseg_sparsemask.front.find import search_files
-from mmseg_sparsemask.front.images import held_back_images
+from mmseg_sparsemask.front.images import held_back_images, network_of
 from mmseg_sparsemask.front.points import pick, read_points, validated
 from mmseg_sparsemask.models.inheritance import pruned_head
 from mmseg_sparsemask.search.saved_search import read_search
@@ -70,7 +70,7 @@ def test_pruned_pth_has_the_logits_of_the_supernet_with_the_rest_cut(front, sear
     """In float32: with batch statistics, from the files; and with the supernet's running ones."""
     checkpoint, config = search_files(searched, None)
     search = read_search(checkpoint, str(config))
-    images = held_back_images(search, config, 4, front)
+    images = held_back_images(network_of(search, config), 4, front)
     for point in read_points(front):
         head = copy.deepcopy(search.head)
         graph = load(front / point.folder / 'connectivity.json')
