@@ -13,6 +13,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
 from mmseg_sparsemask.compare.sizes import build_segmentor
+from mmseg_sparsemask.datasets.palette import colour_table
 from mmseg_sparsemask.utils.checkpoints import load_checkpoint, load_strictly
 from mmseg_sparsemask.utils.files import write_atomically
 
@@ -33,8 +34,7 @@ def write_samples(cfg: Config, checkpoint: Path, out_dir: Path, count: int = 4) 
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     model, data = build_segmentor(cfg), DATASETS.build(cfg.test_dataloader.dataset)
     load_strictly(model, load_checkpoint(checkpoint), str(checkpoint))
-    palette = np.zeros((256, 3), np.uint8)
-    palette[: len(data.metainfo['palette'])] = data.metainfo['palette']
+    palette = colour_table(data.metainfo['palette'])
     written = []
     for index in range(min(count, len(data))):
         item = data[index]

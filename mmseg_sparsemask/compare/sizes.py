@@ -39,8 +39,7 @@ def fill_sizes(model: nn.Module, row: Row, image_size: tuple[int, int]) -> None:
         image_size: (height, width) in pixels, for the multiply-adds.
     """
     head = model.decode_head
-    encoder = [model.backbone, *([model.neck] if model.with_neck else [])]
-    row.encoder_parameters = sum(_parameters(module) for module in encoder)
+    row.encoder_parameters = encoder_parameters(model)
     row.decoder_parameters = decoder_parameters(head)
     connectivity = getattr(head, 'connectivity', None)
     row.connections = len(connectivity) if connectivity is not None else None
@@ -48,6 +47,11 @@ def fill_sizes(model: nn.Module, row: Row, image_size: tuple[int, int]) -> None:
         row.encoder_multiply_adds, row.decoder_multiply_adds = multiply_adds(model, image_size)
     except Exception as error:  # noqa: BLE001
         row.notes.append(f'multiply-adds cannot be counted: {one_line(error)}')
+
+
+def encoder_parameters(model: nn.Module) -> int:
+    """Parameters of a segmentor's backbone, and of its neck."""
+    return _parameters(model.backbone) + (_parameters(model.neck) if model.with_neck else 0)
 
 
 def decoder_parameters(head: nn.Module) -> int:

@@ -1,6 +1,10 @@
-"""PASCAL VOC's colours."""
+"""Colours of labels."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
 
 
 def voc_palette(count: int = 256) -> list[tuple[int, int, int]]:
@@ -15,3 +19,10 @@ def voc_palette(count: int = 256) -> list[tuple[int, int, int]]:
             channels[bit % 3] |= ((label >> bit) & 1) << (7 - bit // 3)
         colours.append((channels[0], channels[1], channels[2]))
     return colours
+
+
+def colour_table(palette: Sequence[Sequence[int]]) -> np.ndarray:
+    """Colours of all labels of eight bits, (256, 3) uint8; black for those without one."""
+    table = np.zeros((256, 3), np.uint8)
+    table[: len(palette)] = palette
+    return table

@@ -14,7 +14,7 @@ from mmengine.config import Config
 
 from mmseg_sparsemask.compare.plan import Entry, Run, Search, Table, runs_of
 from mmseg_sparsemask.compare.runner import TableRunner
-from mmseg_sparsemask.compare.sizes import build_segmentor
+from mmseg_sparsemask.compare.sizes import build_segmentor, encoder_parameters
 from mmseg_sparsemask.compare.steps import Steps, last_checkpoint
 from mmseg_sparsemask.fit.configs import SUPERNET, TITLES, Plan, names_of
 from mmseg_sparsemask.fit.data import FolderData
@@ -161,8 +161,8 @@ class Networks:
             configs = {p.folder: self.front / p.folder / 'finetune.py' for p in points}
             times = deployed_times(configs, self.plan.tested, self.device, rounds=3)
         if self.limits.parameters < inf:
-            model = build_segmentor(Config.fromfile(self.configs / 'unet.py'))
-            encoder = sum(p.numel() for n, p in model.named_parameters() if 'decode_head' not in n)
+            unet = build_segmentor(Config.fromfile(self.configs / 'unet.py'))
+            encoder = encoder_parameters(unet)
         names = [point.folder for point in picked(points, self.limits, times, encoder)]
         write_json(self.front / PICKED, names)
         return self._with_entries(names)

@@ -15,6 +15,7 @@ from mmseg.registry import DATASETS
 from numpy.typing import NDArray
 
 from mmseg_sparsemask.compare.ious import confusion, ious
+from mmseg_sparsemask.datasets.palette import colour_table
 
 #: Images of a gallery, and the width of one in it.
 SHOWN, WIDTH = 4, 240
@@ -36,8 +37,7 @@ class Scored:
         settings = {**cfg.test_dataloader.dataset.to_dict(), 'pipeline': steps}
         self.data = DATASETS.build(settings)
         self.classes = list(self.data.metainfo['classes'])
-        self.palette = np.zeros((256, 3), np.uint8)
-        self.palette[: len(self.classes)] = self.data.metainfo['palette']
+        self.palette = colour_table(self.data.metainfo['palette'])
 
     def ious(self, maps: Mapping[str, Path]) -> dict[str, list[float | None]]:
         """IoU of each class in percent, by network; None for a class that does not occur.

@@ -53,11 +53,16 @@ def as_jpeg_named_png(folders):
         Image.open(path).save(path, format='JPEG')
 
 
-def turned(folders):
-    path = folders.images / '05.png'
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.open(path).save(path, exif=exif)
+def turned(orientation):
+    """An image that its header turns or mirrors."""
+
+    def breaking(folders):
+        path = folders.images / '05.png'
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.open(path).save(path, exif=exif)
+
+    return breaking
 
 
 def alone(folders):
@@ -136,7 +141,7 @@ REFUSED = {
         None,
     ),
     'turned': (
-        turned,
+        turned(6),
         r'05.png has the size \(8, 6\), .*; an EXIF entry turns images, not masks',
         None,
     ),
@@ -273,13 +278,6 @@ def alpha(folders):
         Image.open(path).convert('RGBA').save(path)
 
 
-def upside_down(folders):
-    path = folders.images / '05.png'
-    exif = Image.Exif()
-    exif[0x0112] = 3
-    Image.open(path).save(path, exif=exif)
-
-
 def dark(folders):
     values = np.full((6, 8), 4095, np.uint16)
     Image.fromarray(values).save(folders.images / '05.png')
@@ -296,7 +294,7 @@ SAID = {
         ['1 file left out, without a mask: 03.png', '1 file left out, without an image: 04.png'],
     ),
     'four channels': (alpha, ['2 files with a fourth channel, .*: 03.png, 04.png']),
-    'upside down': (upside_down, ['1 file turned or mirrored by EXIF .*: 05.png']),
+    'upside down': (turned(3), ['1 file turned or mirrored by EXIF .*: 05.png']),
     'twelve bits in sixteen': (dark, ['1 file nearly black .*: 05.png']),
     'never in train': (
         all_of(lambda m: Image.fromarray(m * (m != 1))),
