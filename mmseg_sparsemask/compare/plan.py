@@ -300,7 +300,9 @@ def _is_count(value: Any) -> bool:
 
 
 def runs_of(table: Table, only: Sequence[str] = ()) -> list[Run]:
-    """The runs of a table, an entry after another.
+    """The runs of a table: all entries with their first seeds, then all with their second ones.
+
+    So that a table compares its methods once a part of it has run.
 
     Args:
         table: The table.
@@ -313,12 +315,13 @@ def runs_of(table: Table, only: Sequence[str] = ()) -> list[Run]:
     unknown = sorted(set(only) - set(names))
     if unknown:
         raise ValueError(f'no entries {unknown}; there are {", ".join(names)}')
-    return [
-        Run(entry, seed)
+    numbered = [
+        (place, Run(entry, seed))
         for entry in table.entries
         if not only or entry.name in only
-        for seed in entry.seeds
+        for place, seed in enumerate(entry.seeds)
     ]
+    return [run for _, run in sorted(numbered, key=lambda item: item[0])]
 
 
 def schedule_options(config: Mapping[str, Any], iterations: int) -> dict[str, Any]:

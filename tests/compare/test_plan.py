@@ -66,7 +66,7 @@ def test_a_table_lists_its_runs_in_order(tmp_path):
     table = read(tmp_path, GOOD)
     unet, found = table.entries
     assert table.name == 'table' and table.image_size == (64, 64)
-    assert runs_of(table) == [Run(unet, 0), Run(unet, 1), Run(found, 0)]
+    assert runs_of(table) == [Run(unet, 0), Run(found, 0), Run(unet, 1)]
     assert runs_of(table, ['found']) == [Run(found, 0)]
     assert Run(found, 0).search == 'search' and Run(unet, 0).search is None
 
