@@ -5,8 +5,7 @@
     python .ci/metafiles.py --check    # say what is not current
 
 A config's results are the rows of results/*.csv that name it (one entry for each method and
-training, the mean over the seeds), unless the table says that they are superseded, and the entries
-of results/single_runs.yml.
+training, the mean over the seeds).
 """
 
 import csv
@@ -71,8 +70,6 @@ def table_results(task):
     """Results of every config that results/*.csv name: means over the seeds."""
     groups = {}
     for path in sorted((ROOT / 'results').glob('*.csv')):
-        if 'superseded' in yaml.safe_load(path.with_suffix('.yaml').read_text()):
-            continue
         with path.open(newline='') as file:
             for row in csv.DictReader(file):
                 iterations = row['search_iterations'], row['training_iterations']
@@ -96,15 +93,6 @@ def table_results(task):
     return found
 
 
-def single_runs(task):
-    """Results of every config that results/single_runs.yml names."""
-    found = {}
-    for run in yaml.safe_load((ROOT / 'results/single_runs.yml').read_text()):
-        result = {key: run[key] for key in ('Dataset', 'Training', 'Metrics')}
-        found.setdefault(run['Config'], []).append({'Task': task, **result})
-    return found
-
-
 def data_set(stem):
     """Name of the data set that a config trains on, from the config's name."""
     part = stem.split('_', 2)[2]
@@ -114,11 +102,11 @@ def data_set(stem):
 def metafile(folder):
     """Text of a folder's metafile."""
     collection, paper, page, task = COLLECTIONS[folder]
-    measured = [single_runs(task), table_results(task)]
+    measured = table_results(task)
     models = []
     for path in sorted((ROOT / 'configs' / folder).glob('*.py')):
         config = f'configs/{folder}/{path.name}'
-        results = [result for source in measured for result in source.get(config, [])]
+        results = measured.get(config)
         model = {
             'Name': path.stem,
             'In Collection': collection,

@@ -24,13 +24,11 @@ class Design:
         primary: The one comparison that needs no correction: a group, and what it is compared with.
         controls: Groups that every other one of their size is compared with; None stands for those
             of the method `CONTROL`.
-        superseded: Why its rows no longer say what the configs give; the page says so, too.
         settings: By group, the setting that it tries, where one is to be chosen for all methods.
     """
 
     primary: tuple[Key, Key] | None = None
     controls: frozenset[Key] | None = None
-    superseded: str | None = None
     settings: Mapping[Key, str] = field(default_factory=dict)
 
     def is_control(self, group: Group) -> bool:

@@ -100,7 +100,6 @@ def _section(stem: str, results: Sequence[Result], design: Design, image: str, c
     }
     lines = [
         f'## {plain_text(stem)}\n',
-        *([f'**Superseded.** {plain_text(note)}\n'] if (note := design.superseded) else []),
         *(_listed(title, results, column) for title, column in columns.items()),
         '',
         _methods(groups),

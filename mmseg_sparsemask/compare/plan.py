@@ -98,7 +98,6 @@ class Table:
             p-value is not corrected. It is named before the table runs.
         controls: Names of the entries that others of their size are compared with; by default those
             of the method `CONTROL`.
-        superseded: Why its rows no longer say what the configs give, for the page.
     """
 
     name: str
@@ -112,7 +111,6 @@ class Table:
     options: Mapping[str, Any] = field(default_factory=dict)
     primary: Mapping[str, str] | None = None
     controls: tuple[str, ...] | None = None
-    superseded: str | None = None
 
     @property
     def design(self) -> Design:
@@ -124,7 +122,7 @@ class Table:
         if self.controls is not None:
             controls = frozenset(keys[name] for name in self.controls)
         settings = {keys[e.name]: e.setting for e in self.entries if e.setting}
-        return Design(primary, controls, self.superseded, settings)
+        return Design(primary, controls, settings)
 
 
 @dataclass(frozen=True)

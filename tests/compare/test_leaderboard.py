@@ -120,11 +120,6 @@ def test_one_setting_for_all_methods():
     assert not rank_settings(group_results(rows), Design())
 
 
-def test_the_page_says_which_rows_are_superseded():
-    text = page_text({'t': runs('found', [33.0])}, {'t': Design(superseded='other | start')})
-    assert '**Superseded.** other \\| start' in text
-
-
 def test_the_page_says_what_the_rows_say():
     text = text_of([*runs('found', [33.0, 32.0]), *runs(CONTROL, [30.0, 31.0, 32.0])])
     methods, compared, chosen = tables_of(text)
