@@ -163,5 +163,5 @@ def without_weights(settings: Any) -> Any:
             for key, value in settings.items()
         }
     if isinstance(settings, (list, tuple)):
-        return [without_weights(item) for item in settings]
+        return type(settings)(without_weights(item) for item in settings)
     return settings

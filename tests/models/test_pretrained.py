@@ -91,6 +91,13 @@ def test_a_missing_package_names_the_extra(monkeypatch):
         pretrained.efficientnet_lite0_file()
 
 
+def test_settings_without_weights_are_the_same_otherwise():
+    """Tuples stay tuples: heads of the toolbox ask for them."""
+    settings = dict(a=[dict(pretrained=True)], channels=(1, 2), init_cfg=dict(type='Pretrained'))
+    expected = dict(a=[dict(pretrained=False)], channels=(1, 2), init_cfg=None)
+    assert pretrained.without_weights(settings) == expected
+
+
 def test_the_nine_features_of_the_configs():
     init_default_scope('mmseg')
     path = ROOT / 'configs/sparsemask/sparsemask_efficientnet-lite0_camvid-160x208.py'
