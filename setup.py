@@ -55,14 +55,17 @@ def copy(source, target):
 
 
 def project_urls():
-    """The package's links, from the one place that says where the repository is."""
+    """The package's links; those into the repository once it has an address."""
     known = {}
     exec((ROOT / 'mmseg_sparsemask/version.py').read_text(), known)
     source, tag = known['SOURCE'], f'v{known["__version__"]}'
-    return {
+    repository = {
         'Source': source,
         'Documentation': f'{source}/blob/{tag}/docs/README.md',
         'Changelog': f'{source}/blob/{tag}/CHANGELOG.md',
+    }
+    return {
+        **(repository if source else {}),
         'Paper (SparseMask)': 'https://arxiv.org/abs/1904.07642',
         'Paper (dense prediction cells)': 'https://arxiv.org/abs/1809.04184',
         'MMSegmentation': 'https://github.com/open-mmlab/mmsegmentation',

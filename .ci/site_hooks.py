@@ -1,4 +1,4 @@
-"""What the site needs beside docs/: pages from elsewhere, links into the repository, the API.
+"""What the site needs beside docs/: pages and files from elsewhere, and the API.
 
 MkDocs calls the functions named `on_...`; mkdocs.yml names this file.
 """
@@ -53,10 +53,10 @@ def rooms() -> list[str]:
 
 
 def on_config(config):
-    """Anchors like GitHub's, links to the repository, and a page for each room of the package."""
+    """Anchors like GitHub's, a link to the repository, and a page for each room of the package."""
     known = {}
     exec((ROOT / 'mmseg_sparsemask/version.py').read_text(), known)
-    config.repo_url = known['SOURCE']
+    config.repo_url = known['SOURCE'] or None
     config.mdx_configs['toc']['slugify'] = slug
     pages = [{room.removeprefix('mmseg_sparsemask.'): f'api/{room}.md'} for room in rooms()]
     config.nav.append({'API reference': pages})
@@ -74,8 +74,16 @@ def on_files(files, config):
     return files
 
 
+def shown(path, config, files):
+    """Where the site shows a file of the repository: as text, whatever it is."""
+    name = f'source/{path}.txt'
+    if not files.get_file_from_path(name):
+        files.append(File.generated(config, name, content=(ROOT / path).read_text()))
+    return name
+
+
 def on_page_markdown(markdown, page, config, files):
-    """Turn links out of docs/ into links to pages of the site or to the repository."""
+    """Turn links out of docs/ into links to pages of the site, or to files that the site shows."""
     source = ORIGIN.get(page.file.src_uri, f'docs/{page.file.src_uri}')
 
     def target(found):
@@ -90,8 +98,7 @@ def on_page_markdown(markdown, page, config, files):
         elif path.startswith('docs/'):
             path = path.removeprefix('docs/')
         else:
-            kind = 'tree' if (ROOT / path).is_dir() else 'blob'
-            return f'{found[1]}{config.repo_url}/{kind}/main/{path}'
+            path = shown(path, config, files)
         return found[1] + path + (f'#{anchor}' if anchor else '')
 
     # All pages but those of the API lie in one folder; these hold no links of their own.

