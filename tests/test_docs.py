@@ -1,6 +1,7 @@
 """The documentation: its links lead somewhere, its commands and examples run."""
 
 import importlib.util
+import pkgutil
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from mmengine.config import Config
 from mmseg.registry import MODELS
 from reference.configs import load_as_it_is
 from reference.tiny import call
@@ -72,6 +74,56 @@ def test_the_units_of_results_are_said_for_every_number():
     said = set(re.findall(r'`(\w+)`', text.partition('\n\n')[0])) - {'mIoU', 'metric'}
     numbers = {f.name for f in fields(Result) if f.type != 'str'}
     assert said == numbers | {'image_size'}
+
+
+#: In the pages, but of other people's programs.
+FOREIGN = {'acc_seg', 'get_installed_path', 'openmim', 'smp', 'Unet'}
+FOREIGN_PAGES = ('CHANGELOG.md', 'from_authors_code.md')
+CODE = ['mmseg_sparsemask', 'mmseg_sparsemask_cli', 'configs', 'tools', 'benchmarks', 'results']
+
+
+def test_names_in_the_pages_are_those_of_the_code():
+    """What stands alone in code style, such as an option, class or module, is in the code."""
+    files = [path for folder in CODE for path in (ROOT / folder).rglob('*.[pyjs]*')]
+    files += [*(ROOT / 'tests').rglob('*.py'), ROOT / 'setup.cfg', ROOT / '.ci/site_hooks.py']
+    words = FOREIGN.union(path.stem for path in files)
+    for path in files:
+        if path.is_file() and path.suffix in ('.cfg', '.py', '.yaml', '.yml', '.json', '.jinja'):
+            words.update(re.findall(r'\w+', path.read_text()))
+    unknown = [
+        f'{page.name}: {code}'
+        for page in PAGES
+        if page.name not in FOREIGN_PAGES
+        for code in re.findall(r'`([A-Za-z_][\w.]*)(?:\(.*?\))?`', FENCE.sub('', page.read_text()))
+        if not re.search(r'\.(csv|jpe?g|png|svg|tar|tgz|txt)$', code)
+        and not words.issuperset(re.findall(r'[A-Za-z_]\w+', code))
+    ]
+    assert unknown == []
+
+
+def test_modules_in_the_pages_can_be_imported():
+    text = '\n'.join(page.read_text() for page in PAGES if page.name not in FOREIGN_PAGES)
+    names = set(re.findall(r'\bmmseg_sparsemask(?:\.[a-z]\w*)+(?:\.[A-Z]\w*)?\b(?!/)', text))
+    assert len(names) > 20
+    for name in sorted(names):
+        pkgutil.resolve_name(name)
+
+
+def test_paths_in_the_pages_are_there():
+    """Those that begin with a folder of the repository or of the package."""
+    homes = [ROOT, ROOT / 'mmseg_sparsemask']
+    folders = {path.name for home in homes for path in home.iterdir() if path.is_dir()}
+    tops = '|'.join(map(re.escape, folders - {'data', 'work_dirs', 'front'}))
+    named = re.compile(rf'(?<![\w./$}}:-])((?:{tops})/[\w./*{{}},<>-]*\w)')
+    # Files that a page tells its reader to write, or that MMSegmentation has.
+    others = r'/(my_|mine_)|configs/unet\.py|tools/dataset_converters/(voc_aug|cityscapes)\.py'
+    missing = []
+    for page in PAGES:
+        for path in named.findall(page.read_text()):
+            name = re.sub(r'METHOD|SEED|<\w+>|\{.*?\}', '*', path)
+            if not any(any(home.glob(name)) for home in [*homes, page.parent]):
+                missing += [] if re.search(others, path) else [f'{page.name}: {path}']
+    assert missing == []
 
 
 def block_after(page, mark):
@@ -155,6 +207,16 @@ def test_own_data_and_own_encoder(tmp_path):
     for config in ('my_search.py', 'work_dirs/my_search/finetune.py'):
         call(sys.executable, ROOT / 'tools/train.py', config, *short, cwd=tmp_path)
     assert (tmp_path / 'work_dirs/my_search/finetune/iter_2.pth').is_file()
+
+
+def test_a_budget_in_milliseconds(tmp_path):
+    text = block_after('docs/budget.md', '<!-- example: my_budget -->')
+    (tmp_path / 'my_budget.py').write_text(text.replace("'configs/", f"'{ROOT}/configs/"))
+    loss = Config.fromfile(tmp_path / 'my_budget.py').model.decode_head.loss_connectivity
+    assert (loss.type, loss.budget) == (
+        'BudgetLoss',
+        {'latency': 20.0, 'table': f'{tmp_path}/latency.json'},
+    )
 
 
 def test_without_configs(tmp_path):
