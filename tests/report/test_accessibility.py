@@ -9,10 +9,19 @@ from pathlib import Path
 import pytest
 from reference.browser import CHROMIUM, axe_core, violations
 from report.test_fit_page import record as fit_record
+from report.test_front_page import front
 from report.test_search_page import record
 from report.test_study_page import CELLS
 
-from mmseg_sparsemask.report import Step, StudyRecord, fit_page, search_page, study_page
+from mmseg_sparsemask.report import (
+    Step,
+    StudyRecord,
+    fit_page,
+    front_page,
+    point_page,
+    search_page,
+    study_page,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,6 +37,9 @@ PAGES = {
     'a search without more': lambda: search_page(
         record(budgets={}, scores=[], commands=(), settings={})
     ),
+    'a search with a front': lambda: search_page(record(front=front())),
+    'a front': lambda: front_page(front()),
+    'a point of it': lambda: point_page(front(), front().points[1]),
     'a fit': lambda: fit_page(fit_record()),
     'a study': lambda: study_page(StudyRecord('cells', CELLS, commands=[Step('python x', 'go')])),
 }
