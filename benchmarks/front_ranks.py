@@ -28,8 +28,9 @@ from mmseg_sparsemask.compare.results import read_results
 from mmseg_sparsemask.connectivity import load, resolve
 from mmseg_sparsemask.connectivity.controls import like
 from mmseg_sparsemask.front.find import find_fronts, search_files
-from mmseg_sparsemask.front.points import pick, read_points, write_point
+from mmseg_sparsemask.front.points import write_point
 from mmseg_sparsemask.front.supernet import FrontSettings, Source, Supernet
+from mmseg_sparsemask.search.front_table import pick, read_points
 from mmseg_sparsemask.search.saved_search import read_search
 from mmseg_sparsemask.utils.errors import one_line_errors
 from mmseg_sparsemask.utils.files import csv_text, output_folder, write_atomically

@@ -99,9 +99,11 @@ def main(argv=None):
     from mmseg_sparsemask.search.saved_search import read_search
     from mmseg_sparsemask.utils.errors import one_line_errors
     from mmseg_sparsemask.utils.files import check_work_dir, output_folder
+    from mmseg_sparsemask.utils.memory import keep_freed_memory
 
     with one_line_errors():
         init_default_scope('mmseg')
+        keep_freed_memory()
         sources = []
         for place, path in enumerate(args.searches):
             checkpoint, config = search_files(path, args.config)

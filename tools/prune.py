@@ -32,7 +32,8 @@ def parse_args():
         '--connectivity',
         metavar='WHAT',
         help='cut the supernet to these connections (a connectivity.json or the name of a preset), '
-        'whatever its weights say; needs --out',
+        'whatever its weights say; needs --out. Of a supernet with SampledConnections they get '
+        'statistics of their own, on the training images that are held back',
     )
     parser.add_argument(
         '--retrain-config',
@@ -65,16 +66,17 @@ def main():
     args = parse_args()
     from mmengine.registry import init_default_scope
 
+    from mmseg_sparsemask.models.connections import SampledConnections
     from mmseg_sparsemask.search.derived import check_configs
     from mmseg_sparsemask.search.finish import finish
     from mmseg_sparsemask.search.permuted import permuted_supernet
     from mmseg_sparsemask.search.saved_search import read_search
     from mmseg_sparsemask.utils.errors import one_line_errors
-    from mmseg_sparsemask.utils.files import check_work_dir
+    from mmseg_sparsemask.utils.files import check_work_dir, output_folder
 
     with one_line_errors():
         if args.budget:
-            from mmseg_sparsemask.front.points import picked
+            from mmseg_sparsemask.search.front_table import picked
 
             print(picked(args.checkpoint, args.budget, args.out))
             return
@@ -85,6 +87,14 @@ def main():
         out_dir = args.out or os.path.dirname(os.path.abspath(args.checkpoint))
         check_work_dir(out_dir, '--out')
         check_configs(search.head, search.settings, out_dir)
+        if args.connectivity and isinstance(search.head.connections, SampledConnections):
+            from mmseg_sparsemask.front.find import cut, search_files
+            from mmseg_sparsemask.front.supernet import Source
+
+            checkpoint, config = search_files(args.checkpoint, args.config)
+            folder = output_folder(checkpoint.parent / 'front')
+            print(cut(Source(search, config, folder), args.connectivity, output_folder(out_dir)))
+            return
         connectivity = search.cut(args.connectivity) if args.connectivity else search.prune()
         if args.permute_seed is not None:
             head, connectivity = permuted_supernet(search.head, connectivity, args.permute_seed)

@@ -58,6 +58,8 @@ class Entry:
         use: What of the search it trains: a key of `USES`.
         control: Of a search, what is taken in the place of what it found, both with the entry's
             seed: a key of `CONTROLS`.
+        point: The most parameters of a point of the search's front, which is then what the search
+            found. Controls of a point are all those of the search with seed 0.
         size_of: Name of a search. The entry's random decoder costs what that search found with the
             same seed, in parameters and multiply-adds.
         same_inputs: It also has as many inputs of ``D1``.
@@ -74,6 +76,7 @@ class Entry:
     search: str | None = None
     use: str | None = None
     control: str | None = None
+    point: int | None = None
     size_of: str | None = None
     same_inputs: bool = False
     setting: str | None = None
@@ -135,11 +138,13 @@ class Run:
     @property
     def search_seed(self) -> int:
         """Seed of the search that the run starts from."""
-        return 0 if self.entry.control == 'permuted' else self.seed
+        entry = self.entry
+        of_first = entry.control == 'permuted' or (entry.point and (entry.control or entry.size_of))
+        return 0 if of_first else self.seed
 
     @property
     def search(self) -> str | None:
-        """Name of the search that has to be there first."""
+        """Name of the search that has to be there first, with its front if it is about a point."""
         return self.entry.search or self.entry.size_of
 
     def work_dir(self, root: Path) -> Path:
@@ -259,6 +264,13 @@ def _to_entry(value: Any, place: int, searches: Mapping[str, Search]) -> Entry:
         )
     if entry.same_inputs and entry.size_of is None:
         raise ValueError(f'{where}: same_inputs is about size_of; name a search')
+    if entry.point is not None:
+        if not _is_count(entry.point):
+            raise ValueError(f'{where}: point: expected parameters, got {entry.point!r}')
+        if not (entry.search or entry.size_of):
+            raise ValueError(f'{where}: point is about the front of a search; name one')
+        if entry.use == 'supernet' or entry.control == 'permuted':
+            raise ValueError(f'{where}: point: a whole supernet and permuted weights have none')
     if entry.control and entry.use == 'supernet':
         raise ValueError(f'{where}: control: a whole supernet has none')
     as_found = entry.use in ('pruned', 'supernet')

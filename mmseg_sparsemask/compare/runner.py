@@ -115,6 +115,8 @@ class TableRunner:
                 if run.search is not None:
                     with self._taken(f'{run.search}-seed{run.search_seed}'):
                         steps.search(run.search, run.search_seed)
+                        if run.entry.point:
+                            steps.front(run.search, run.search_seed)
                 # Another process may have added the row since it was asked for.
                 if run in self.remaining():
                     self._add_row(steps, steps.run(run))

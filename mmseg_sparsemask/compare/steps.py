@@ -23,9 +23,10 @@ from mmseg_sparsemask.compare.run_record import RUN_FILE, log_of, read_run, surr
 from mmseg_sparsemask.connectivity import DecoderShape, load, save
 from mmseg_sparsemask.connectivity.controls import like
 from mmseg_sparsemask.connectivity.io import resolve
+from mmseg_sparsemask.search.front_table import pick, read_points
 from mmseg_sparsemask.utils.checkpoints import LAST_CHECKPOINT
 from mmseg_sparsemask.utils.commands import call_tool, run_tool, shown_path
-from mmseg_sparsemask.utils.files import write_json
+from mmseg_sparsemask.utils.files import read_json, write_json
 from mmseg_sparsemask.utils.work_dir import is_locked
 
 
@@ -63,6 +64,17 @@ class Steps:
             self._options(search, seed),
             {'threads': self.table.threads},
         )
+
+    def front(self, name: str, seed: int) -> None:
+        """Find the front of a search, at all points of the table, unless that is done."""
+        found, entries = self.search_dir(name, seed), self.table.entries
+        points = sorted({e.point for e in entries if e.point and name in (e.search, e.size_of)})
+        done = found / 'front' / 'points.json'
+        if not done.is_file() or read_json(done) != points:
+            title = f'front of search {name}, seed {seed}'
+            budgets = map(str, points)
+            self.call(title, 'front.py', found, '--trust-checkpoint', '--points', *budgets)
+            write_json(done, points)
 
     def run(self, run: Run) -> Path:
         """Train and score a run whose search is done; return its work directory.
@@ -203,7 +215,7 @@ class Steps:
             search = self.table.searches[entry.search]
             return search.config, {**self._options(search, run.seed), **entry.options}
         if not entry.control:
-            return found / config, options
+            return self._found(run) / config, options
         folder = run.work_dir(self.root).parent
         if not (folder / 'pruned.pth').is_file():
             folder.mkdir(parents=True, exist_ok=True)
@@ -232,9 +244,17 @@ class Steps:
         """Shape of a config's decoder, and a random one that costs what a run's search found."""
         head = config.model.decode_head
         shape = DecoderShape(head.strides, head.in_channels, head.channels, head.num_classes)
-        found = load(self.search_dir(run.search or '', run.search_seed) / 'connectivity.json')
+        found = load(self._found(run) / 'connectivity.json')
         same = run.entry.same_inputs
         return shape, like(found, shape, run.seed, self.table.image_size, same_inputs=same)
+
+    def _found(self, run: Run) -> Path:
+        """Folder of what a run's search found, or of the point of its front."""
+        found = self.search_dir(run.search or '', run.search_seed)
+        if run.entry.point is None:
+            return found
+        front = found / 'front'
+        return pick(read_points(front), 'parameters', run.entry.point).path(front)
 
     def _described(self, config: str | Path, run: Run) -> str:
         """Where a run's config came from, for people who want to run it again."""
@@ -242,6 +262,8 @@ class Steps:
         if entry.search is None or entry.use == 'supernet':
             return str(config)
         steps = [self.table.searches[entry.search].config]
+        if entry.point:
+            steps.append(f'tools/front.py --points {entry.point}')
         if entry.control == 'permuted':
             steps.append(f'tools/prune.py --permute-seed {run.seed}')
         elif entry.control:

@@ -19,7 +19,7 @@ from mmseg_sparsemask.compare.steps import Steps, last_checkpoint
 from mmseg_sparsemask.fit.configs import SUPERNET, TITLES, Plan, names_of
 from mmseg_sparsemask.fit.data import FolderData
 from mmseg_sparsemask.fit.timing import deployed_times
-from mmseg_sparsemask.front.points import Point, read_points
+from mmseg_sparsemask.search.front_table import Point, read_points
 from mmseg_sparsemask.utils.files import read_json, write_json
 
 #: Names of what is searched, the one of least loss first.

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TypeVar
 
 from mmseg_sparsemask.connectivity import Connectivity
 from mmseg_sparsemask.connectivity.prune import Connections, drop_unreachable
 from mmseg_sparsemask.front.scorer import Scorer
 
-#: How many candidates of a step are scored, those first that seem to lose least for what they save.
-TRIES = 4
+#: How many candidates of a step are scored on half of the images, those first that seem to lose
+#: least for what they save; and how many of these on all images.
+TRIES, FINALISTS = 4, 2
+
+#: Most of a decoder's connections that a step may drop, as a share; always one.
+AT_ONCE = 0.1
+
+#: Share of the cost that a cut may save without being one of many steps.
+JUMP = 0.25
 
 Cost = Callable[[Connectivity], float]
 
@@ -24,41 +31,42 @@ def descend(
     scorer: Scorer,
     start: Connectivity,
     cost: Cost,
-    ends: Sequence[str],
     tick: Callable[[Connectivity], None] = lambda _: None,
 ) -> list[Connectivity]:
-    """Drop a connection at a time, with what that cuts off, until a single path is left.
+    """Drop connections, with what that cuts off, until a single path is left.
 
     In each step connections are ranked by their first-order importance over what they save. The
-    first `TRIES`, and the part that ends a stage earlier, are scored, and the one whose loss rises
-    least for what it saves is taken. Where that ends earlier, the way goes on at the finer end,
-    too: later on a decoder of few connections may be better there.
+    first `TRIES` are scored on half of the images, the best of these on all, and the one whose loss
+    rises least for what it saves is taken. From a large decoder others of them go at once, as
+    long as that loses at most twice as much for what it saves as the best. Where the best cuts off
+    more than `JUMP` of the cost, the way also goes on with the best of those that do not: between
+    lie decoders that no other way meets.
 
     Args:
         scorer: Scorer of the supernet.
         start: Where to begin.
         cost: Cost of a part.
-        ends: Stages that a decoder may end at.
         tick: Called with each decoder on the way.
 
     Returns:
-        The way, the start first; then the branches that stayed at a finer end.
+        The way, the start first; then the branches.
     """
-    way: list[Connectivity] = []
-    branches: list[tuple[Connectivity | None, Sequence[str]]] = [(start, ends)]
+    way: dict[Connectivity, None] = {}
+    branches: list[Connectivity | None] = [start]
     while branches:
-        current, allowed = branches.pop(0)
-        while current is not None:
-            way.append(current)
+        current = branches.pop(0)
+        while current is not None and current not in way:
+            way[current] = None
+            scorer.loss(current)
             tick(current)
-            same_end = _cuts(scorer, current, cost)
-            others = [c for c in _earlier_ends(current, allowed) if cost(c) < cost(current)]
-            best = _cheapest_loss(scorer, current, [*same_end, *others], cost)
-            if best is not None and best.end != current.end:
-                stays = _cheapest_loss(scorer, current, same_end, cost)
-                branches.append((stays, (current.end,)))
+            cuts = _cuts(scorer, current, cost)
+            small = [cut for cut in cuts if cost(cut) >= (1 - JUMP) * cost(current)]
+            best = _next(scorer, current, cuts, cost)
+            if small and best is not None and cost(best) < (1 - JUMP) * cost(current):
+                branches.append(best)
+                best = _next(scorer, current, small, cost)
             current = best
-    return way
+    return list(way)
 
 
 def _cuts(scorer: Scorer, current: Connectivity, cost: Cost) -> list[Connectivity]:
@@ -72,16 +80,34 @@ def _cuts(scorer: Scorer, current: Connectivity, cost: Cost) -> list[Connectivit
     return [smaller for _, _, smaller in sorted(ranked, key=lambda one: one[:2])[:TRIES]]
 
 
-def _cheapest_loss(
+def _next(
     scorer: Scorer, current: Connectivity, candidates: Sequence[Connectivity], cost: Cost
 ) -> Connectivity | None:
-    """The one whose loss rises least for what it saves; None of none."""
-    before, spent = scorer.loss(current), cost(current)
-    return min(
-        candidates,
-        key=lambda c: (_rate(scorer.loss(c) - before, spent - cost(c)), str(c)),
-        default=None,
-    )
+    """The one whose loss rises least for what it saves, without more of what others lack.
+
+    None if there are no candidates.
+    """
+
+    def rate(
+        graph: Connectivity, before: Connectivity, loss: Callable[[Connectivity], float]
+    ) -> float:
+        return _rate(loss(graph) - loss(before), cost(before) - cost(graph))
+
+    ranked = sorted(candidates, key=lambda c: (rate(c, current, scorer.first_loss), str(c)))
+    finalists = ranked[:FINALISTS]
+    best = min(finalists, key=lambda c: (rate(c, current, scorer.loss), str(c)), default=None)
+    if best is None:
+        return None
+    limit = 2 * max(rate(best, current, scorer.first_loss), 0.0)
+    for other in ranked:
+        if len(current) - len(best) + 1 > AT_ONCE * len(current):
+            break
+        both = part_of(best, set(best) & set(other), best.end)
+        if both is None or cost(both) >= cost(best):
+            continue
+        if rate(both, best, scorer.first_loss) <= limit:
+            best = both
+    return best
 
 
 def improve(
@@ -95,7 +121,8 @@ def improve(
         space: The search space.
         cost: Cost of a part.
         limit: The most it may cost.
-        tries: How many swaps are scored; a swap that helps does not end the series.
+        tries: How many swaps are scored, on all images if they help on the first half; a swap that
+            helps does not end the series.
     """
     numbers = random.Random(f'{start} {limit}')
     best = start
@@ -113,7 +140,8 @@ def improve(
         if swapped is None or swapped == best or cost(swapped) > limit:
             continue
         tries -= 1
-        if scorer.loss(swapped) < scorer.loss(best):
+        helps = scorer.first_loss(swapped) < scorer.first_loss(best)
+        if helps and scorer.loss(swapped) < scorer.loss(best):
             best = swapped
     return best
 
@@ -121,15 +149,6 @@ def improve(
 def _rate(rise: float, saving: float) -> float:
     """Loss for what is saved; what lowers the loss counts by itself, so that little things go."""
     return rise / saving if rise > 0 else rise
-
-
-def _earlier_ends(current: Connectivity, ends: Sequence[str]) -> Iterator[Connectivity]:
-    """The part that ends at the next coarser stage that may be an end."""
-    stages = [stage for stage in current.stages if stage in ends and stage != current.end]
-    if stages:
-        part = part_of(current, current, stages[-1])
-        if part is not None:
-            yield part
 
 
 def part_of(whole: Connectivity, kept: Connections, end: str) -> Connectivity | None:

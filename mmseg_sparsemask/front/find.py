@@ -8,11 +8,14 @@ from pathlib import Path
 
 from mmseg_sparsemask.compare.steps import last_checkpoint
 from mmseg_sparsemask.connectivity import Connectivity
+from mmseg_sparsemask.connectivity.io import ConnectivityLike
 from mmseg_sparsemask.front.descent import best_within, spread, unbeaten
 from mmseg_sparsemask.front.pages import write_pages
-from mmseg_sparsemask.front.points import Point, draw_front, validated, write_point, write_table
+from mmseg_sparsemask.front.points import draw_front, validated, write_decoder, write_point
 from mmseg_sparsemask.front.supernet import FrontSettings, Source, Supernet
 from mmseg_sparsemask.front.why import explain_all, validator_of
+from mmseg_sparsemask.search.front_table import Point, write_table
+from mmseg_sparsemask.search.tables import steps_after
 from mmseg_sparsemask.utils.checkpoints import LAST_CHECKPOINT
 from mmseg_sparsemask.utils.figures import save_figure
 
@@ -127,7 +130,38 @@ def _written(supernet: Supernet, graph: Connectivity, folder: Path) -> Point:
     )
 
 
-def search_files(search: Path, config: Path | None) -> tuple[Path, Path]:
+def cut(source: Source, spec: ConnectivityLike, out_dir: Path) -> str:
+    """Write a decoder of one's own choice, with the statistics of its activations.
+
+    The running statistics of a supernet that trains a part of itself in each pass fit none of its
+    parts.
+
+    Args:
+        source: The supernet.
+        spec: The connections: see `connectivity.io.resolve`.
+        out_dir: An existing folder for the decoder.
+
+    Returns:
+        What people are told.
+
+    Raises:
+        ValueError: The supernet lacks a connection; data that is not there.
+    """
+    graph = source.search.cut(spec)
+    supernet = Supernet(source, FrontSettings())
+    write_decoder(supernet, graph, out_dir)
+    written = sorted(path.name for path in out_dir.iterdir() if path.is_file())
+    lines = [
+        f'{graph}',
+        f'loss {supernet.scorer.loss(graph):.4f}, mIoU {supernet.scorer.miou(graph):.2f} on images '
+        'held back',
+        f'written to {out_dir}',
+        *(f'{step.purpose}: {step.command}' for step in steps_after(out_dir, written)),
+    ]
+    return '\n'.join(lines)
+
+
+def search_files(search: str | Path, config: str | Path | None) -> tuple[Path, Path]:
     """Checkpoint and config of a search.
 
     Args:
@@ -137,15 +171,15 @@ def search_files(search: Path, config: Path | None) -> tuple[Path, Path]:
     Raises:
         ValueError: There is no checkpoint, or not one config.
     """
-    checkpoint = search
-    if search.is_dir():
-        if not (search / LAST_CHECKPOINT).is_file():
+    checkpoint = Path(search)
+    if checkpoint.is_dir():
+        if not (checkpoint / LAST_CHECKPOINT).is_file():
             raise ValueError(f'{search}: expected the work directory of a search, with checkpoints')
-        checkpoint = last_checkpoint(search)
+        checkpoint = last_checkpoint(checkpoint)
     if config is not None:
-        if not config.is_file():
+        if not Path(config).is_file():
             raise ValueError(f'--config: {config} does not exist')
-        return checkpoint, config
+        return checkpoint, Path(config)
     written = ('retrain', 'finetune')
     configs = [path for path in checkpoint.parent.glob('*.py') if path.stem not in written]
     if len(configs) != 1:

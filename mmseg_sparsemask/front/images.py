@@ -45,10 +45,11 @@ class Images(NamedTuple):
     def halves(self) -> list[Images]:
         """The first and the last half of them, at least two images each."""
         middle = len(self.labels) // 2
-        return [
-            Images([f[part] for f in self.features], self.labels[part])
-            for part in (slice(middle), slice(middle, None))
-        ]
+        return [self.part(slice(middle)), self.part(slice(middle, None))]
+
+    def part(self, places: slice) -> Images:
+        """Some of them."""
+        return Images([feature[places] for feature in self.features], self.labels[places])
 
 
 class Network(NamedTuple):

@@ -8,7 +8,6 @@ from pathlib import Path
 from mmengine.logging import print_log
 
 from mmseg_sparsemask.connectivity import Connectivity
-from mmseg_sparsemask.front.points import Point
 from mmseg_sparsemask.front.supernet import Supernet
 from mmseg_sparsemask.front.why import Change, write_changes
 from mmseg_sparsemask.report import (
@@ -21,6 +20,7 @@ from mmseg_sparsemask.report import (
     write_page,
 )
 from mmseg_sparsemask.search.finish import RESULTS
+from mmseg_sparsemask.search.front_table import Point
 from mmseg_sparsemask.search.record import Search
 from mmseg_sparsemask.search.tables import search_record, steps_after
 from mmseg_sparsemask.utils.repeatable import weights_digest

@@ -1,12 +1,10 @@
-"""What is written of a front: a table, a picture, and a folder for each point."""
+"""What is written of a front: a picture, and a folder for each point."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -17,73 +15,11 @@ from mmseg_sparsemask.connectivity import Connectivity, save
 from mmseg_sparsemask.connectivity.draw import draw_graph
 from mmseg_sparsemask.front.supernet import Supernet
 from mmseg_sparsemask.models.inheritance import pruned_head
-from mmseg_sparsemask.report import Step
 from mmseg_sparsemask.search.derived import write_finetune, write_retrain
+from mmseg_sparsemask.search.front_table import Point
 from mmseg_sparsemask.search.pruned_file import largest_difference, write_pruned
-from mmseg_sparsemask.search.tables import steps_after
 from mmseg_sparsemask.search.validation import main_score
 from mmseg_sparsemask.utils.figures import new_figure, save_figure
-from mmseg_sparsemask.utils.files import csv_text, write_atomically
-from mmseg_sparsemask.utils.tool_command import tool_command
-
-TABLE = 'front.csv'
-
-#: What a point can be picked by; `cost` is in the unit that the front was asked for.
-BUDGETS = ('parameters', 'multiply_adds', 'milliseconds', 'cost')
-
-
-@dataclass(frozen=True)
-class Point:
-    """A decoder of a front, as a row of its table.
-
-    Attributes:
-        folder: Of its files, as seen from the table.
-        supernet: What it is a part of.
-        connections: Their number.
-        end: The stage that feeds the classifier.
-        parameters: Parameters of the decoder.
-        multiply_adds: Multiply-adds of the decoder, for one image of the size it was scored on.
-        encoder_multiply_adds: Those of the encoder, if they can be counted.
-        milliseconds: Time of the decoder by the latency table, if there is one.
-        cost: In the unit that the front was asked for; where several supernets join, of the whole
-            network.
-        loss: On the images held back, with inherited weights.
-        miou: On the same images, in percent.
-        connectivity: The graph.
-        random_loss: Mean loss of random decoders with both costs, if they were scored.
-        val: Validation score of ``pruned.pth``, if it was validated.
-    """
-
-    folder: str
-    supernet: str
-    connections: int
-    end: str
-    parameters: int
-    multiply_adds: int
-    encoder_multiply_adds: int | None
-    milliseconds: float | None
-    cost: float
-    loss: float
-    miou: float
-    connectivity: str
-    random_loss: float | None = None
-    val: float | None = None
-
-    def path(self, front: Path) -> Path:
-        """Its folder, from that of the table."""
-        return Path(os.path.normpath(front / self.folder))
-
-    def steps(self, front: Path) -> list[Step]:
-        """What can be done with it, from the folder of the table."""
-        folder = self.path(front)
-        return steps_after(folder, [path.name for path in sorted(folder.iterdir())])
-
-
-def write_table(points: Sequence[Point], folder: Path) -> None:
-    """Write ``front.csv``, whole or not at all."""
-    header = [item.name for item in fields(Point)]
-    rows = [asdict(point).values() for point in points]
-    write_atomically(folder / TABLE, csv_text(header, rows))
 
 
 def validated(folder: Path) -> float | None:
@@ -105,10 +41,10 @@ def validated(folder: Path) -> float | None:
 
 
 def write_point(supernet: Supernet, graph: Connectivity, front: Path) -> Point:
-    """Write ``connectivity.json``, a picture, ``pruned.pth``, ``finetune.py`` and ``retrain.py``.
+    """Write the files of a decoder to a folder of its own in that of its supernet.
 
     Args:
-        supernet: What the decoder is a part of; its folder gets one for the decoder.
+        supernet: What the decoder is a part of.
         graph: The decoder.
         front: Folder of the table.
 
@@ -118,23 +54,10 @@ def write_point(supernet: Supernet, graph: Connectivity, front: Path) -> Point:
     Raises:
         ValueError: A file cannot be written.
     """
-    search, scorer = supernet.search, supernet.scorer
-    counted = search.head.shape.cost(graph, scorer.images.size)
-    loss = scorer.loss(graph)
+    counted = supernet.head.shape.cost(graph, supernet.scorer.images.size)
     folder = supernet.folder / _name(graph, counted.parameters)
     folder.mkdir(parents=True, exist_ok=True)
-    head = scorer.with_statistics(graph)
-    pruned = pruned_head(head, graph)
-    with head.cut_to(graph):
-        difference = largest_difference(head, pruned)
-    write_pruned(folder / 'pruned.pth', search, pruned, difference)
-    known = {'source': 'front', 'supernet': search.title, 'held_back_loss': loss}
-    save(Connectivity(graph.strides, graph.stages, known), folder / 'connectivity.json')
-    save_figure(draw_graph(graph), folder / 'connectivity.svg')
-    if search.settings.retrain_config:
-        write_retrain(folder / 'retrain.py', graph, search.settings)
-    if search.settings.retrain_config or search.settings.finetune_config:
-        write_finetune(folder / 'finetune.py', head, graph, search.settings)
+    write_decoder(supernet, graph, folder)
     return Point(
         folder=os.path.relpath(folder, front),
         supernet=supernet.name,
@@ -145,98 +68,46 @@ def write_point(supernet: Supernet, graph: Connectivity, front: Path) -> Point:
         encoder_multiply_adds=supernet.encoder_multiply_adds,
         milliseconds=supernet.milliseconds(graph),
         cost=supernet.cost(graph),
-        loss=round(loss, 5),
-        miou=round(scorer.miou(graph), 2),
+        loss=round(supernet.scorer.loss(graph), 5),
+        miou=round(supernet.scorer.miou(graph), 2),
         connectivity=str(graph),
     )
+
+
+def write_decoder(supernet: Supernet, graph: Connectivity, folder: Path) -> None:
+    """Write ``connectivity.json``, a picture, ``pruned.pth``, ``finetune.py`` and ``retrain.py``.
+
+    Args:
+        supernet: What the decoder is a part of.
+        graph: The decoder.
+        folder: An existing one.
+
+    Raises:
+        ValueError: A file cannot be written.
+    """
+    search, scorer = supernet.search, supernet.scorer
+    head = scorer.with_statistics(graph)
+    pruned = pruned_head(head, graph)
+    with head.cut_to(graph):
+        difference = largest_difference(head, pruned)
+    write_pruned(folder / 'pruned.pth', search, pruned, difference)
+    known = {
+        'source': 'front',
+        'supernet': search.title,
+        'held_back_loss': scorer.loss(graph),
+    }
+    save(Connectivity(graph.strides, graph.stages, known), folder / 'connectivity.json')
+    save_figure(draw_graph(graph), folder / 'connectivity.svg')
+    if search.settings.retrain_config:
+        write_retrain(folder / 'retrain.py', graph, search.settings)
+    if search.settings.retrain_config or search.settings.finetune_config:
+        write_finetune(folder / 'finetune.py', head, graph, search.settings)
 
 
 def _name(graph: Connectivity, parameters: int) -> str:
     """Name of a decoder's folder: others of as many connections and parameters have another."""
     digest = hashlib.sha256(str(graph).encode()).hexdigest()
     return f'{len(graph):02d}connections_{parameters}_{digest[:4]}'
-
-
-def read_points(folder: str | os.PathLike[str]) -> list[Point]:
-    """The table of a front.
-
-    Raises:
-        ValueError: There is none, or something else.
-    """
-    path = Path(folder) / TABLE
-    try:
-        rows = list(csv.DictReader(path.read_text(encoding='utf-8').splitlines()))
-        return [
-            Point(**{f.name: _KINDS[f.type](row[f.name]) for f in fields(Point)}) for row in rows
-        ]
-    except OSError:
-        maker = tool_command('front')
-        raise ValueError(f'{path}: there is no front; {maker} makes one') from None
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f'{path}: expected the table of a front ({error!r})') from None
-
-
-_KINDS = {
-    'str': str,
-    'int': int,
-    'float': float,
-    'int | None': lambda text: int(text) if text else None,
-    'float | None': lambda text: float(text) if text else None,
-}
-
-
-def pick(points: Sequence[Point], kind: str, limit: float) -> Point:
-    """The point of least loss within a budget.
-
-    Args:
-        points: Points of a front.
-        kind: One of `BUDGETS`.
-        limit: The most it may cost.
-
-    Raises:
-        ValueError: None is within the budget; the message names the range.
-    """
-    known = [point for point in points if getattr(point, kind) is not None]
-    if not known:
-        raise ValueError(f'{kind}: the front has none; {tool_command("front")} --table gives them')
-    costs = [getattr(point, kind) for point in known]
-    within = [point for point, cost in zip(known, costs) if cost <= limit]
-    if not within:
-        raise ValueError(
-            f'{kind}={limit:,.10g}: expected at least {min(costs):,.10g}, the cheapest of the '
-            f'front (the most expensive has {max(costs):,.10g})'
-        )
-    return min(within, key=lambda point: point.loss)
-
-
-def picked(search: str, budget: str, front: Path | None = None) -> str:
-    """What is told of the point that a budget picks from the front of a search.
-
-    Args:
-        search: Work directory, or a checkpoint in it.
-        budget: ``'parameters=150000'``.
-        front: Folder of the front; None for ``front`` in the work directory.
-
-    Raises:
-        ValueError: No front, no such budget, or no point within it.
-    """
-    kind, _, limit = budget.partition('=')
-    try:
-        wanted = float(limit)
-    except ValueError:
-        wanted = 0.0
-    if kind not in BUDGETS or not wanted > 0:
-        raise ValueError(
-            f'--budget: expected one of {", ".join(BUDGETS)}, =, a number; got {budget}'
-        )
-    path = Path(search)
-    folder = front or (path if path.is_dir() else path.parent) / 'front'
-    point = pick(read_points(folder), kind, wanted)
-    return (
-        f'{point.connectivity}\n{point.parameters:,} parameters, {point.multiply_adds:,} '
-        f'multiply-adds, loss {point.loss} on images held back\n'
-        f'train it further: {tool_command("train", point.path(folder) / "finetune.py")}'
-    )
 
 
 def draw_front(scored: Sequence[tuple[float, float]], points: Sequence[Point], unit: str) -> Figure:

@@ -17,7 +17,7 @@ from mmseg_sparsemask.connectivity import Connectivity, resolve
 from mmseg_sparsemask.connectivity.budget import KINDS
 from mmseg_sparsemask.connectivity.controls import like
 from mmseg_sparsemask.connectivity.latency import LatencyTable
-from mmseg_sparsemask.front.descent import best_within, budgets_between, descend, improve
+from mmseg_sparsemask.front.descent import best_within, budgets_between, descend, improve, part_of
 from mmseg_sparsemask.front.images import held_back_images, network_of
 from mmseg_sparsemask.front.scorer import Scorer
 from mmseg_sparsemask.models.connections import SampledConnections
@@ -145,21 +145,34 @@ class Supernet:
         return round(self.table.costs.total(graph), 3)
 
     def descend(self) -> float:
-        """Score the way down, and each connection alone; return the cost of the cheapest."""
+        """Score the ways down to each end, and each connection alone; return the least cost."""
         start = said = time.perf_counter()
-        done = 0
+        wholes = [part_of(self.space, self.space, end) for end in self.ends]
+        starts = [whole for whole in wholes if whole is not None]
+        way: list[Connectivity] = []
+
+        def work(graph: Connectivity) -> int:
+            size = self.scorer.images.size
+            return len(graph) * self.head.shape.cost(graph, size).multiply_adds
+
+        total = later = sum(map(work, starts))
 
         def tick(graph: Connectivity) -> None:
-            nonlocal said, done
-            done, now = done + 1, time.perf_counter()
-            if now - said > QUIET:
-                said = now
-                left = clock((now - start) / done * (len(graph) - 1))
-                print(f'{self.name}: {len(graph)} connections left, eta {left} or less', flush=True)
+            nonlocal said
+            if (now := time.perf_counter()) - said > QUIET:
+                said, left = now, work(graph) + later
+                eta = clock((now - start) * left / max(total - left, 1))
+                print(
+                    f'{self.name}: {counted(len(graph), "connection")} to {graph.end} left, eta '
+                    f'{eta}',
+                    flush=True,
+                )
 
-        way = descend(self.scorer, self.space, self.cost, self.ends, tick)
+        for whole in starts:
+            later -= work(whole)
+            way += descend(self.scorer, whole, self.cost, tick)
         spent = clock(time.perf_counter() - start)
-        print(f'{self.name}: {counted(len(way), "decoder")} on the way down, {spent}', flush=True)
+        print(f'{self.name}: {counted(len(way), "decoder")} on the ways down, {spent}', flush=True)
         alone = [
             Connectivity(self.space.strides, {stage: [source]})
             for source, stage in self.space

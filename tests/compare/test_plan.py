@@ -78,6 +78,15 @@ def test_controls_start_from_a_search(tmp_path):
     assert (Run(sized, 1).search, Run(sized, 1).search_seed) == ('search', 1)
 
 
+@pytest.mark.parametrize(
+    'place, change, seed',
+    [(1, {}, 1), (1, dict(control='random'), 0), (0, dict(size_of='search'), 0)],
+)
+def test_controls_of_a_point_are_those_of_one_search(tmp_path, place, change, seed):
+    entry = read(tmp_path, changed(place, point=5000, seeds=[0, 1], **change)).entries[place]
+    assert (Run(entry, 1).search, Run(entry, 1).search_seed) == ('search', seed)
+
+
 def test_a_table_names_its_comparisons_before_it_runs(tmp_path):
     content = {**GOOD, 'primary': dict(entry='found', control='unet'), 'controls': ['unet']}
     unet, found = ('U-Net', 't', 0, 8), ('searched', 't', 4, 4)
@@ -108,6 +117,10 @@ def test_a_page_needs_no_configs(tmp_path):
         (changed(1, name='unet'), 'a name of its own for each'),
         (changed(1, search='x'), "no search 'x'; there are search"),
         (changed(0, same_inputs=True), 'entry unet: same_inputs is about size_of'),
+        (changed(0, point=5000), 'entry unet: point is about the front of a search'),
+        (changed(1, point=0.5), 'entry found: point: expected parameters, got 0.5'),
+        (changed(1, point=True), 'entry found: point: expected parameters, got True'),
+        (changed(1, point=5000, control='permuted'), 'permuted weights have none'),
         (
             {**GOOD, 'primary': 'unet'},
             'primary: expected two entries',

@@ -8,7 +8,7 @@ import random
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from mmseg_sparsemask.compare import steps as steps_module
 from mmseg_sparsemask.compare.plan import read_table, runs_of
 from mmseg_sparsemask.compare.results import append_results, read_results
 from mmseg_sparsemask.compare.runner import TableRunner
+from mmseg_sparsemask.search.front_table import Point
 
 #: As the tools do it: one process a work directory, and files at its end.
 TOOL = """
@@ -58,6 +59,19 @@ fields.update({key: value for key, value in run.items() if key in fields and key
 fields.update(config='c', image_size='64 x 64', search_iterations=run['search_iterations'])
 with open(sys.argv[4], 'w', newline='') as file:
     csv.writer(file, lineterminator='\\n').writerows([fields, fields.values()])
+"""
+FRONT = """
+import pathlib, sys
+front = pathlib.Path(sys.argv[1]) / 'front'
+with (pathlib.Path(__file__).parent / 'started').open('a') as file:
+    file.write(f'0 front {sys.argv[1]} {sys.argv[sys.argv.index("--points") + 1:]}\\n')
+rows = [(pathlib.Path(__file__).parent / 'header').read_text()]
+for parameters, loss in ((4000, 0.5), (6000, 0.4)):
+    (front / str(parameters)).mkdir(parents=True)
+    text = (pathlib.Path(__file__).parent / 'config.py').read_text()
+    (front / str(parameters) / 'finetune.py').write_text(text)
+    rows.append(f'{parameters},s,1,D1,{parameters},1,1,,{parameters},{loss},9,D1,,')
+(front / 'front.csv').write_text('\\n'.join(rows))
 """
 
 
@@ -225,3 +239,26 @@ def test_other_processes_add_rows_while_one_makes_its_own(table, monkeypatch):
         append_results(Path(name, 'row.csv'), [UNET])
         runner._add_row(Making, Path(name))
     assert [row.method for row in read_results(runner.results)] == ['FCN', 'U-Net']
+
+
+def test_points_of_a_front_are_found_once_and_trained(table, tmp_path):
+    Path('front.py').write_text(FRONT)
+    Path('header').write_text(','.join(field.name for field in fields(Point)))
+    entries = [
+        replace(table.entries[1], name=f'point-{limit}', method=f'{limit}', point=limit)
+        for limit in (7000, 5000)
+    ]
+    table = replace(table, entries=tuple(entries))
+    root, results = Path('work'), Path('table.csv')
+    runner = TableRunner(table, runs_of(table), root, results, tmp_path)
+    runner.run()
+    search = root / 'search/seed0'
+    started = [line.split(maxsplit=1)[1] for line in Path('started').read_text().splitlines()]
+    assert [line for line in started if line.startswith('front')] == [
+        f"front {search} ['5000', '7000']"
+    ]
+    assert started[1].startswith('front') and len(read_results(results)) == 2
+    for limit, found in ((7000, 6000), (5000, 4000)):
+        record = json.loads((search / f'point-{limit}/run.json').read_text())
+        assert record['config'] == str(search / f'front/{found}/finetune.py')
+        assert f'front.py --points {limit} > finetune.py' in record['described']

@@ -18,8 +18,9 @@ from reference.heads import relative
 from mmseg_sparsemask.connectivity import load
 from mmseg_sparsemask.front.find import search_files
 from mmseg_sparsemask.front.images import held_back_images, network_of
-from mmseg_sparsemask.front.points import pick, read_points, validated
+from mmseg_sparsemask.front.points import validated
 from mmseg_sparsemask.models.inheritance import pruned_head
+from mmseg_sparsemask.search.front_table import pick, read_points
 from mmseg_sparsemask.search.saved_search import read_search
 
 ASKED = ['--held-back', 4, '--count', 4, '--swaps', 3, '--controls', 2]
@@ -179,4 +180,26 @@ def test_no_front_and_no_point(front, tmp_path):
 
 def test_notes_are_lines_of_json(front):
     lines = [json.loads(line) for line in notes_of(front).read_text().splitlines()]
-    assert {tuple(line) for line in lines} == {('stages', 'losses'), ('stages', 'importance')}
+    assert {tuple(line) for line in lines} == {
+        ('stages', 'half', 'loss'),
+        ('stages', 'importance'),
+    }
+
+
+def test_connections_of_ones_own_get_statistics_of_their_own(
+    front, searched, tmp_path, monkeypatch
+):
+    """As of a point: what tools/prune.py cuts to a point's connections is that point."""
+    for point in read_points(front)[::3]:
+        out, folder = tmp_path / point.folder, front / point.folder
+        wanted = ['--connectivity', str(folder / 'connectivity.json'), '--out', str(out)]
+        monkeypatch.setattr(
+            sys, 'argv', ['prune.py', str(search_files(searched, None)[0]), *wanted]
+        )
+        runpy.run_path(str(tiny.ROOT / 'tools/prune.py'), run_name='__main__')
+        assert load(out / 'connectivity.json') == load(folder / 'connectivity.json')
+        states = [torch.load(f / 'pruned.pth')['state_dict'] for f in (out, folder)]
+        assert states[0].keys() == states[1].keys()
+        for name, value in states[0].items():
+            assert torch.allclose(value, states[1][name], rtol=1e-4, atol=1e-6), name
+        assert (out / 'finetune.py').is_file() and (out / 'retrain.py').is_file()

@@ -71,7 +71,7 @@ def test_importance_is_the_slope_of_the_loss(tmp_path):
         losses = []
         for change in (-step, step):
             fixed[connection.stage].data[place] = weight + change
-            losses.append(sum(float(loss) for loss in scorer._halves(part)) / 2)
+            losses.append(float(scorer._loss(part, scorer.images.part(slice(2)))))
         fixed[connection.stage].data[place] = weight
         assert rise == pytest.approx(-weight * (losses[1] - losses[0]) / (2 * step), abs=1e-7)
 
@@ -80,16 +80,19 @@ def test_scores_are_noted_and_not_computed_again(tmp_path):
     head, scorer = make_scorer(tmp_path, connections=SAMPLED)
     full = head.connectivity
     part = Connectivity.from_connections(full.strides, drop_unreachable(list(full)[4:]))
+    first = scorer.first_loss(part)
+    assert not scorer.losses  # half of the images is no score
     losses = scorer.loss(full), scorer.loss(part)
+    assert scorer.losses[part][0] == first and sum(scorer.losses[part]) / 2 == losses[1]
     rises = scorer.importance(part)
     notes = tmp_path / 'scores.jsonl'
-    assert len(notes.read_text().splitlines()) == 3
+    assert len(notes.read_text().splitlines()) == 5
     # As a run leaves it that was killed while it wrote.
     notes.write_text(notes.read_text() + json.dumps({'stages': 'D1'})[:9])
     again = Scorer(head, scorer.images, notes)
     again._logits = None  # nothing is computed
     assert (again.loss(full), again.loss(part)) == losses and again.importance(part) == rises
-    assert len(notes.read_text().splitlines()) == 3
+    assert len(notes.read_text().splitlines()) == 5
 
 
 def test_mean_iou_by_hand(tmp_path, monkeypatch):

@@ -6,8 +6,8 @@ from reference import tiny
 from reference.fronts import MORE, run, write_table
 
 from mmseg_sparsemask.connectivity import load
-from mmseg_sparsemask.front.points import read_points
 from mmseg_sparsemask.front.supernet import rank_agreement
+from mmseg_sparsemask.search.front_table import read_points
 
 ASKED = ['--held-back', 4, '--count', 4, '--swaps', 3]
 NARROW = MORE + "\nmodel['decode_head']['channels'] = 4\n"

@@ -10,8 +10,9 @@ from reference.fronts import MORE, run
 
 from mmseg_sparsemask.connectivity import Connection, Connectivity, load, preset
 from mmseg_sparsemask.connectivity.prune import drop_unreachable
-from mmseg_sparsemask.front.points import read_points, validated
+from mmseg_sparsemask.front.points import validated
 from mmseg_sparsemask.front.why import mean_iou, variants
+from mmseg_sparsemask.search.front_table import read_points
 
 ASKED = ['--held-back', 4, '--count', 3, '--swaps', 3, '--why', 4]
 # Validated at another size than the network sees.
