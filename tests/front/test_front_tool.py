@@ -190,12 +190,11 @@ def test_connections_of_ones_own_get_statistics_of_their_own(
     front, searched, tmp_path, monkeypatch
 ):
     """As of a point: what tools/prune.py cuts to a point's connections is that point."""
+    checkpoint = str(search_files(searched, None)[0])
     for point in read_points(front)[::3]:
         out, folder = tmp_path / point.folder, front / point.folder
         wanted = ['--connectivity', str(folder / 'connectivity.json'), '--out', str(out)]
-        monkeypatch.setattr(
-            sys, 'argv', ['prune.py', str(search_files(searched, None)[0]), *wanted]
-        )
+        monkeypatch.setattr(sys, 'argv', ['prune.py', checkpoint, '--trust-checkpoint', *wanted])
         runpy.run_path(str(tiny.ROOT / 'tools/prune.py'), run_name='__main__')
         assert load(out / 'connectivity.json') == load(folder / 'connectivity.json')
         states = [torch.load(f / 'pruned.pth')['state_dict'] for f in (out, folder)]
