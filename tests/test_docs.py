@@ -104,7 +104,7 @@ def test_names_in_the_pages_are_those_of_the_code():
 def test_modules_in_the_pages_can_be_imported():
     text = '\n'.join(page.read_text() for page in PAGES if page.name not in FOREIGN_PAGES)
     names = set(re.findall(r'\bmmseg_sparsemask(?:\.[a-z]\w*)+(?:\.[A-Z]\w*)?\b(?!/)', text))
-    assert len(names) > 20
+    assert len(names) > 10
     for name in sorted(names):
         pkgutil.resolve_name(name)
 
