@@ -14,17 +14,22 @@ import csv
 import shutil
 from pathlib import Path
 
+import cv2
 import matplotlib.image
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmseg_sparsemask.connectivity import Connection, Connectivity, all_connections, load, preset
 from mmseg_sparsemask.connectivity.draw import draw_graph, draw_graph_on, draw_weight_history
 from mmseg_sparsemask.connectivity.graph import level_of
+from mmseg_sparsemask.datasets.palette import colour_table
+from mmseg_sparsemask.datasets.scene import PALETTE
 from mmseg_sparsemask.dpc.cell import Cell
 from mmseg_sparsemask.dpc.cell_figure import draw_cell
+from mmseg_sparsemask.fit.networks import SEARCHED
 from mmseg_sparsemask.utils.figures import new_figure, save_figure
-from mmseg_sparsemask.utils.files import csv_text, write_atomically
+from mmseg_sparsemask.utils.files import csv_text, read_json, write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / 'docs/images'
@@ -58,18 +63,15 @@ def overview() -> Figure:
     figure = new_figure(9.5, 4.6)
     left, right = figure.subfigures(1, 2, width_ratios=[1, 1.15])
     for row in range(3):
-        sample = matplotlib.image.imread(DATA / f'shapes_sample_{row}.png')
-        # Three squares, with a gap between them.
+        sample = matplotlib.image.imread(DATA / f'overview_sample_{row}.png')
         size = len(sample)
-        gap = (sample.shape[1] - 3 * size) // 2
         for column, title in enumerate(('image', 'truth', 'prediction')):
             axes: Axes = left.add_subplot(3, 3, 3 * row + column + 1)
-            start = column * (size + gap)
-            axes.imshow(sample[:, start : start + size], interpolation='none')
+            axes.imshow(sample[:, column * size :][:, :size], interpolation='none')
             axes.set_axis_off()
             if not row:
                 axes.set_title(title, fontsize=10)
-    draw_graph_on(right.add_subplot(), graph('shapes'), 'the decoder that was found')
+    draw_graph_on(right.add_subplot(), graph('overview'), 'the decoder that was found')
     return figure
 
 
@@ -108,10 +110,18 @@ def take_search(search: Path, name: str) -> None:
 
 
 def take(work_dir: Path) -> None:
-    """Keep of a quickstart what its pictures are drawn from."""
-    take_search(work_dir / 'search/seed0', 'shapes')
-    for row, sample in enumerate(sorted(work_dir.glob('sample_*.png'))[:3]):
-        shutil.copy(sample, DATA / f'shapes_sample_{row}.png')
+    """Keep of a quickstart its smallest searched decoder, and what that predicts."""
+    networks, drawn = work_dir / 'networks', work_dir / 'drawn'
+    front = networks / 'supernet/seed0/front'
+    *_, picked = zip(SEARCHED, read_json(front / 'picked.json'))
+    name, folder = picked
+    shutil.copy(front / folder / 'connectivity.json', DATA / 'overview_connectivity.json')
+    colours = colour_table(PALETTE)
+    for row, found in enumerate(sorted((networks / name / 'seed0/maps').iterdir())[:3]):
+        image = cv2.imread(str(drawn / 'images/val' / found.name))
+        labels = (cv2.imread(str(path), 0) for path in (drawn / 'masks/val' / found.name, found))
+        tiles = [image, *(colours[values][..., ::-1] for values in labels)]
+        cv2.imwrite(str(DATA / f'overview_sample_{row}.png'), np.hstack(tiles))
 
 
 def main() -> None:

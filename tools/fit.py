@@ -16,8 +16,8 @@ def parse_args(argv=None):
     parser.add_argument(
         '--encoder',
         default='mobilenet_v2',
-        help='mobilenet_v2, efficientnet-lite0, resnet50, timm:NAME, or a config with a backbone '
-        '(default: mobilenet_v2)',
+        help='mobilenet_v2, efficientnet-lite0, resnet50, small, timm:NAME, or a config with a '
+        'backbone (default: mobilenet_v2)',
     )
     parser.add_argument(
         '--weights',

@@ -1,59 +1,51 @@
-"""The main job on the embedded data set: search, prune, train on, test, in one command.
+"""See it work: draws images with masks, and finds a network for them, as fit.py does for yours.
 
-Every step is a command that a user can type; it is shown before it runs, so the same job on other
-data needs nothing but another config. Two steps run at a time, on one thread each, whatever the
-number of cores: so the results are the same. The same command goes on with a job that was stopped.
+It searches for decoders, prunes and trains them beside plain ones, and shows all of it on a page.
+Two trainings run at a time, on one thread each, whatever the number of cores: so the results are
+the same. The same command goes on with what was stopped.
 """
 
 import time
 from pathlib import Path
 
-from mmseg_sparsemask_cli.arguments import cfg_options, parser_of, work_dir
+from mmseg_sparsemask_cli.arguments import out_folder, parser_of
 
 TOOLS = Path(__file__).resolve().parent
-CONFIGS = TOOLS.parent / 'configs/sparsemask'
+SIZE = (64, 64)
+COUNTS = {'train': 600, 'val': 100}
 
 
 def parse_args(argv=None):
-    parser = parser_of(__doc__, work_dir('work_dirs/quickstart'), cfg_options('all configs'))
+    parser = parser_of(__doc__, out_folder('work_dirs/quickstart'))
     parser.add_argument(
-        '--config',
-        default=CONFIGS / 'fdn_mbv2_shapes.py',
-        help='search config with a PruneHook that names a retrain config (default: the one of '
-        'configs/sparsemask for drawn images)',
+        '--iterations', type=int, default=600, help='of each network (default: 600)'
     )
-    parser.add_argument(
-        '--baseline',
-        default=CONFIGS / 'unet_mbv2_shapes.py',
-        metavar='CONFIG',
-        help='config to train and test for comparison (default: U-Net on the same images)',
-    )
-    parser.add_argument(
-        '--no-baseline',
-        dest='baseline',
-        action='store_const',
-        const=None,
-        help='compare with nothing',
-    )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.iterations < 1:
+        parser.error(f'--iterations: expected 1 or more, got {args.iterations}')
+    return args
 
 
 def main(argv=None):
     args = parse_args(argv)
     start = time.perf_counter()
-    from mmseg_sparsemask.utils.commands import clock, end_on_signals, shown_path
+    from mmseg_sparsemask.utils.commands import clock, end_on_signals
     from mmseg_sparsemask.utils.errors import one_line_errors
-    from mmseg_sparsemask.utils.files import check_work_dir
 
     end_on_signals()
-    with one_line_errors():
-        work_dir = Path(args.work_dir or 'work_dirs/quickstart')
-        check_work_dir(work_dir)
-        from mmseg_sparsemask.compare.main_job import main_job, run_main_job
+    with one_line_errors(interrupted='interrupted; the same command goes on'):
+        import mmseg_sparsemask  # noqa: F401
+        from mmseg_sparsemask.datasets.scene import CLASSES
+        from mmseg_sparsemask.datasets.shapes import write_shapes
+        from mmseg_sparsemask.fit.job import Asked, Limits, Plan, fit
+        from mmseg_sparsemask.utils.files import check_work_dir
 
-        baseline = shown_path(args.baseline) if args.baseline else None
-        table = main_job(shown_path(args.config), baseline, args.cfg_options or {})
-        text = run_main_job(table, work_dir, TOOLS)
+        check_work_dir(args.out, '--out')
+        images, masks = write_shapes(args.out / 'drawn', COUNTS, SIZE)
+        plan = Plan(SIZE, SIZE, 16, args.iterations, held_back=40, processes=2)
+        classes = ','.join(CLASSES)
+        asked = Asked(images, masks, 'small', None, classes, 5.0, Limits(), plan)
+        text = fit(asked, args.out, TOOLS, 'cpu', resume=True)
     print(f'\n{text}\ntotal {clock(time.perf_counter() - start)}')
 
 

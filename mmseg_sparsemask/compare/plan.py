@@ -12,13 +12,8 @@ import yaml
 from mmseg_sparsemask.compare.comparisons import Design
 
 #: What of a search a row can be about, and the config that the search leaves for it: two trainings,
-#: and the search's own weights before and after pruning.
-USES = {
-    'finetune': 'finetune.py',
-    'retrain': 'retrain.py',
-    'pruned': 'finetune.py',
-    'supernet': None,
-}
+#: and the search's own weights after pruning.
+USES = {'finetune': 'finetune.py', 'retrain': 'retrain.py', 'pruned': 'finetune.py'}
 
 #: What can take the place of what a search found: its weights are put in random places, always
 #: those of the search with seed 0; or its supernet is cut to random connections of the same costs.
@@ -269,14 +264,12 @@ def _to_entry(value: Any, place: int, searches: Mapping[str, Search]) -> Entry:
             raise ValueError(f'{where}: point: expected parameters, got {entry.point!r}')
         if not (entry.search or entry.size_of):
             raise ValueError(f'{where}: point is about the front of a search; name one')
-        if entry.use == 'supernet' or entry.control == 'permuted':
-            raise ValueError(f'{where}: point: a whole supernet and permuted weights have none')
-    if entry.control and entry.use == 'supernet':
-        raise ValueError(f'{where}: control: a whole supernet has none')
-    as_found = entry.use in ('pruned', 'supernet')
+        if entry.control == 'permuted':
+            raise ValueError(f'{where}: point: permuted weights have none')
+    as_found = entry.use == 'pruned'
     _check_iterations(where, entry.iterations, least=0 if as_found else 1)
     if as_found and entry.iterations:
-        raise ValueError(f'{where}: use: {entry.use} trains nothing; expected iterations: 0')
+        raise ValueError(f'{where}: use: pruned trains nothing; expected iterations: 0')
     return entry
 
 

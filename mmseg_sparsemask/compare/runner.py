@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -15,7 +15,7 @@ from mmseg_sparsemask.compare.plan import Run, Table
 from mmseg_sparsemask.compare.results import append_results, read_results
 from mmseg_sparsemask.compare.run_record import read_run
 from mmseg_sparsemask.compare.steps import BusyError, Steps
-from mmseg_sparsemask.utils.commands import clock
+from mmseg_sparsemask.utils.commands import clock, side_by_side
 
 #: Hidden folder of the files that say which runs and searches a process has taken.
 TAKEN = '.taken'
@@ -83,15 +83,7 @@ class TableRunner:
         (self.root / TAKEN).mkdir(parents=True, exist_ok=True)
         begun = time.perf_counter()
         steps = Steps(self.table, self.root, self.tools, self.stop)
-        with ThreadPoolExecutor(processes) as pool:
-            try:
-                for worker in as_completed(
-                    [pool.submit(self._work, steps) for _ in range(processes)]
-                ):
-                    worker.result()
-            except BaseException:
-                self.stop.set()
-                raise
+        side_by_side([partial(self._work, steps)] * processes, self.stop)
         took = clock(time.perf_counter() - begun)
         print(f'\n#### {len(self.runs)} of {len(self.runs)} rows done, {took}')
 

@@ -105,8 +105,6 @@ class Steps:
         else:
             found = self.search_dir(entry.search or '', run.search_seed)
             checkpoint = Path(config).parent / 'pruned.pth'
-            if entry.use == 'supernet':
-                checkpoint = last_checkpoint(found)
             if not read_run(work_dir):
                 about.update(self.surroundings, config=str(config), options=as_arguments(options))
                 about.update(log=log_of(found), iterations=0, seconds=0, finished=True)
@@ -211,9 +209,6 @@ class Steps:
             return entry.config or '', options
         found = self.search_dir(entry.search, run.search_seed)
         config = USES[entry.use or '']
-        if config is None:
-            search = self.table.searches[entry.search]
-            return search.config, {**self._options(search, run.seed), **entry.options}
         if not entry.control:
             return self._found(run) / config, options
         folder = run.work_dir(self.root).parent
@@ -259,7 +254,7 @@ class Steps:
     def _described(self, config: str | Path, run: Run) -> str:
         """Where a run's config came from, for people who want to run it again."""
         entry = run.entry
-        if entry.search is None or entry.use == 'supernet':
+        if entry.search is None:
             return str(config)
         steps = [self.table.searches[entry.search].config]
         if entry.point:

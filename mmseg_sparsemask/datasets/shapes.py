@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Mapping
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,6 +22,7 @@ from mmseg.registry import DATASETS
 from mmseg_sparsemask.datasets.items import data_item
 from mmseg_sparsemask.datasets.scene import CLASSES, PALETTE, Scene, draw_scene
 from mmseg_sparsemask.utils.checks import check_one_of, check_whole
+from mmseg_sparsemask.utils.files import write_atomically
 
 SPLITS = ('train', 'val', 'test')
 
@@ -59,6 +62,34 @@ def shapes_address(
 ) -> str:
     """Address under which `ShapesBackend` serves a part (see `PARTS`) of a scene."""
     return f'shapes://{size[0]}x{size[1]}/{seed}/{split}/{part}/{index:06d}.png'
+
+
+def write_shapes(
+    folder: Path, counts: Mapping[str, int], size: tuple[int, int] = (64, 64), seed: int = 0
+) -> tuple[Path, Path]:
+    """Write scenes and their label maps as PNG files, for those who want to see files.
+
+    What is there already is left as it is.
+
+    Args:
+        folder: Gets ``images/SPLIT`` and ``masks/SPLIT``.
+        counts: Number of images of each split.
+        size: Height and width in pixels.
+        seed: Seed of the data set.
+
+    Returns:
+        The folders ``images`` and ``masks``.
+    """
+    draw = ShapesBackend()
+    places = folder / 'images', folder / 'masks'
+    for split, count in counts.items():
+        for index in range(count):
+            for place, part in zip(places, PARTS):
+                path = place / split / f'{index:04}.png'
+                if not path.exists():
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    write_atomically(path, draw.get(shapes_address(size, seed, split, index, part)))
+    return places
 
 
 class ShapesBackend(BaseStorageBackend):

@@ -52,6 +52,15 @@ class Plan:
         return max(1, self.iterations // 2)
 
     @property
+    def said(self) -> str:
+        """What people are told of it."""
+        (long, short), (height, width) = self.scale, self.crop
+        return (
+            f'plan: images at {long}x{short}, crops of {width}x{height}, batch {self.batch}, '
+            f'{self.iterations} iterations for each network, {self.processes} at a time'
+        )
+
+    @property
     def tested(self) -> tuple[int, int]:
         """(height, width) that images of the usual form are tested at."""
         long, short = self.scale

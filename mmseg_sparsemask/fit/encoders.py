@@ -23,13 +23,14 @@ from mmseg_sparsemask.utils.extras import require_extra
 
 _MODELS = Path(__file__).parents[1] / '.mim/configs/_base_/models'
 
-LITE0 = 'efficientnet-lite0'
+LITE0, SMALL = 'efficientnet-lite0', 'small'
 
 #: Configs of encoders by the names that people type.
 NAMED = {
     'mobilenet_v2': _MODELS / 'mbv2_features.py',
     LITE0: _MODELS / 'efficientnet-lite0_features.py',
     'resnet50': _MODELS / 'sparsemask_resnet50.py',
+    SMALL: _MODELS / 'small_features.py',
 }
 
 #: Where a head that takes the last feature alone taps it: after its activation.

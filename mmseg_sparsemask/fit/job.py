@@ -39,6 +39,7 @@ class Asked:
         classes: Names, joined by commas, or a file with one a line.
         minutes: All that may be spent.
         limits: What the chosen network may cost.
+        plan: How networks are trained; None chooses what fits into the minutes.
     """
 
     images: Path
@@ -48,6 +49,7 @@ class Asked:
     classes: str | None
     minutes: float
     limits: Limits
+    plan: Plan | None = None
 
 
 def fit(
@@ -95,9 +97,13 @@ def fit(
     if (out / PLAN).is_file():
         plan, said = _read_plan(out / PLAN, wanted)
     else:
-        left = 60 * asked.minutes - (time.perf_counter() - begun)
-        cuda = device.startswith('cuda')
-        plan, said = choose_plan(data, len(encoder.strides), left, start, cuda, write)
+        if asked.plan:
+            write(asked.plan)
+            plan, said = asked.plan, asked.plan.said
+        else:
+            left = 60 * asked.minutes - (time.perf_counter() - begun)
+            cuda = device.startswith('cuda')
+            plan, said = choose_plan(data, len(encoder.strides), left, start, cuda, write)
         write_json(out / PLAN, {'asked': wanted, 'plan': asdict(plan), 'said': said})
     print(said, flush=True)
     networks = Networks(out, data, asked.encoder, plan, asked.limits, tools, device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import inf
@@ -20,6 +20,7 @@ from mmseg_sparsemask.fit.configs import SUPERNET, TITLES, Plan, names_of
 from mmseg_sparsemask.fit.data import FolderData
 from mmseg_sparsemask.fit.timing import deployed_times
 from mmseg_sparsemask.search.front_table import Point, read_points
+from mmseg_sparsemask.utils.commands import side_by_side
 from mmseg_sparsemask.utils.files import read_json, write_json
 
 #: Names of what is searched, the one of least loss first.
@@ -110,36 +111,26 @@ class Networks:
         Raises:
             SystemExit: A step failed; the others are ended, too.
         """
-        found, stop = Event(), Event()
-        complete: list[Table] = []
+        stop = Event()
 
         def run(table: Table) -> None:
             runner = TableRunner(table, runs_of(table), self.root, self.results, self.tools)
             runner.stop = stop
             runner.run()
 
-        def search() -> None:
-            complete.append(self._searched(stop))
-            found.set()
-            run(complete[0])
-
-        def compare() -> None:
-            run(self.table)
-            while not (found.wait(1) or stop.is_set()):
-                pass
-            if complete:
-                run(complete[0])
-
         self.root.mkdir(parents=True, exist_ok=True)
-        with ThreadPoolExecutor(self.plan.processes) as pool:
-            jobs = [search, compare] if self.plan.processes > 1 else [search]
-            try:
-                for job in as_completed([pool.submit(job) for job in jobs]):
-                    job.result()
-            except BaseException:
-                stop.set()
-                raise
-        return complete[0]
+        with ThreadPoolExecutor(1) as pool:
+            whole = pool.submit(self._searched, stop)
+
+            def after_search() -> None:
+                run(whole.result())
+
+            def compare() -> None:
+                run(self.table)
+                run(whole.result())
+
+            side_by_side([after_search, compare][: self.plan.processes], stop)
+        return whole.result()
 
     def _searched(self, stop: Event) -> Table:
         """The table with entries for what the front of the supernet gives."""

@@ -38,6 +38,9 @@ class Scored:
         self.data = DATASETS.build(settings)
         self.classes = list(self.data.metainfo['classes'])
         self.palette = colour_table(self.data.metainfo['palette'])
+        # Predictions are named by the image's name alone: of several, the last one's is there.
+        names = (self.data.get_data_info(place)['img_path'] for place in range(len(self.data)))
+        self.places = list({Path(name).stem: n for n, name in enumerate(names)}.values())
 
     def ious(self, maps: Mapping[str, Path]) -> dict[str, list[float | None]]:
         """IoU of each class in percent, by network; None for a class that does not occur.
@@ -47,7 +50,7 @@ class Scored:
         """
         count = len(self.classes)
         tables = {name: torch.zeros(count, count, dtype=torch.long) for name in maps}
-        for place in range(len(self.data)):
+        for place in self.places:
             item = self.data[place]
             truth = item['gt_seg_map']
             counts = truth < count
@@ -62,9 +65,9 @@ class Scored:
 
     def gallery(self, maps: Mapping[str, Path]) -> list[tuple[str, list[Image]]]:
         """Some images at equal distances: name, and image, truth and predictions in colour."""
-        step = max(1, len(self.data) // SHOWN)
+        step = max(1, len(self.places) // SHOWN)
         rows = []
-        for place in range(0, len(self.data), step)[:SHOWN]:
+        for place in self.places[::step][:SHOWN]:
             item = self.data[place]
             image = item['img']
             labels = [item['gt_seg_map']]

@@ -117,11 +117,8 @@ def choose_plan(
     if larger is not plan:
         times = _measured(write(larger), threads)
         found = with_length(larger, *times)
-    (long, short), (height, width) = found.scale, found.crop
     said = (
-        f'plan: images at {long}x{short}, crops of {width}x{height}, batch {found.batch}, '
-        f'{found.iterations} iterations for each network ({times[0]:.2f} s each for U-Net, '
-        f'{times[1]:.2f} s for the supernet, {processes} at a time)'
+        f'{found.said} ({times[0]:.2f} s an iteration of U-Net, {times[1]:.2f} s of the supernet)'
     )
     if found.iterations == FEWEST:
         said += '; that is the least, and may take longer than asked'

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from pathlib import Path
 from threading import Event
@@ -38,6 +39,21 @@ def shown_path(path: str | os.PathLike[str]) -> str:
     """A path as a user would type it: relative when it lies below the working directory."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith(os.pardir) else relative
+
+
+def side_by_side(jobs: Sequence[Callable[[], None]], stop: Event) -> None:
+    """Run jobs in threads; as soon as one fails, set the event by which the others end.
+
+    Raises:
+        Exception: What the first one that failed has raised.
+    """
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        try:
+            for done in as_completed([pool.submit(job) for job in jobs]):
+                done.result()
+        except BaseException:
+            stop.set()
+            raise
 
 
 def run_tool(

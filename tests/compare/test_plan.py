@@ -131,9 +131,8 @@ def test_a_page_needs_no_configs(tmp_path):
         ({**GOOD, 'entries': None}, 'entries: expected a list, got None'),
         ({**GOOD, 'searches': ['a']}, r"searches: expected a mapping by name, got \['a'\]"),
         ({**GOOD, 'controls': ['y']}, r"controls: no entries \['y'\]; there are unet, found"),
-        (changed(1, use='all'), "use: expected one of .*pruned, supernet, got 'all'"),
+        (changed(1, use='all'), "use: expected one of .*retrain, pruned, got 'all'"),
         (changed(1, use='pruned'), 'use: pruned trains nothing; expected iterations: 0'),
-        (changed(1, use='supernet', iterations=0, control='random'), 'a whole supernet has none'),
         (changed(1, control='all'), "control: expected one of permuted, random, got 'all'"),
     ],
 )
@@ -178,7 +177,7 @@ def test_shipped_tables_compare_like_with_like(path):
     totals = [
         {entry.iterations, run.search_iterations(table) + entry.iterations}
         for entry in table.entries
-        if entry.use not in ('pruned', 'supernet')
+        if entry.use != 'pruned'
         for run in [Run(entry, entry.seeds[0])]
     ]
     assert not totals or set.intersection(*totals)

@@ -3,6 +3,7 @@ import sys
 import time
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 from mmengine.fileio import get
@@ -10,7 +11,12 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
 from mmseg_sparsemask.datasets.scene import CELL, CLASSES, PALETTE, draw_scene
-from mmseg_sparsemask.datasets.shapes import ShapesDataset, shapes_address, shapes_scene
+from mmseg_sparsemask.datasets.shapes import (
+    ShapesDataset,
+    shapes_address,
+    shapes_scene,
+    write_shapes,
+)
 
 PIPELINE = [
     dict(type='LoadImageFromFile'),
@@ -176,3 +182,21 @@ def test_bad_size_and_address():
         draw_scene(np.random.default_rng(0), (31, 64))
     with pytest.raises(FileNotFoundError, match='is no scene; expected an address such as'):
         get('shapes://64x64/0/train/depth/000001.png')
+
+
+def test_scenes_as_files(tmp_path):
+    images, masks = write_shapes(tmp_path, {'train': 3, 'val': 2}, (32, 48), seed=5)
+    assert (images, masks) == (tmp_path / 'images', tmp_path / 'masks')
+    names = {'train/0000.png', 'train/0001.png', 'train/0002.png', 'val/0000.png', 'val/0001.png'}
+    for folder, part in ((images, 'image'), (masks, 'labels')):
+        assert {str(p.relative_to(folder)) for p in folder.rglob('*.png')} == names
+        for name in names:
+            split, index = name[:-4].split('/')
+            drawn = getattr(shapes_scene((32, 48), 5, split, int(index)), part)
+            np.testing.assert_array_equal(cv2.imread(str(folder / name), -1), drawn)
+    # What was stopped goes on, and what a user has changed stays.
+    (images / 'val/0001.png').unlink()
+    (masks / 'val/0000.png').write_bytes(b'mine')
+    write_shapes(tmp_path, {'val': 2}, (32, 48), seed=5)
+    assert (images / 'val/0001.png').is_file()
+    assert (masks / 'val/0000.png').read_bytes() == b'mine'

@@ -84,3 +84,11 @@ def test_without_three_strides_there_is_no_lraspp(written, tmp_path):
     encoder = replace(written[2], strides=[16, 32], in_channels=[8, 8])
     write_configs(tmp_path, written[1], encoder, PLAN)
     assert names_of(tmp_path) == ['unet', 'flat', 'fcn']
+
+
+@pytest.mark.parametrize('rule', ['scratch', 'sgd'])
+def test_what_began_from_scratch_goes_on_at_the_same_rate(written, tmp_path, rule):
+    _, data, encoder = written
+    write_configs(tmp_path, data, replace(encoder, rule=rule), PLAN)
+    (hook,) = Config.fromfile(tmp_path / f'{SUPERNET}.py').custom_hooks
+    assert hook.get('finetune_config') == (hook.retrain_config if rule == 'scratch' else None)

@@ -9,7 +9,7 @@ from reference.drawn_folder import SMALL_ENCODER
 from mmseg_sparsemask.fit import encoders
 from mmseg_sparsemask.fit.encoders import NAMED, find_encoder
 
-STRIDES = {'resnet50': [2, 4, 8, 16, 32]}
+STRIDES = dict.fromkeys(['resnet50', 'small'], [2, 4, 8, 16, 32])
 NINE = [2, 2, 4, 8, 16, 16, 32, 32, 32]
 
 
@@ -34,7 +34,8 @@ def test_features_of_the_named(name, tmp_path, monkeypatch):
     monkeypatch.setattr(encoders.pretrained, 'efficientnet_lite0_file', absent)
     found = find_encoder(name, None, tmp_path)
     assert list(found.strides) == STRIDES.get(name, NINE)
-    assert found.rule == 'scratch' and 'from scratch' in found.said and '--weights' in found.said
+    assert found.rule == 'scratch' and 'from scratch' in found.said
+    assert ('no weights' if name == 'small' else '--weights') in found.said
     # What the decoders are told is what the backbone gives.
     init_default_scope('mmseg')
     backbone = MODELS.build(found.parts['backbone']).eval()
@@ -77,7 +78,10 @@ def test_what_timm_has(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     'name, message',
     [
-        ('mobilenet', 'expected mobilenet_v2, efficientnet-lite0, resnet50, timm:NAME or a config'),
+        (
+            'mobilenet',
+            'expected mobilenet_v2, efficientnet-lite0, resnet50, small, timm:NAME or a config',
+        ),
         ('timm:resnet18x', 'timm has no such model; it has resnet18'),
         ('one.py', 'expected two or more features'),
         ('none.py', 'expected a config with model.backbone'),

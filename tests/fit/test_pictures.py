@@ -1,9 +1,12 @@
 """IoU of each class from label maps, against the toolbox's metric; the gallery."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmseg.evaluation import IoUMetric
 from reference.drawn_folder import draw_folder
 
@@ -61,3 +64,22 @@ def test_a_map_that_is_gone(scored):
     pictures, maps = scored
     with pytest.raises(ValueError, match='expected the labels that a test wrote'):
         pictures.ious({'one': maps})
+
+
+def test_names_that_several_folders_have(scored, tmp_path):
+    pictures, maps = scored
+    maps.mkdir()
+    settings = Config.fromfile(tmp_path / 'config.py').test_dataloader.dataset.to_dict()
+    listed = Path(settings['ann_file']).read_text().split()[:2]
+    # Two films whose frames have the same name; a test writes the second over the first.
+    for film, name in zip('ab', listed):
+        for key, suffix in (('img_path', 'img_suffix'), ('seg_map_path', 'seg_map_suffix')):
+            source = Path(settings['data_prefix'][key], name + settings[suffix])
+            target = Path(settings['data_prefix'][key], film, '0001' + settings[suffix])
+            target.parent.mkdir()
+            target.write_bytes(source.read_bytes())
+    Path(settings['ann_file']).write_text('a/0001\nb/0001\n')
+    pictures = Scored(tmp_path / 'config.py')
+    cv2.imwrite(str(maps / '0001.png'), pictures.data[1]['gt_seg_map'])
+    assert set(pictures.ious({'one': maps})['one']) <= {100.0, None}
+    assert len(pictures.gallery({'one': maps})) == 1

@@ -155,3 +155,20 @@ def test_a_tool_is_the_main_module(tmp_path):
     )
     run_tool('a step', tool, work_dir=tmp_path / 'w')
     assert (tmp_path / 'w/output.log').read_text() == 'hello\n'
+
+
+def test_jobs_side_by_side_end_with_the_first_that_fails():
+    stop, done = threading.Event(), []
+
+    def fail():
+        raise SystemExit('the reason')
+
+    def wait():
+        done.append(stop.wait(20))
+        raise SystemExit('was stopped')
+
+    with pytest.raises(SystemExit, match='the reason'):
+        commands.side_by_side([wait, fail], stop)
+    assert done == [True]
+    commands.side_by_side([lambda: done.append(1)] * 3, threading.Event())
+    assert done == [True, 1, 1, 1]
