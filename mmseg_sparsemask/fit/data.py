@@ -29,6 +29,7 @@ from mmseg_sparsemask.fit.data_values import (
     read_mask,
     shown,
 )
+from mmseg_sparsemask.utils.commands import shown_path
 from mmseg_sparsemask.utils.files import check_work_dir, output_folder, replacing, write_atomically
 from mmseg_sparsemask.utils.words import counted, listed
 
@@ -160,11 +161,11 @@ def look(
             if (names := [n for n, count in zip(meaning.classes, pixels[split]) if not count])
         ),
         seen=(
-            f'{len(samples)} images in {image_dir}, masks in {mask_dir} ({samples[0].pair.image} '
-            f'and {samples[0].pair.mask})',
+            f'{len(samples)} images in {shown_path(image_dir)}, masks in {shown_path(mask_dir)} '
+            f'({samples[0].pair.image} and {samples[0].pair.mask})',
             f'{listed([f"{count} {split}" for split, count in counts.items()])}, {how}',
             f'{height}x{width} pixels (height x width) in the middle, from {low} to {high}',
-            f'masks hold {held}; their labels are in {labels}',
+            f'masks hold {held}; their labels are in {shown_path(labels)}',
             f'{len(shares)} classes, with these shares of train: '
             + listed([f'{n} {s:.1%}' for n, s in zip(meaning.classes, shares)], 20),
             f'void, which is ignored: {void:.1%} of train',

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmseg_sparsemask.datasets.reading import read_lines, suffixes_in
+from mmseg_sparsemask.utils.commands import shown_path
 from mmseg_sparsemask.utils.words import listed
 
 SUFFIXES = ('.bmp', '.gif', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
@@ -162,7 +163,7 @@ def split_up(
             how, given = f'by the lists in {folder}', listed_there
             break
     if 'val' not in given.values():
-        how = f'drawn by a hash of the name, written to {own}'
+        how = f'drawn by a hash of the name, written to {shown_path(own)}'
         rest = [name for name, split in given.items() if split == 'train']
         rest = rest or [pair.name for pair in pairs if pair.name not in given]
         written = _read_own_lists(own, pairs)
