@@ -23,12 +23,13 @@ def kept(notebook):
         [kind for out in c.outputs for kind in out.get('data', {}) if kind.startswith('image/')]
         for c in cells
     ]
-    return shown, ''.join(out.get('text', '') for cell in cells for out in cell.outputs)
+    said = ''.join(out.get('text', '') for cell in cells for out in cell.outputs)
+    return shown, said
 
 
 def prediction(notebook):
     """The last picture."""
-    data = notebook.cells[-2].outputs[-1]['data']['image/png']
+    data = notebook.cells[-2].outputs[-1]['data']['image/jpeg']
     return cv2.imdecode(np.frombuffer(b64decode(data), np.uint8), cv2.IMREAD_COLOR)
 
 
@@ -36,13 +37,14 @@ def test_it_is_kept_with_what_it_shows():
     notebook = nbformat.read(NOTEBOOK, 4)
     nbformat.validate(notebook)
     shown, said = kept(notebook)
-    assert shown == [['image/png'], [], ['image/svg+xml'] * 2, ['image/png']]
+    assert shown == [['image/jpeg'], [], ['image/svg+xml'] * 2, ['image/jpeg']]
     assert 'searched' in said and 'mIoU' in said and 'Traceback' not in said
-    assert NOTEBOOK.stat().st_size < 400_000 and LENGTH in str(notebook.cells)
+    assert NOTEBOOK.stat().st_size < 300_000 and LENGTH in str(notebook.cells)
     # Rows of six images, their masks, and predictions that are mostly those.
     rows = prediction(notebook)
     assert rows.shape == (2 * 3 * 64, 2 * 6 * 64, 3)
-    assert (rows[128:256] == rows[256:]).all(-1).mean() > 0.85
+    apart = abs(rows[128:256].astype(int) - rows[256:]).max(-1)
+    assert (apart < 40).mean() > 0.85
 
 
 @pytest.mark.slow
