@@ -117,15 +117,18 @@ def test_evaluation_after_training_on_what_hardly_varies(dtype):
 
 
 @pytest.mark.parametrize('what', ['features', 'weights'])
-@pytest.mark.parametrize('scale', [1e25, 1e14])
-def test_numbers_whose_squares_float32_cannot_hold(what, scale):
+@pytest.mark.parametrize('scale', [1e30, 1e25, 1e18, 1e14])
+@pytest.mark.parametrize('alone', ['none', 'some', 'all'])
+def test_numbers_whose_squares_float32_cannot_hold(alone, what, scale):
     """Equation 1 does not see scales; its statistics in float32 must not overflow."""
     strides, channels, size = CASES['odd']
     stages = {'D3': ['E3', 'E4'], 'D2': ['E2', 'E3', 'D3'], 'D1': ['E1', 'E2', 'D2']}
     space = dict(strides=list(strides), stages=stages)
     features = [f.detach() for f in features_of(strides, channels, size, 3, torch.float32)]
     head = make_head('FDNHead', 'odd', torch.float32, connectivity=space).train()
-    head.sources_alone = lambda features: frozenset()
+    if alone != 'some':
+        sources = head.connectivity.sources() if alone == 'all' else ()
+        head.sources_alone = lambda features: frozenset(sources)
     with torch.no_grad():
         if what == 'features':
             features = [f * scale for f in features]

@@ -19,11 +19,13 @@ from mmseg_sparsemask.connectivity.graph import level_of
 from mmseg_sparsemask.connectivity.io import ConnectivityLike, resolve
 from mmseg_sparsemask.models.decode_heads.fusion import (
     alike,
+    few_of,
     fold_norm,
     half_precision,
     moments_are_cheaper,
     statistics_from_moments,
     statistics_of,
+    unit_of,
 )
 from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
 from mmseg_sparsemask.models.losses.build import budget_losses, build_connectivity_losses
@@ -241,21 +243,25 @@ class FDNHead(FusionHead):
         places = self._places(source)
         if norm.training and not self._syncs():
             norm.num_batches_tracked.add_(1)
+            # Float32 cannot square what is large, so it is normalised in a unit of its own.
+            few = few_of(product)
+            unit = 1.0 if few is None else float(unit_of(few))
             # Copies: the backward pass wants them as they were given.
-            running_mean = (norm.running_mean[places] - offset).detach()
-            running_var = norm.running_var[places].clone()
+            running_mean = (norm.running_mean[places] - offset).detach() / unit
+            running_var = norm.running_var[places] / unit / unit
             normalised = F.batch_norm(
-                product,
+                product if unit == 1 else product / unit,
                 running_mean,
                 running_var,
                 weight=connection_weight,
                 training=True,
                 momentum=self._rate(norm),
-                eps=norm.eps,
+                eps=max(norm.eps / unit / unit, torch.finfo(running_var.dtype).tiny),
             )
             with torch.no_grad():
-                norm.running_mean[places] = running_mean + offset
+                norm.running_mean[places] = running_mean * unit + offset
                 # An infinite one would stay.
+                running_var = running_var * unit * unit
                 norm.running_var[places] = running_var.clamp(max=torch.finfo(running_var.dtype).max)
             return normalised
         if origin is not None:  # each process may have one of its own

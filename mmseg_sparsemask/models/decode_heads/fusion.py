@@ -81,15 +81,20 @@ def half_precision(rows: Tensor) -> bool:
     return dtype in (torch.float16, torch.bfloat16)
 
 
-def alike(rows: Tensor) -> bool:
-    """Whether rows (P, C) are nearly the same, by the looks of a few of them.
+def few_of(rows: Tensor) -> Tensor | None:
+    """A few of rows (P, C), to look at their values.
 
-    Only on a CPU and uncompiled: elsewhere to ask would be to wait.
+    None but on a CPU and uncompiled: elsewhere to look would be to wait.
     """
     if rows.device.type != 'cpu' or torch.compiler.is_compiling():
-        return False
-    few = rows[:: max(1, len(rows) // 8)]
-    return torch.allclose(few, few[0].expand_as(few), rtol=1e-3, atol=0)
+        return None
+    return rows.detach()[:: max(1, len(rows) // 8)]
+
+
+def alike(rows: Tensor) -> bool:
+    """Whether rows (P, C) are nearly the same, by the looks of a few of them."""
+    few = few_of(rows)
+    return few is not None and torch.allclose(few, few[0].expand_as(few), rtol=1e-3, atol=0)
 
 
 #: Numbers beyond this have squares that float32 cannot add up.
