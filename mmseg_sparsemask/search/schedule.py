@@ -98,6 +98,8 @@ def _shorter(
             shorter[key] = [one * rate for one in value] if many else value * rate
     if kind[2] == 'Exponential':
         shorter['gamma'] = schedule['gamma'] ** (1 / iterations)
-    if shorter.get('end') and shorter['end'] <= shorter.get('begin', 0):
-        shorter['end'] = shorter.get('begin', 0) + 1
+    if shorter.get('end'):
+        # A warm-up reaches its end in two steps: of one alone the low rate would stay for good.
+        least = min(2, schedule['end'] - begin)
+        shorter['end'] = max(shorter['end'], shorter.get('begin', 0) + least)
     return shorter

@@ -88,6 +88,19 @@ def test_no_schedule_ends_before_the_training(periods, begin):
         assert len(rates(cfg)) == cfg.train_cfg.max_iters
 
 
+@pytest.mark.parametrize('kind', ['LinearLR', 'ConstantLR'])
+@pytest.mark.parametrize('begin', [0, 1, 4])
+@pytest.mark.parametrize('length', [2, 3, 4])
+def test_a_short_warm_up_ends(length, begin, kind):
+    factor = 'start_factor' if kind == 'LinearLR' else 'factor'
+    warmup = {'type': kind, factor: 0.1, 'begin': begin, 'end': begin + length}
+    cfg = config(warmup, max_iters=20)
+    assert rates(cfg)[-1] == pytest.approx(0.01)
+    cfg.merge_from_dict(shortened(cfg, 0.5, 0.3))
+    assert min(rates(cfg)) == pytest.approx(0.0003)
+    assert rates(cfg)[-1] == pytest.approx(0.003)
+
+
 def test_momentum_keeps_its_bounds():
     found = shortened(config(dict(type='CosineAnnealingMomentum', T_max=9, eta_min=0.8)), 0.5, 0.3)
     assert found['param_scheduler'][0] == dict(
