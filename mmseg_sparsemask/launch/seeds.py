@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -175,6 +175,11 @@ def warn_of_another_run(runner: Any) -> None:
         'images': len(loader.dataset),
         'processes': get_world_size(),
     }
+    # A checkpoint brings these back, whatever the config says.
+    wrapper = runner.cfg.get('optim_wrapper') or {}
+    restored = {f'optim_wrapper.{key}': wrapper.get(key) for key in ('optimizer', 'paramwise_cfg')}
+    restored['param_scheduler'] = runner.cfg.get('param_scheduler')
+    settings = dict(pair for key, part in restored.items() for pair in _flat(part, key))
     before = runner.message_hub.runtime_info.get(RUN_KEY, {}) if runner.iter else {}
     other = [
         f'{name} {now[name]} instead of {value}'
@@ -182,12 +187,29 @@ def warn_of_another_run(runner: Any) -> None:
         if name in now and now[name] != value
     ]
     said = [f'{", ".join(other)}: not what the run would have been without a stop'] if other else []
+    kept = before.get('settings', settings)
+    ignored = [
+        f'{key} {kept.get(key, "not given")}, not {settings.get(key, "not given")}'
+        for key in sorted({*kept, *settings})
+        if kept.get(key) != settings.get(key)
+    ]
+    if ignored:
+        said.append(f"what the checkpoint's optimiser and schedules have: {', '.join(ignored)}")
     seed = (runner.cfg.get('randomness') or {}).get('seed')
     if runner.iter and seed not in (None, runner.seed):
         said.append(f'the seed {runner.seed} as before, not the {seed} of randomness')
     if said:
         runner.logger.warning(f'resumed with {"; with ".join(said)}')
-    runner.message_hub.update_info(RUN_KEY, now)
+    runner.message_hub.update_info(RUN_KEY, {**now, 'settings': settings})
+
+
+def _flat(node: Any, key: str) -> Iterator[tuple[str, str]]:
+    """(dotted key, value as text) of every setting in nested ones."""
+    if isinstance(node, (Mapping, list, tuple)):
+        for name, child in node.items() if isinstance(node, Mapping) else enumerate(node):
+            yield from _flat(child, f'{key}.{name}')
+    elif node is not None:
+        yield key, str(getattr(node, '__name__', node))
 
 
 def start_again(loop: Any) -> None:

@@ -152,8 +152,16 @@ def test_an_iterator_made_before_the_hook_starts_again(kind, workers):
             {'train_dataloader.dataset.length': 20, 'randomness.seed': 5},
             'images 20 instead of 24: .* a stop; with the seed 0 as before, not the 5 of rand',
         ),
+        (
+            {'optim_wrapper.optimizer.lr': 0.5},
+            r'what the checkpoint.*: optim_wrapper.optimizer.lr 0.\d+, not 0.5$',
+        ),
+        (
+            {'param_scheduler.0.end': 40, 'optim_wrapper.optimizer.nesterov': True},
+            '.*nesterov not given, not True, param_scheduler.0.end 20, not 40$',
+        ),
     ],
-    ids=['as before', 'batch', 'data and seed'],
+    ids=['as before', 'batch', 'data and seed', 'rate', 'schedule'],
 )
 def test_what_is_otherwise_after_a_resume_is_said(tmp_path, options, words):
     def train(folder, iterations, **options):
