@@ -202,7 +202,7 @@ def score_image(
         selects nothing, precision, recall and F are 0.
 
     Raises:
-        ValueError: On wrong types or different sizes.
+        ValueError: On wrong types, different sizes, or a single pixel.
     """
     where = f'{name}: ' if name else ''
     gt = np.asarray(gt)
@@ -212,6 +212,10 @@ def score_image(
         raise ValueError(
             f'{where}prediction is {np.shape(pred)}, the mask {gt.shape} (H, W); '
             'resize the prediction to the original image'
+        )
+    if gt.size == 1:
+        raise ValueError(
+            f'{where}expected maps of at least 2 pixels, got 1: the E-measure divides by one less'
         )
     prob = prepare_map(pred, stretch)
     objects = int(gt.sum())

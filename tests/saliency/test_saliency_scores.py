@@ -99,6 +99,8 @@ def test_wrong_inputs_say_what_to_do():
     mask = np.zeros((4, 5), bool)
     with pytest.raises(ValueError, match=r'a\.png.*resize the prediction'):
         score_image(np.zeros((5, 4), np.uint8), mask, name='a.png')
+    with pytest.raises(ValueError, match=r'a\.png: expected maps of at least 2 pixels'):
+        score_image(np.zeros((1, 1), np.uint8), np.ones((1, 1), bool), name='a.png')
     with pytest.raises(ValueError, match='boolean'):
         score_image(np.zeros((4, 5), np.uint8), mask.astype(int))
     with pytest.raises(ValueError, match='uint8'):
