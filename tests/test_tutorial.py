@@ -37,7 +37,7 @@ def test_it_is_kept_with_what_it_shows():
     notebook = nbformat.read(NOTEBOOK, 4)
     nbformat.validate(notebook)
     shown, said = kept(notebook)
-    assert shown == [['image/jpeg'], [], ['image/svg+xml'] * 2, ['image/jpeg']]
+    assert shown == [['image/jpeg'], [], ['image/svg+xml'] * 3, ['image/jpeg']]
     assert 'searched' in said and 'mIoU' in said and 'Traceback' not in said
     assert NOTEBOOK.stat().st_size < 300_000 and LENGTH in str(notebook.cells)
     # Rows of six images, their masks, and predictions that are mostly those.
@@ -70,6 +70,8 @@ def test_every_cell_runs(tmp_path, monkeypatch):
     place = {'metadata': {'path': str(tmp_path)}}
     NotebookClient(notebook, timeout=1200, kernel_name='python3', resources=place).execute()
     shown, said = kept(notebook)
-    assert shown == before, (tmp_path / 'fit.log').read_text()
+    # What is chosen may have no graph.
+    assert shown[2] in (before[2], before[2][1:]), (tmp_path / 'fit.log').read_text()
+    assert shown[:2] + shown[3:] == before[:2] + before[3:]
     assert 'searched' in said and '60 val' in said
     assert prediction(notebook).shape == (2 * 3 * 64, 2 * 6 * 64, 3)

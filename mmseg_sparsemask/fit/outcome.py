@@ -19,7 +19,7 @@ from mmseg_sparsemask.connectivity.draw import draw_graph
 from mmseg_sparsemask.fit.choice import Network
 from mmseg_sparsemask.fit.data import FolderData
 from mmseg_sparsemask.fit.delivery import usage
-from mmseg_sparsemask.fit.networks import Networks
+from mmseg_sparsemask.fit.networks import SEARCHED, Networks
 from mmseg_sparsemask.fit.pictures import Scored
 from mmseg_sparsemask.fit.timing import deployed_times
 from mmseg_sparsemask.report import FitRecord, Step, fit_page, write_page
@@ -81,8 +81,10 @@ def write_outcome(
         files: What is handed over.
         out: The folder.
     """
-    drawn = [network for network in (chosen, *found) if network.row.connections != NONE][0]
-    head = Config.fromfile(drawn.config).model.decode_head
+    # The chosen decoder, and the best of those that were searched.
+    searched = [network for network in found if network.name in SEARCHED]
+    drawn = {n.title: n for n in (chosen, *searched[:1]) if n.row.connections != NONE}
+    heads = {name: Config.fromfile(n.config).model.decode_head for name, n in drawn.items()}
     maps = {network.name: networks.maps(network.name) for network in found}
     points = [Row(n.title, scores=[n.score], fps=1000 / n.milliseconds) for n in found]
     panel = ('milliseconds', lambda row: row.fps and 1000 / row.fps, True)
@@ -93,8 +95,10 @@ def write_outcome(
         choice=why,
         rows=[{**n.cells, 'chosen': 'chosen' if n is chosen else ''} for n in found],
         scores=draw_comparison(points, [panel]),
-        graph=draw_graph(resolve(head.to_dict()['connectivity'], head.strides)),
-        drawn=drawn.title,
+        graphs=[
+            (name, draw_graph(resolve(head.to_dict()['connectivity'], head.strides)))
+            for name, head in heads.items()
+        ],
         images=data.counts,
         size=plan.tested,
         machine=machine(networks.device),

@@ -21,8 +21,7 @@ class FitRecord:
         choice: Which network is handed over, and why.
         rows: Of the table of networks: cells by column.
         scores: Drawing of the score against milliseconds.
-        graph: Drawing of a decoder: the chosen one, or the best that has a graph.
-        drawn: Whose it is.
+        graphs: Whose decoder, and its drawing.
         images: Number of images by split.
         size: (height, width) of the images that were timed.
         machine: Where that was.
@@ -40,8 +39,7 @@ class FitRecord:
     choice: str
     rows: Sequence[Mapping[str, str]]
     scores: Figure
-    graph: Figure
-    drawn: str
+    graphs: Sequence[tuple[str, Figure]]
     images: Mapping[str, int]
     size: tuple[int, int]
     machine: str
@@ -68,7 +66,7 @@ def fit_page(record: FitRecord) -> str:
         {},
         record=record,
         scores=_figure(record.scores),
-        graph=_figure(record.graph),
+        graphs=[(name, _figure(figure)) for name, figure in record.graphs],
         gallery=[(name, [_picture(tile) for tile in tiles]) for name, tiles in record.gallery],
     )
 

@@ -22,8 +22,7 @@ def record():
         choice='U-Net: mIoU 50.0 at 20.0 ms.',
         rows=[{'network': 'U-Net', 'mIoU': '50.00', 'chosen': 'chosen'}],
         scores=new_figure(4, 3),
-        graph=draw_graph(preset('unet', (2, 4, 8))),
-        drawn='U-Net',
+        graphs=[(name, draw_graph(preset('unet', (2, 4, 8)))) for name in ('U-Net', 'searched')],
         images={'train': 32, 'val': 8},
         size=(240, 320),
         machine='a CPU',
@@ -42,6 +41,8 @@ def test_all_is_in_it_and_nothing_is_loaded():
     page = fit_page(record())
     words = [
         'U-Net: mIoU 50.0',
+        'The decoder of U-Net',
+        'The decoder of searched',
         '50.00',
         '8 validation images',
         '320×240',
@@ -54,7 +55,7 @@ def test_all_is_in_it_and_nothing_is_loaded():
     assert all(word in page for word in words) and '<b>road' not in page
     sources = re.findall(r'src="([^"]{22})', page)
     kinds = [source.partition(';')[0] for source in sources]
-    assert kinds.count('data:image/svg+xml') == 2 and kinds.count('data:image/png') == 2
+    assert kinds.count('data:image/svg+xml') == 3 and kinds.count('data:image/png') == 2
     assert kinds.count('data:image/jpeg') == 1
     assert not re.search(r'(src|href)="(?!data:)', page)
 
