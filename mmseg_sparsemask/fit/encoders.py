@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import os
 import socket
+import textwrap
+import urllib.error
+import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,6 +149,7 @@ def _fetch(name: str, own: Any, inner: dict[str, Any], network: nn.Module, writt
     # What is fetched is fetched now; every training finds it where it was put.
     try:
         if name.startswith(TIMM):
+            _look_for_hub()
             MODELS.build({**inner, 'pretrained': True})
             inner['pretrained'] = True
         elif name == LITE0 and not Path(checkpoint).is_file():
@@ -161,10 +166,27 @@ def _fetch(name: str, own: Any, inner: dict[str, Any], network: nn.Module, writt
             return f'{name} from scratch: its config names no weights'
     except (ImportError, OSError, RuntimeError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        return f'{name} from scratch, no weights: {reason:.150} (--weights takes a file)'
+        reason = textwrap.shorten(reason, 150, placeholder=' ...')
+        return f'{name} from scratch, no weights: {reason} (--weights takes a file)'
     finally:
         socket.setdefaulttimeout(patience)
     return f'{name} with its pretrained weights'
+
+
+def _look_for_hub() -> None:
+    """Let timm ask for weights where they were put before, and nowhere else, if no hub answers.
+
+    Else it asks for each of its files six times, which takes most of a minute.
+    """
+    from huggingface_hub import constants
+
+    try:
+        urllib.request.urlopen(constants.ENDPOINT, timeout=PATIENCE).close()
+    except urllib.error.HTTPError:
+        pass  # it does answer
+    except OSError:
+        os.environ['HF_HUB_OFFLINE'] = '1'
+        constants.HF_HUB_OFFLINE = True
 
 
 def _of_file(path: Path, network: nn.Module) -> dict[str, Any]:

@@ -1,5 +1,9 @@
 """Encoders by name, their features, and where their weights come from."""
 
+import os
+import socket
+from unittest.mock import Mock
+
 import pytest
 import torch
 from mmengine.registry import init_default_scope
@@ -22,7 +26,12 @@ def no_network(monkeypatch, tmp_path):
             raise OSError('no network here')
         return load(name, *args, **kwargs)
 
+    def unreachable(address, **kwargs):
+        raise OSError('no network here')
+
     monkeypatch.setattr(encoders.CheckpointLoader, 'load_checkpoint', refuse)
+    monkeypatch.setattr(encoders.urllib.request, 'urlopen', unreachable)
+    monkeypatch.setenv('HF_HUB_OFFLINE', '0')
     monkeypatch.chdir(tmp_path)  # no data/pretrained here
 
 
@@ -61,6 +70,26 @@ def test_weights_that_were_given_are_loaded(prefix, tmp_path):
     assert all(torch.equal(loaded[k], state[f'{prefix}{k}']) for k in loaded)
 
 
+def test_timm_without_a_network_asks_nobody(tmp_path, monkeypatch):
+    pytest.importorskip('timm')
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', False)
+    monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path / 'empty'))
+    connected = []
+    monkeypatch.setattr(socket.socket, 'connect', lambda *args: connected.append(args))
+    monkeypatch.setattr(socket, 'getaddrinfo', lambda *args, **kwargs: connected.append(args))
+    found = find_encoder('timm:mobilenetv3_small_050', None, tmp_path)
+    assert found.rule == 'scratch' and 'from scratch, no weights: ' in found.said
+    assert '\n' not in found.said and not connected and os.environ['HF_HUB_OFFLINE'] == '1'
+    # A server that says no is one that answers.
+    monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', False)
+    error = encoders.urllib.error.HTTPError('hub', 403, 'no', {}, None)
+    monkeypatch.setattr(encoders.urllib.request, 'urlopen', Mock(side_effect=error))
+    encoders._look_for_hub()
+    assert constants.HF_HUB_OFFLINE is False
+
+
 def test_what_timm_has(tmp_path, monkeypatch):
     timm = pytest.importorskip('timm')
     create, asked = timm.create_model, []
@@ -70,6 +99,7 @@ def test_what_timm_has(tmp_path, monkeypatch):
         return create(*args, pretrained=False, **kwargs)
 
     monkeypatch.setattr(timm, 'create_model', without_download)
+    monkeypatch.setattr(encoders, '_look_for_hub', lambda: None)
     found = find_encoder('timm:resnet18', None, tmp_path)
     assert list(found.strides) == [2, 4, 8, 16, 32] and True in asked
     assert found.rule == 'sgd' and found.parts['backbone']['pretrained'] is True
