@@ -63,6 +63,11 @@ HELD = {
         'fuzz/test_fuzz_files.py::test_damaged_files_are_refused_by_name',
     ),
     'Sizes and depths': ('fuzz/test_fuzz_files.py::test_damaged_files_are_refused_by_name',),
+    '`.mat` files and `.npy`': (
+        'datasets/test_matlab.py::test_damaged_files',
+        'datasets/test_matlab.py::test_what_unpacks_to_too_much',
+        'fuzz/test_fuzz_files.py::test_damaged_files_are_refused_by_name',
+    ),
     'A published folder names no': (
         'deployment/test_published.py::test_no_folder_of_this_machine_is_named',
     ),
@@ -72,6 +77,23 @@ HELD = {
     "The card's code": (
         'deployment/test_published.py::test_nothing_in_a_card_is_markup_but_its_own',
     ),
+    '`model.safetensors`': ('deployment/test_published.py::test_what_is_written',),
+    '`config.json` | the network': (
+        'deployment/test_published.py::test_two_lines_load_it_with_the_same_labels',
+        'deployment/test_published.py::test_damaged_and_missing_files_are_errors',
+    ),
+    '`connectivity.json`, `connectivity.svg`': (
+        'deployment/test_published.py::test_what_is_written',
+    ),
+    '`connection_weights.svg`': (
+        'deployment/test_publish_tool.py::test_figures_of_the_search_are_those_of_the_network',
+    ),
+    '`scores.json`': ('deployment/test_publish_tool.py::test_the_tool_measures_and_writes',),
+    '`model.onnx`': (
+        'deployment/test_published.py::test_onnx',
+        'deployment/test_export.py::test_a_wrong_file_is_not_left_behind',
+    ),
+    '`README.md`': ('deployment/test_published.py::test_model_card_is_what_the_hub_reads',),
     '`--test` measures': (
         'deployment/test_publish_tool.py::test_the_tool_measures_and_writes',
         'deployment/test_publish_tool.py::test_scores_of_a_file',
@@ -98,13 +120,18 @@ HELD = {
     'Folders that were published': (
         'deployment/test_published.py::test_files_that_do_not_fit_are_errors',
     ),
+    'The ONNX file needs': (
+        'deployment/test_without_toolbox.py::test_what_runs_onnx_files_needs_four_libraries',
+    ),
 }
 
 
 def promises():
     text = (ROOT / 'SECURITY.md').read_text().split('## What is not trusted')[1]
     text += (ROOT / 'docs/publishing.md').read_text()
-    return re.findall(r'^- (.*(?:\n  .*)*)', text, flags=re.M)
+    listed = r'^(?:- |\| (?=`))(.*(?:\n  .*)*)'
+    found = re.finditer(rf'{listed}|^((?:`\.mat`|The ONNX file needs).*)', text, flags=re.M)
+    return [match[1] or match[2] for match in found]
 
 
 def test_every_promise_is_held():

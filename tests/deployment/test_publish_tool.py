@@ -12,6 +12,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from mmseg_sparsemask.connectivity import preset, save
 from mmseg_sparsemask.datasets import ShapesDataset
 from mmseg_sparsemask.deployment import load_published
 from mmseg_sparsemask.deployment.publish import publish
@@ -93,3 +94,14 @@ def test_a_folder_that_is_there_keeps_its_mode_and_its_link(model, tmp_path):
         os.umask(before)
     assert stat.S_IMODE((tmp_path / 'new').stat().st_mode) == 0o750
     assert stat.S_IMODE((tmp_path / 'new/README.md').stat().st_mode) == 0o640
+
+
+def test_figures_of_the_search_are_those_of_the_network(model, tmp_path):
+    own = model.decode_head.connectivity
+    search = tmp_path / 'search'
+    search.mkdir()
+    (search / 'budget.svg').write_text('<svg/>')
+    for name, graph in (('own', own), ('other', preset('fdn', own.strides))):
+        save(graph, search / 'connectivity.json')
+        publish(model, tmp_path / name, 'a net', search_dir=search)
+        assert (tmp_path / name / 'budget.svg').is_file() == (name == 'own')
