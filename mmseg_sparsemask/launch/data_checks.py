@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,15 @@ def check_images(cfg: Config) -> None:
     """Look at the images of a training and of its validation, and at the first label maps.
 
     Says in a warning when a class never occurs in the first label maps, as with masks of 0 and 255,
-    whose 255 is ignored, and when the toolbox's loader cuts labels to eight bits.
+    whose 255 is ignored, when the toolbox's loader cuts labels to eight bits, and when the first
+    label maps of the validation know one class of several.
 
     Raises:
         ValueError: A data set without images, label maps in colour, labels that a head does not
             have, or a batch of one image for a network that cannot be trained on one.
     """
     init_default_scope(cfg.get('default_scope', 'mmseg'))
+    missing = False
     for loader in ('train_dataloader', 'val_dataloader'):
         if cfg.get(loader) is None:
             continue
@@ -48,7 +50,9 @@ def check_images(cfg: Config) -> None:
             if not len(part):
                 raise ValueError(_no_image(name, part))
             if loader == 'train_dataloader':
-                _check_labels(cfg, name, part)
+                missing |= _check_labels(cfg, name, part)
+            elif not missing:
+                _check_scored(cfg, name, part)
         if loader == 'train_dataloader':
             _check_batches(cfg, len(dataset))
 
@@ -114,10 +118,37 @@ def _label_maps(key: str, dataset: Any) -> Iterator[tuple[str, np.ndarray]]:
         yield item['seg_map_path'], np.asarray(item['gt_seg_map'])
 
 
-def _check_labels(cfg: Config, key: str, dataset: Any) -> None:
+def _check_scored(cfg: Config, key: str, dataset: Any) -> None:
+    """Say so when the first label maps to be scored know one class of several."""
+    classes = (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()
+    seen: set[int] = set()
+    for _, labels in _label_maps(key, dataset):
+        seen.update(np.unique(labels).tolist())
+        if labels.ndim != 2 or len(seen - _ignored(cfg)) > 1:
+            return
+    if seen and len(classes) > 1:
+        warn(
+            f'{key}: the first {min(FIRST, len(dataset))} label maps hold the values '
+            f'{listed(sorted(seen))}, of which {listed(sorted(_ignored(cfg)))} is ignored: scores '
+            f'are those of one class of {len(classes)}; {_remedy(seen)}'
+        )
+
+
+def _ignored(cfg: Config) -> set[int]:
+    return {255, *(head.get('ignore_index', 255) for _, head in heads_of(cfg.model))}
+
+
+def _remedy(seen: Collection[int]) -> str:
+    if set(seen) == {0, 255}:
+        return 'LoadSaliencyMask in the place of LoadAnnotations reads 255 as the label 1'
+    return 'compare the label maps with classes and reduce_zero_label'
+
+
+def _check_labels(cfg: Config, key: str, dataset: Any) -> bool:
+    """Refuse labels that a head does not have; return whether a class was missing, and say it."""
     classes = (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()
     heads = [head for _, head in heads_of(cfg.model) if head.get('num_classes')]
-    ignored = {255, *(head.get('ignore_index', 255) for head in heads)}
+    ignored = _ignored(cfg)
     seen: Counter[int] = Counter()
     cut: set[int] = set()
     for path, labels in _label_maps(key, dataset):
@@ -137,7 +168,7 @@ def _check_labels(cfg: Config, key: str, dataset: Any) -> None:
             f'eight bits: {one} becomes {one % 256}. Write labels of eight bits, 255 for void'
         )
     if not seen or not classes:
-        return
+        return False
     # One output tells two labels apart.
     limit = min([max(head['num_classes'], 2) for head in heads] or [256])
     beyond = sorted(value for value in seen.keys() - ignored if value >= limit)
@@ -149,15 +180,13 @@ def _check_labels(cfg: Config, key: str, dataset: Any) -> None:
         )
     missing = [name for label, name in enumerate(classes) if label not in seen]
     if missing:
-        remedy = 'compare the label maps with classes and reduce_zero_label'
-        if seen.keys() == {0, 255}:
-            remedy = 'LoadSaliencyMask in the place of LoadAnnotations reads 255 as the label 1'
         warn(
             f'{key}: the first {min(FIRST, len(dataset))} label maps hold the values '
             f'{listed(sorted(seen))}, so never {listed(missing)} (ignored: '
             f'{listed(sorted(ignored))}). A class that never occurs is not learned, and mIoU '
-            f'leaves it out; {remedy}'
+            f'leaves it out; {_remedy(seen)}'
         )
+    return bool(missing)
 
 
 def _cut(path: str, labels: np.ndarray, ignored: set[int]) -> set[int]:

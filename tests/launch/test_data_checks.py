@@ -62,10 +62,34 @@ def make(tmp_path):
     ],
 )
 def test_a_class_that_never_occurs_is_said_once(make, said, maps, seen, missing, remedy):
-    check_images(make(*maps))
+    cfg = make(*maps)
+    cfg.val_dataloader = cfg.train_dataloader
+    check_images(cfg)
     (text,) = said
     assert f'first {len(maps)} label maps hold the values {seen}, so never {missing} (' in text
     assert remedy in text and text.startswith('train_dataloader.dataset: ')
+
+
+@pytest.mark.parametrize(
+    'maps, remedy',
+    [([[[0, 255]]], 'LoadSaliencyMask'), ([[[1, 1]], [[255, 1]]], 'reduce_zero_label')],
+)
+def test_a_validation_on_one_class_of_several_is_said(make, said, tmp_path, maps, remedy):
+    cfg = make([[0, 1]])
+    other = tmp_path / 'val'
+    (tmp_path / 'labels').rename(other)
+    val = make(*maps).train_dataloader
+    cfg.train_dataloader.dataset.data_prefix.seg_map_path = 'val'
+    cfg.train_dataloader.dataset.indices = [0]
+    cfg.val_dataloader = val
+    check_images(cfg)
+    (text,) = said
+    assert text.startswith('val_dataloader.dataset: ') and 'one class of 2' in text
+    assert remedy in text
+    cfg.val_dataloader.dataset.data_prefix.seg_map_path = 'val'
+    cfg.val_dataloader.dataset.indices = [0]
+    check_images(cfg)
+    assert len(said) == 1
 
 
 def test_classes_that_occur_somewhere_are_not_missed(make, said):
