@@ -3,6 +3,7 @@
 import json
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -110,13 +111,15 @@ OF_MMSEGMENTATION = ('dataset_converters/voc_aug.py', 'dataset_converters/citysc
 COMMAND = re.compile(r'tools/([\w/]+\.py)((?:\\\n|[^\n`#|;])*)')
 
 
+ROOT = TOOLS.parent
+PAGES = [ROOT / '.ci/wheel_check', *ROOT.glob('*.md'), *ROOT.glob('docs/*.md')]
+PAGES += ROOT.glob('*/README.md')
+
+
 def test_commands_of_the_pages_are_those_of_the_tools(helps):
-    root = TOOLS.parent
-    pages = [root / '.ci/wheel_check', *root.glob('*.md'), *root.glob('docs/*.md')]
-    pages += root.glob('*/README.md')
     found = [
         (page.name, tool, set(re.findall(r'(?<!\S)--[a-z][\w-]*', arguments)))
-        for page in sorted(set(pages))
+        for page in sorted(set(PAGES))
         for tool, arguments in COMMAND.findall(page.read_text())
         if tool not in OF_MMSEGMENTATION
     ]
@@ -132,3 +135,18 @@ def test_commands_of_the_pages_are_those_of_the_tools(helps):
         if tool not in helps or not options <= known[tool]
     ]
     assert not wrong
+
+
+@pytest.mark.parametrize('name', ALL)
+def test_tools_take_the_commands_of_the_pages(name, monkeypatch, capsys):
+    """With what stands for a file or a number left as it is."""
+    parse = runpy.run_path(str(TOOLS / name))['parse_args']
+    command = re.compile(rf'python tools/{re.escape(name)} +((?:\\\n|[^\n`#|;])+)')
+    found = [text for page in sorted(set(PAGES)) for text in command.findall(page.read_text())]
+    for text in found:
+        monkeypatch.setattr(sys, 'argv', [name, *shlex.split(text.replace('\\\n', ' '))])
+        try:
+            parse()
+        except SystemExit:
+            pytest.fail(f'{name} {text}: {capsys.readouterr().err}')
+    assert found or name == 'quickstart.py'
