@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmseg.registry import DATASETS, MODELS
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from mmseg_sparsemask.models.pretrained import without_weights
@@ -101,7 +101,7 @@ def held_back_images(network: Network, count: int, folder: Path) -> Images:
     """
     if count < 4:
         raise ValueError(f'images: expected at least 4 to score decoders on, got {count}')
-    cfg, model, in_index = network
+    cfg, model, _ = network
     settings = copy.deepcopy(cfg.train_dataloader.dataset)
     trained_on = settings.pop('indices', None)
     dataset = _data(settings, 'training')
@@ -121,7 +121,7 @@ def held_back_images(network: Network, count: int, folder: Path) -> Images:
     if path.is_file():
         kept = torch.load(path, weights_only=True)
         return Images(kept['features'], kept['labels'], key)
-    batches = list(_computed(model, dataset, places, in_index, training=True))
+    batches = list(encoded(network, dataset, places, training=True))
     sizes = {tuple(label.shape[-2:]) for _, label, _ in batches}
     if len(sizes) > 1:
         raise ValueError(
@@ -148,7 +148,7 @@ class Validation(NamedTuple):
         key: What they are, as sixteen hex digits.
     """
 
-    network: nn.Module
+    network: Any
     batches: list[tuple[list[Tensor], Tensor, list[dict[str, Any]]]]
     key: str = ''
 
@@ -163,7 +163,7 @@ def validation_images(network: Network, count: int) -> Validation:
     Raises:
         ValueError: The config has no validation, or one by sliding windows; no images there.
     """
-    cfg, model, in_index = network
+    cfg, model, _ = network
     config = cfg.filename
     if cfg.get('val_dataloader') is None:
         raise ValueError(f'{config}: expected a val_dataloader to explain connections on, got none')
@@ -176,7 +176,7 @@ def validation_images(network: Network, count: int) -> Validation:
     count = min(max(count, 1), len(dataset))
     places = [place * len(dataset) // count for place in range(count)]
     groups: list[list[tuple[list[Tensor], Tensor, dict[str, Any]]]] = []
-    for image in _computed(model, dataset, places, in_index, training=False):
+    for image in encoded(network, dataset, places, training=False):
         last = groups[-1] if groups else []
         if last and len(last) < BATCH and _sizes(last[0]) == _sizes(image):
             last.append(image)
@@ -210,20 +210,33 @@ def _data(settings: Any, kind: str) -> Any:
 
 
 @torch.no_grad()
-def _computed(
-    model: Any, dataset: Any, places: Sequence[int], in_index: Sequence[int], training: bool
+def encoded(
+    network: Network, dataset: Any, places: Sequence[int], training: bool, draw: int = 0
 ) -> Iterator[tuple[list[Tensor], Tensor, dict[str, Any]]]:
-    """For each image its features, labels and what is known of it."""
+    """Features, labels and what is known of some images of a data set, one after another.
+
+    Args:
+        network: Whose encoder computes the features that its decoder takes.
+        dataset: As MMSegmentation builds it.
+        places: Which of its images.
+        training: Whether the images are to be padded as in training.
+        draw: What the pipeline draws at random; the same number gives the same images.
+
+    Raises:
+        ValueError: An image is not there.
+    """
+    model = network.model
     for place in tqdm(places, desc='encoder features'):
         try:
-            with seeded(0, place):
+            with seeded(draw, place):
                 item = dataset[place]
         except OSError as error:
             raise ValueError(f'an image is not here: {error}') from None
         batch = {'inputs': [item['inputs']], 'data_samples': [item['data_samples']]}
         batch = model.data_preprocessor(batch, training=training)
         given, sample = model.extract_feat(batch['inputs']), batch['data_samples'][0]
-        yield [given[index] for index in in_index], sample.gt_sem_seg.data, sample.metainfo
+        features = [given[index] for index in network.in_index]
+        yield features, sample.gt_sem_seg.data, sample.metainfo
 
 
 def _held_back(length: int, trained_on: int | Sequence[int]) -> list[int]:

@@ -6,10 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from mmengine.structures import BaseDataElement
 from mmseg.structures import SegDataSample
 from tqdm import tqdm
 
@@ -19,6 +18,7 @@ from mmseg_sparsemask.front.descent import part_of
 from mmseg_sparsemask.front.images import Validation, validation_images
 from mmseg_sparsemask.front.scorer import Scorer, note, noted_lines
 from mmseg_sparsemask.front.supernet import Supernet
+from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
 from mmseg_sparsemask.utils.files import csv_text, write_atomically
 from mmseg_sparsemask.utils.repeatable import fingerprint_key
 
@@ -63,28 +63,28 @@ class Validator:
         """The search space."""
         return self.scorer.head.connectivity
 
-    @torch.no_grad()
     def ious(self, part: Connectivity) -> list[float]:
         """IoU of each class in percent; NaN for one that neither occurs nor is predicted."""
         if part not in self._known:
-            head, network = self.scorer.with_statistics(part), self.validation.network
-            classes, table = head.num_classes, 0
+            head = self.scorer.with_statistics(part)
             with head.cut_to(part):
-                for features, labels, metas in self.validation.batches:
-                    logits = head.predict_by_feat(head.decode(features), metas)
-                    samples = [SegDataSample(metainfo=meta) for meta in metas]
-                    for sample, label in zip(network.postprocess_result(logits, samples), labels):
-                        found, valid = _labels(sample), label != head.ignore_index
-                        table = table + confusion(label[valid], found[valid], classes)
-            self._known[part] = ious(table).tolist()
+                self._known[part] = validated_ious(head, self.validation)
             known = [None if math.isnan(v) else v for v in self._known[part]]
             note(self.notes, part, ious=known)
         return self._known[part]
 
 
-def _labels(sample: BaseDataElement) -> torch.Tensor:
-    labels: torch.Tensor = sample.pred_sem_seg.data[0]
-    return labels
+@torch.no_grad()
+def validated_ious(head: FusionHead, validation: Validation) -> list[float]:
+    """IoU of each class in percent; NaN for one that neither occurs nor is predicted."""
+    table: Any = 0
+    for features, labels, metas in validation.batches:
+        logits = head.predict_by_feat(head.decode(features), metas)
+        samples = [SegDataSample(metainfo=meta) for meta in metas]
+        for sample, label in zip(validation.network.postprocess_result(logits, samples), labels):
+            found, valid = sample.pred_sem_seg.data[0], label != head.ignore_index
+            table = table + confusion(label[valid], found[valid], head.num_classes)
+    return ious(table).tolist()
 
 
 def mean_iou(ious: Sequence[float]) -> float:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from mmseg_sparsemask.report import Step
 from mmseg_sparsemask.search.tables import steps_after
@@ -82,9 +83,8 @@ def read_points(folder: str | os.PathLike[str]) -> list[Point]:
     path = Path(folder) / TABLE
     try:
         rows = list(csv.DictReader(path.read_text(encoding='utf-8').splitlines()))
-        return [
-            Point(**{f.name: _KINDS[f.type](row[f.name]) for f in fields(Point)}) for row in rows
-        ]
+        kinds = {field.name: _KINDS[str(field.type)] for field in fields(Point)}
+        return [Point(**{name: kind(row[name]) for name, kind in kinds.items()}) for row in rows]
     except OSError:
         maker = tool_command('front')
         raise ValueError(f'{path}: there is no front; {maker} makes one') from None
@@ -92,7 +92,7 @@ def read_points(folder: str | os.PathLike[str]) -> list[Point]:
         raise ValueError(f'{path}: expected the table of a front ({error!r})') from None
 
 
-_KINDS = {
+_KINDS: dict[str, Callable[[str], Any]] = {
     'str': str,
     'int': int,
     'float': float,
