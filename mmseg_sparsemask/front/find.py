@@ -19,6 +19,9 @@ from mmseg_sparsemask.search.tables import steps_after
 from mmseg_sparsemask.utils.checkpoints import LAST_CHECKPOINT
 from mmseg_sparsemask.utils.figures import save_figure
 
+#: How far from the best loss to that of naming the share of each class a point may be, as a share.
+USEFUL = 0.25
+
 #: A decoder, and the place of its supernet among those that were given.
 Decoder = tuple[int, Connectivity]
 
@@ -110,13 +113,14 @@ def _chosen(
         best = [best_within(losses, cost, limit) for limit in sorted(settings.points)]
         chosen = list(dict.fromkeys(decoder for decoder in best if decoder is not None))
     else:
-        # What is worse than to name the share of each class is of no use, however little it costs.
-        chance = max(supernet.scorer.chance() for supernet in supernets)
         front = unbeaten(losses, cost)
-        useful = [decoder for decoder in front if losses[decoder] < chance]
-        chosen = spread(
-            useful if len(useful) >= settings.count else front, losses, cost, settings.count
-        )
+        # However little it costs, what has learned little more than the share of each class is of
+        # no use.
+        chance = max(supernet.scorer.chance() for supernet in supernets)
+        limit = USEFUL * chance + (1 - USEFUL) * min(losses.values())
+        useful = [decoder for decoder in front if losses[decoder] < limit]
+        enough = useful if len(useful) >= settings.count else front
+        chosen = spread(enough, losses, cost, settings.count)
     return chosen, [(cost(decoder), loss) for decoder, loss in losses.items()]
 
 

@@ -143,6 +143,11 @@ class FrontPoint:
         return {'sources': sources, 'rows': rows}
 
 
+def _cost(cost: float) -> str:
+    """A cost for people: whole from a thousand on."""
+    return f'{cost:,.0f}' if cost >= 1000 else f'{cost:.4g}'
+
+
 def _hue(name: str) -> str:
     return {'E': 'encoder', 'D': 'decoder'}.get(name[0], 'global')
 
@@ -182,7 +187,7 @@ class FrontRecord:
             {
                 'cost': float(point.cost),
                 'score': float(point.score),
-                'label': f'{point.cost:,.6g} {self.unit}, {point.score_name} {point.score:.4g}',
+                'label': f'{_cost(point.cost)} {self.unit}, {point.score_name} {point.score:.4g}',
             }
             for point in self.points
         ]

@@ -146,6 +146,14 @@ def test_a_large_front_stays_under_two_megabytes(tmp_path):
     assert len(read_front(tmp_path).points) == 12
 
 
+@pytest.mark.parametrize(
+    'cost, text', [(1869131.0, '1,869,131'), (4.6e9, '4,600,000,000'), (28.1234, '28.12')]
+)
+def test_costs_are_written_for_people(cost, text):
+    (shown,) = front(points=[point(0, cost=cost)]).script_data()
+    assert shown['label'].startswith(f'{text} parameters, ')
+
+
 @needs_browser
 @pytest.mark.parametrize(
     'page', [front_page(front()), search_page(search_record(front=front()))], ids=['own', 'search']

@@ -1,7 +1,7 @@
 const data = JSON.parse(document.getElementById('data').textContent);
 const byId = (id) => document.getElementById(id);
 const whole = (value) => Math.round(value).toLocaleString('en-US');
-const short = (value) => Number(value.toPrecision(3)).toString();
+const short = (value) => value.toLocaleString('en-US', {maximumSignificantDigits: 3});
 
 function draw(parent, name, attributes, text) {
   const element = document.createElementNS('http://www.w3.org/2000/svg', name);
