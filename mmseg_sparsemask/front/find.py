@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from mmseg_sparsemask.front.why import explain_all, validator_of
 from mmseg_sparsemask.search.front_table import Point, write_table
 from mmseg_sparsemask.search.tables import steps_after
 from mmseg_sparsemask.utils.checkpoints import LAST_CHECKPOINT
+from mmseg_sparsemask.utils.commands import clock
 from mmseg_sparsemask.utils.figures import save_figure
 
 #: How far from the best loss to that of naming the share of each class a point may be, as a share.
@@ -62,7 +64,11 @@ def find_fronts(sources: Sequence[Source], folder: Path, settings: FrontSettings
         supernet.improve(wanted or supernet.budgets(least))
     chosen, scored = _chosen(supernets, settings)
     decoders = [(supernets[place], graph) for place, graph in chosen]
-    points = [_written(supernet, graph, folder) for supernet, graph in decoders]
+    start, points = time.perf_counter(), []
+    for supernet, graph in decoders:
+        points.append(_written(supernet, graph, folder))
+        left = (time.perf_counter() - start) / len(points) * (len(decoders) - len(points))
+        print(f'{len(points)} of {len(decoders)} points written, eta {clock(left)}', flush=True)
     write_table(points, folder)
     unit = settings.cost.replace('_', '-').replace('latency', 'milliseconds')
     save_figure(draw_front(scored, points, unit), folder / 'front.svg')
