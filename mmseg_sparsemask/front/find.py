@@ -10,7 +10,7 @@ from pathlib import Path
 from mmseg_sparsemask.compare.steps import last_checkpoint
 from mmseg_sparsemask.connectivity import Connectivity
 from mmseg_sparsemask.connectivity.io import ConnectivityLike
-from mmseg_sparsemask.front.descent import best_within, spread, unbeaten
+from mmseg_sparsemask.front.descent import best_within, budgets_between, spread, unbeaten
 from mmseg_sparsemask.front.pages import write_pages
 from mmseg_sparsemask.front.points import draw_front, validated, write_decoder, write_point
 from mmseg_sparsemask.front.supernet import FrontSettings, Source, Supernet
@@ -61,12 +61,15 @@ def find_fronts(sources: Sequence[Source], folder: Path, settings: FrontSettings
                 'of the front'
             )
     for supernet, least in zip(supernets, lows):
-        supernet.improve(wanted or supernet.budgets(least))
+        most = supernet.cost(supernet.space)
+        supernet.improve(wanted or budgets_between(least, most, settings.count))
     chosen, scored = _chosen(supernets, settings)
     decoders = [(supernets[place], graph) for place, graph in chosen]
     start, points = time.perf_counter(), []
     for supernet, graph in decoders:
-        points.append(_written(supernet, graph, folder))
+        point = write_point(supernet, graph, folder)
+        val = validated(folder / point.folder) if settings.validate else None
+        points.append(replace(point, random_loss=supernet.random_loss(graph), val=val))
         left = (time.perf_counter() - start) / len(points) * (len(decoders) - len(points))
         print(f'{len(points)} of {len(decoders)} points written, eta {clock(left)}', flush=True)
     write_table(points, folder)
@@ -128,16 +131,6 @@ def _chosen(
         enough = useful if len(useful) >= settings.count else front
         chosen = spread(enough, losses, cost, settings.count)
     return chosen, [(cost(decoder), loss) for decoder, loss in losses.items()]
-
-
-def _written(supernet: Supernet, graph: Connectivity, folder: Path) -> Point:
-    """A point of the front, once its files are there."""
-    point = write_point(supernet, graph, folder)
-    return replace(
-        point,
-        random_loss=supernet.random_loss(graph),
-        val=validated(folder / point.folder) if supernet.settings.validate else None,
-    )
 
 
 def cut(source: Source, spec: ConnectivityLike, out_dir: Path) -> str:

@@ -90,10 +90,9 @@ def held_back_images(network: Network, count: int, folder: Path) -> Images:
     """Encoder features of training images that are held back, from the cache if they are there.
 
     Args:
-        network: Of the search. The data set's ``indices`` say on which images it was trained; of
-            all others the first count. Without ``indices`` the last images of the data set count,
-            which the supernet has seen.
-        count: Number of images, at least 4.
+        network: Of the search. The data set's ``indices`` say on which images it was trained; the
+            others count. Without ``indices`` all count, which the supernet has seen.
+        count: Number of images, at least 4; they are chosen evenly.
         folder: Where the cache is.
 
     Raises:
@@ -105,14 +104,15 @@ def held_back_images(network: Network, count: int, folder: Path) -> Images:
     settings = copy.deepcopy(cfg.train_dataloader.dataset)
     trained_on = settings.pop('indices', None)
     dataset = _data(settings, 'training')
-    places = _held_back(len(dataset), trained_on)[:count] if trained_on is not None else []
+    places = _held_back(len(dataset), trained_on) if trained_on is not None else []
     if not places:
-        places = list(range(max(0, len(dataset) - count), len(dataset)))
+        places = list(range(len(dataset)))
         print_log(
-            f'the supernet was trained on all images; its parts are scored on the last '
-            f'{len(places)} of them (train_dataloader.dataset.indices holds images back)',
+            'the supernet was trained on all images; its parts are scored on some of them '
+            '(train_dataloader.dataset.indices holds images back)',
             'current',
         )
+    places = _evenly(places, count)
     if len(places) < 4:
         raise ValueError(f'expected at least 4 images to score decoders on, got {len(places)}')
     known = [weights_digest(model.backbone), settings.to_dict(), cfg.model.data_preprocessor]
@@ -173,8 +173,7 @@ def validation_images(network: Network, count: int) -> Validation:
         )
     settings = copy.deepcopy(cfg.val_dataloader.dataset)
     dataset = _data(settings, 'validation')
-    count = min(max(count, 1), len(dataset))
-    places = [place * len(dataset) // count for place in range(count)]
+    places = _evenly(range(len(dataset)), max(count, 1))
     groups: list[list[tuple[list[Tensor], Tensor, dict[str, Any]]]] = []
     for image in encoded(network, dataset, places, training=False):
         last = groups[-1] if groups else []
@@ -237,6 +236,12 @@ def encoded(
         given, sample = model.extract_feat(batch['inputs']), batch['data_samples'][0]
         features = [given[index] for index in network.in_index]
         yield features, sample.gt_sem_seg.data, sample.metainfo
+
+
+def _evenly(places: Sequence[int], count: int) -> list[int]:
+    """So many of some places, from all over: neighbours may be frames of one video."""
+    count = min(count, len(places))
+    return [places[number * len(places) // count] for number in range(count)]
 
 
 def _held_back(length: int, trained_on: int | Sequence[int]) -> list[int]:

@@ -17,7 +17,7 @@ from mmseg_sparsemask.connectivity import Connectivity, resolve
 from mmseg_sparsemask.connectivity.budget import KINDS
 from mmseg_sparsemask.connectivity.controls import like
 from mmseg_sparsemask.connectivity.latency import LatencyTable
-from mmseg_sparsemask.front.descent import best_within, budgets_between, descend, improve, part_of
+from mmseg_sparsemask.front.descent import best_within, descend, improve, part_of
 from mmseg_sparsemask.front.images import held_back_images, network_of
 from mmseg_sparsemask.front.scorer import Scorer
 from mmseg_sparsemask.models.connections import SampledConnections
@@ -196,10 +196,6 @@ class Supernet:
                 f'{self.write(self.cost(found))}, eta {clock(left)}',
                 flush=True,
             )
-
-    def budgets(self, low: float) -> list[float]:
-        """Budgets at equal ratios, from the cheapest decoder to the whole."""
-        return budgets_between(low, self.cost(self.space), self.settings.count)
 
     def random_loss(self, graph: Connectivity) -> float | None:
         """Mean loss of other, random decoders with both costs of one; None if there are none."""

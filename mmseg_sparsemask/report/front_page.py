@@ -43,7 +43,12 @@ class ConnectionChange:
     @property
     def text(self) -> str:
         """The change with its sign."""
-        return 'all' if self.score is None else f'{self.score:+.1f}'
+        return 'all' if self.score is None else _signed(self.score)
+
+    @property
+    def class_texts(self) -> list[str]:
+        """What is shown of each class."""
+        return ['–' if value is None else _signed(value) for value in self.classes]
 
 
 @dataclass(frozen=True)
@@ -141,6 +146,11 @@ class FrontPoint:
             if any(cells):
                 rows.append((stage, cells))
         return {'sources': sources, 'rows': rows}
+
+
+def _signed(change: float) -> str:
+    """A change in points; one that would be written as nothing has no sign."""
+    return '0.0' if abs(change) < 0.05 else f'{change:+.1f}'
 
 
 def _cost(cost: float) -> str:
