@@ -53,7 +53,7 @@ from mmseg_sparsemask.utils.files import csv_text, output_folder, write_atomical
 TABLE, SCORES, TRAINED = 'front_ranks.yaml', 'scores.csv', 'frozen.csv'
 TRAINED_HEADER = (
     'decoder', 'kind', 'size', 'parameters', 'multiply_adds', 'end', 'loss', 'score_val',
-    'iterations',
+    'iterations', 'connectivity',
 )  # fmt: skip
 HEADER = ('decoder', 'kind', 'size', 'parameters', 'multiply_adds', 'loss', 'miou')
 
@@ -150,7 +150,7 @@ def frozen(args: argparse.Namespace) -> None:
         cost = supernet.head.shape.cost(graph, supernet.scorer.images.size)
         loss = supernet.scorer.loss(graph)
         values = [name, kind, size, cost.parameters, cost.multiply_adds, graph.end, f'{loss:.5f}']
-        notes.append(','.join(map(str, [*values, f'{score:.2f}', args.iterations])))
+        notes.append(','.join(map(str, [*values, f'{score:.2f}', args.iterations, graph])))
         write_atomically(path, '\n'.join([*notes, '']))
         print(f'{name}: loss {loss:.4f} before training, mIoU {score:.2f} after', flush=True)
     rows = list(csv.DictReader(notes))
