@@ -99,7 +99,10 @@ def test_pages_show_it(searched):
         page = (front / point.folder / 'report.html').read_text()
         rows = rows_of(front / point.folder)
         for row in rows:
-            text = 'all' if row['mIoU'] == '' else f'{float(row["mIoU"]):+.1f}'
+            change = float(row['mIoU'] or 'nan')
+            text = (
+                'all' if math.isnan(change) else f'{change:+.1f}' if abs(change) >= 0.05 else '0.0'
+            )
             kind = 'kept' if row['change'] == 'cut' else 'added'
             assert f'class="{kind}"' in page and f'>{text}</td>' in page
             assert f'{row["source"]} → {row["stage"]}' in page
