@@ -11,4 +11,6 @@ model = dict(
     backbone=dict(backbone=dict(norm_eval=True)),
     decode_head=dict(num_classes=7),
 )
+# As in the paper.
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=10.0)}))
 randomness = dict(seed=0)

@@ -20,6 +20,8 @@ from reference.configs import (
     one_of_each_model,
 )
 
+from mmseg_sparsemask.fit.encoders import NAMED
+
 
 def parts(folder):
     """(method, backbone, data) of every config of a folder, from its name."""
@@ -98,8 +100,9 @@ def bases_of(path):
 
 
 def test_no_base_is_left_over():
-    """Every file in ``_base_`` is inherited by some config, or the docs show how to."""
-    used = set().union(*map(bases_of, CONFIGS))
+    """Every file in ``_base_`` is inherited by some config or by fit's, or the docs show how."""
+    used = set().union(*map(bases_of, [*CONFIGS, *NAMED.values()]))
+    used |= {path.resolve() for path in NAMED.values()}
     docs = ''.join(path.read_text() for path in sorted((ROOT.parent / 'docs').glob('*.md')))
     unused = {f'{name_of(path)}.py' for path in BASES if path.resolve() not in used}
     assert not [name for name in unused if name not in docs]
