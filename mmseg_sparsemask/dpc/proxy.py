@@ -34,7 +34,7 @@ from mmseg_sparsemask.utils.checkpoints import load_checkpoint
 from mmseg_sparsemask.utils.files import replacing
 from mmseg_sparsemask.utils.registered import replace_sync_bn
 from mmseg_sparsemask.utils.repeatable import fingerprint_key, seeded
-from mmseg_sparsemask.utils.runner import build_runner
+from mmseg_sparsemask.utils.runner import build_runner, warnings_alone
 from mmseg_sparsemask.utils.timing import repeated
 
 
@@ -307,7 +307,8 @@ def prepare_task(cfg: Config) -> ProxyTask:
     with seeded(settings.seed):
         model = MODELS.build(model_cfg)
         if not checkpoint:
-            model.backbone.init_weights()
+            with warnings_alone():
+                model.backbone.init_weights()
     if checkpoint:
         load_state_dict(model, _weights(checkpoint, settings.trust_checkpoint))
     model = model.to(get_device())

@@ -1,6 +1,8 @@
 """The toolbox's runner, with a console that holds what a person reads."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from mmengine.config import Config
 from mmengine.logging import MMLogger
@@ -37,3 +39,15 @@ def _is_short(record: logging.LogRecord) -> bool:
 def build_runner(cfg: Config) -> Runner:
     """The runner of a config: of the type that it names, else one with a short console."""
     return RUNNERS.build(cfg) if 'runner_type' in cfg else ShortConsoleRunner.from_cfg(cfg)
+
+
+@contextmanager
+def warnings_alone() -> Iterator[None]:
+    """Context without what the toolbox says of each parameter where no log file takes it."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

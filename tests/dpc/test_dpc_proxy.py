@@ -1,3 +1,4 @@
+import logging
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -5,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from mmseg_sparsemask.dpc.cell import Cell
@@ -79,6 +81,19 @@ def test_synchronised_norms_are_plain_in_one_process(tiny, tmp_path):
     task = prepare_task(tiny)
     assert task.head(CELL)['norm_cfg'] == dict(type='BN', momentum=3e-4)
     assert math.isfinite(train_cell(task, CELL, tmp_path / 'run').miou)
+
+
+def test_preparing_takes_a_few_lines(tiny):
+    said = []
+    handler = logging.Handler(logging.INFO)
+    handler.emit = lambda record: said.extend(record.getMessage().splitlines())
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    try:
+        prepare_task(tiny)
+    finally:
+        logger.removeHandler(handler)
+    assert 0 < len(said) < 20
 
 
 def test_pretraining_happens_once(tiny):
