@@ -73,5 +73,5 @@ def test_every_cell_runs(tmp_path, monkeypatch):
     # What is chosen may have no graph.
     assert shown[2] in (before[2], before[2][1:]), (tmp_path / 'fit.log').read_text()
     assert shown[:2] + shown[3:] == before[:2] + before[3:]
-    assert 'searched' in said and '60 val' in said
+    assert 'searched' in said and 'chosen' in said
     assert prediction(notebook).shape == (2 * 3 * 64, 2 * 6 * 64, 3)
