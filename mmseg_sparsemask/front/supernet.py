@@ -128,14 +128,17 @@ class Supernet:
         return {graph: fmean(halves) for graph, halves in self.scorer.losses.items()}
 
     def cost(self, graph: Connectivity) -> float:
-        """What a decoder costs, in the unit that was asked for."""
+        """What a decoder costs, in the unit that was asked for; with others, the whole network."""
+        return self._decoder_cost(graph) + self._extra
+
+    def _decoder_cost(self, graph: Connectivity) -> float:
         if graph not in self._costs:
             if self.settings.cost == 'latency' and self.table is not None:
                 found = self.table.costs.total(graph)
             else:
                 size = self.scorer.images.size
                 found = getattr(self.head.shape.cost(graph, size), self.settings.cost)
-            self._costs[graph] = found + self._extra
+            self._costs[graph] = found
         return self._costs[graph]
 
     def milliseconds(self, graph: Connectivity) -> float | None:
@@ -170,7 +173,8 @@ class Supernet:
 
         for whole in starts:
             later -= work(whole)
-            way += descend(self.scorer, whole, self.cost, tick)
+            # Alone or with others, the ways down are the same.
+            way += descend(self.scorer, whole, self._decoder_cost, tick)
         spent = clock(time.perf_counter() - start)
         print(f'{self.name}: {counted(len(way), "decoder")} on the ways down, {spent}', flush=True)
         alone = [
