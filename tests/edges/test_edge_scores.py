@@ -181,6 +181,6 @@ def test_wrong_inputs():
 def test_without_scikit_image(monkeypatch):
     """Only thinning needs it."""
     monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
-    with pytest.raises(ImportError, match=r'mmseg-sparsemask\[edge\]'):
+    with pytest.raises(ImportError, match=r'\[edge\]'):
         evaluate_image(line(20) * 1.0, [line(20)], [0.5])
     evaluate_image(line(20) * 1.0, [line(20)], [0.5], thinning=False)
