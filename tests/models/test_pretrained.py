@@ -87,7 +87,7 @@ def test_a_file_of_another_architecture_is_named(tmp_path):
 
 def test_a_missing_package_names_the_extra(monkeypatch):
     monkeypatch.setattr(pretrained, 'PACKAGE', 'no_such_package')
-    with pytest.raises(ImportError, match=r'no_such_package.*mmseg-sparsemask\[pretrained\]'):
+    with pytest.raises(ImportError, match=r'no_such_package.*\[pretrained\]'):
         pretrained.efficientnet_lite0_file()
 
 
