@@ -312,9 +312,7 @@ def test_weights_that_are_not_numbers_are_neither_read_nor_published(
     assert not (tmp_path / 'out').exists()
 
 
-@pytest.mark.parametrize(
-    'kind', 'bool float16 float32 float64 float8_e4m3fn int32 int64'.split()
-)
+@pytest.mark.parametrize('kind', 'bool float16 float32 float64 float8_e4m3fn int32 int64'.split())
 def test_weights_are_of_the_kinds_that_are_published(folder, image, tmp_path, kind):
     from safetensors.torch import load_file, save_file
 
