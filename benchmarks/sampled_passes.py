@@ -15,14 +15,12 @@ import statistics
 
 import torch
 from mmengine.config import Config
-from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmseg.registry import MODELS
+from training_step import print_times, step_of
 
 import mmseg_sparsemask  # noqa: F401
-from mmseg_sparsemask.compare.measure import machine
-from mmseg_sparsemask.utils.timing import in_turns, seconds_of
 
 
 def main() -> None:
@@ -64,18 +62,8 @@ def time_steps(cfg: Config, rounds: int) -> None:
     for name, every in (('sampled', None), ('all connections', 1)):
         if every is not None:
             cfg.model.decode_head.connections.full_every = every
-        model = MODELS.build(cfg.model).to(memory_format=torch.channels_last).train()
-        optimiser = build_optim_wrapper(model, cfg.optim_wrapper)
-        steps[name] = lambda model=model, optimiser=optimiser: model.train_step(batch, optimiser)
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for turn, order in enumerate(in_turns(list(steps), rounds + 4)):
-        for name in order:
-            taken = seconds_of(steps[name])
-            if turn > 3:
-                seconds[name].append(taken)
-    for name, taken in seconds.items():
-        print(f'{name}: {1000 * statistics.fmean(taken):.0f} ms a step')
-    print(f'{machine("cpu")}, {torch.get_num_threads()} threads, torch {torch.__version__}')
+        steps[name] = step_of(cfg, batch, torch.channels_last)
+    print_times(steps, rounds, 4, statistics.fmean)
 
 
 if __name__ == '__main__':

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import argparse
 import statistics
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 from mmengine.config import Config, DictAction
@@ -19,7 +22,7 @@ from mmseg.registry import MODELS
 
 import mmseg_sparsemask  # noqa: F401
 from mmseg_sparsemask.compare.measure import machine
-from mmseg_sparsemask.utils.timing import in_turns, seconds_of
+from mmseg_sparsemask.utils.timing import timed_in_turns
 
 FORMATS = {'contiguous': torch.contiguous_format, 'channels last': torch.channels_last}
 
@@ -35,19 +38,25 @@ def main() -> None:
     cfg.merge_from_dict(args.cfg_options or {})
     init_default_scope('mmseg')
     batch = next(iter(Runner.build_dataloader(cfg.train_dataloader)))
-    steps = {}
-    for name, memory_format in FORMATS.items():
-        model = MODELS.build(cfg.model).to(memory_format=memory_format).train()
-        optimiser = build_optim_wrapper(model, cfg.optim_wrapper)
-        steps[name] = lambda model=model, optimiser=optimiser: model.train_step(batch, optimiser)
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for turn, order in enumerate(in_turns(list(steps), args.rounds + 2)):
-        for name in order:
-            taken = seconds_of(steps[name])
-            if turn > 1:
-                seconds[name].append(taken)
-    for name, taken in seconds.items():
-        print(f'{name}: {1000 * statistics.median(taken):.0f} ms')
+    steps = {name: step_of(cfg, batch, memory_format) for name, memory_format in FORMATS.items()}
+    print_times(steps, args.rounds, 2, statistics.median)
+
+
+def step_of(cfg: Config, batch: Any, memory_format: torch.memory_format) -> Callable[[], Any]:
+    """A training step of a config's model on a batch: forward, backward and optimiser."""
+    model = MODELS.build(cfg.model).to(memory_format=memory_format).train()
+    return partial(model.train_step, batch, build_optim_wrapper(model, cfg.optim_wrapper))
+
+
+def print_times(
+    steps: Mapping[str, Callable[[], Any]],
+    rounds: int,
+    warmup: int,
+    middle: Callable[[Sequence[float]], float],
+) -> None:
+    """Time steps in turns, and print the milliseconds of each and where that was."""
+    for name, taken in timed_in_turns(steps, rounds, warmup=warmup).items():
+        print(f'{name}: {1000 * middle(taken):.0f} ms a step')
     print(f'{machine("cpu")}, {torch.get_num_threads()} threads, torch {torch.__version__}')
 
 

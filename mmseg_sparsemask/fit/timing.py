@@ -16,12 +16,9 @@ from mmseg_sparsemask.compare.sizes import build_segmentor
 from mmseg_sparsemask.deployment.deployed import deployed_segmentor
 from mmseg_sparsemask.deployment.latency import keep_memory
 from mmseg_sparsemask.models.backbones.probing import image_channels
-from mmseg_sparsemask.utils.timing import in_turns, seconds_of
+from mmseg_sparsemask.utils.timing import timed_in_turns
 
 Name = TypeVar('Name')
-
-#: Turns that do not count.
-WARMUP = 2
 
 
 def deployed_times(
@@ -45,9 +42,7 @@ def deployed_times(
         channels = image_channels(model.backbone)
         models[name] = deployed_segmentor(model).to(device, memory_format=torch.channels_last)
     image = torch.rand(1, channels, *image_size).to(device, memory_format=torch.channels_last)
-    times: dict[Name, list[float]] = {name: [] for name in models}
+    calls = {name: partial(model, image) for name, model in models.items()}
     with torch.inference_mode():
-        for order in in_turns(list(models), WARMUP + rounds):
-            for name in order:
-                times[name].append(seconds_of(partial(models[name], image), device))
-    return {name: 1000 * statistics.median(taken[WARMUP:]) for name, taken in times.items()}
+        times = timed_in_turns(calls, rounds, device)
+    return {name: 1000 * statistics.median(taken) for name, taken in times.items()}

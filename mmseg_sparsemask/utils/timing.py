@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -59,3 +59,14 @@ def in_turns(names: Sequence[Name], rounds: int) -> Iterator[list[Name]]:
         first = turn % max(len(names), 1)
         rotated = [*names[first:], *names[:first]]
         yield rotated[::-1] if turn % 2 else rotated
+
+
+def timed_in_turns(
+    calls: Mapping[Name, Callable[[], Any]], rounds: int, device: str = 'cpu', warmup: int = 2
+) -> dict[Name, list[float]]:
+    """Seconds of several calls that take turns, after some rounds that do not count."""
+    times: dict[Name, list[float]] = {name: [] for name in calls}
+    for order in in_turns(list(calls), warmup + rounds):
+        for name in order:
+            times[name].append(seconds_of(calls[name], device))
+    return {name: taken[warmup:] for name, taken in times.items()}
