@@ -121,15 +121,16 @@ def _label_maps(key: str, dataset: Any) -> Iterator[tuple[str, np.ndarray]]:
 def _check_scored(cfg: Config, key: str, dataset: Any) -> None:
     """Say so when the first label maps to be scored know one class of several."""
     classes = (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()
+    ignored = _ignored(cfg)
     seen: set[int] = set()
     for _, labels in _label_maps(key, dataset):
         seen.update(np.unique(labels).tolist())
-        if labels.ndim != 2 or len(seen - _ignored(cfg)) > 1:
+        if labels.ndim != 2 or len(seen - ignored) > 1:
             return
     if seen and len(classes) > 1:
         warn(
             f'{key}: the first {min(FIRST, len(dataset))} label maps hold the values '
-            f'{listed(sorted(seen))}, of which {listed(sorted(_ignored(cfg)))} is ignored: scores '
+            f'{listed(sorted(seen))}, of which {listed(sorted(ignored))} is ignored: scores '
             f'are those of one class of {len(classes)}; {_remedy(seen)}'
         )
 
