@@ -92,10 +92,10 @@ def main():
             from mmseg_sparsemask.front.supernet import Source
 
             checkpoint, config = search_files(args.checkpoint, args.config)
-            folder = output_folder(checkpoint.parent / 'front')
-            print(cut(Source(search, config, folder), args.connectivity, output_folder(out_dir)))
-            return
-        connectivity = search.cut(args.connectivity) if args.connectivity else search.prune()
+            source = Source(search, config, output_folder(checkpoint.parent / 'front'))
+            search, connectivity = cut(source, args.connectivity)
+        else:
+            connectivity = search.cut(args.connectivity) if args.connectivity else search.prune()
         if args.permute_seed is not None:
             head, connectivity = permuted_supernet(search.head, connectivity, args.permute_seed)
             search = search.with_head(head, f'{search.title}, permuted with {args.permute_seed}')

@@ -12,11 +12,11 @@ from mmseg_sparsemask.connectivity import Connectivity
 from mmseg_sparsemask.connectivity.io import ConnectivityLike
 from mmseg_sparsemask.front.descent import best_within, budgets_between, spread, unbeaten
 from mmseg_sparsemask.front.pages import write_pages
-from mmseg_sparsemask.front.points import draw_front, validated, write_decoder, write_point
+from mmseg_sparsemask.front.points import draw_front, validated, write_point
 from mmseg_sparsemask.front.supernet import FrontSettings, Source, Supernet
 from mmseg_sparsemask.front.why import explain_all, validator_of
 from mmseg_sparsemask.search.front_table import Point, write_table
-from mmseg_sparsemask.search.tables import steps_after
+from mmseg_sparsemask.search.record import Search
 from mmseg_sparsemask.utils.checkpoints import LAST_CHECKPOINT
 from mmseg_sparsemask.utils.commands import clock
 from mmseg_sparsemask.utils.figures import save_figure
@@ -133,8 +133,8 @@ def _chosen(
     return chosen, [(cost(decoder), loss) for decoder, loss in losses.items()]
 
 
-def cut(source: Source, spec: ConnectivityLike, out_dir: Path) -> str:
-    """Write a decoder of one's own choice, with the statistics of its activations.
+def cut(source: Source, spec: ConnectivityLike) -> tuple[Search, Connectivity]:
+    """Cut a supernet to a decoder of one's own choice, with the statistics of its activations.
 
     The running statistics of a supernet that trains a part of itself in each pass fit none of its
     parts.
@@ -142,26 +142,17 @@ def cut(source: Source, spec: ConnectivityLike, out_dir: Path) -> str:
     Args:
         source: The supernet.
         spec: The connections: see `connectivity.io.resolve`.
-        out_dir: An existing folder for the decoder.
 
     Returns:
-        What people are told.
+        The record of the supernet with these statistics, and the decoder: what `finish` writes.
 
     Raises:
         ValueError: The supernet lacks a connection; data that is not there.
     """
-    graph = source.search.cut(spec)
-    supernet = Supernet(source, FrontSettings())
-    write_decoder(supernet, graph, out_dir)
-    written = sorted(path.name for path in out_dir.iterdir() if path.is_file())
-    lines = [
-        f'{graph}',
-        f'loss {supernet.scorer.loss(graph):.4f}, mIoU {supernet.scorer.miou(graph):.2f} on images '
-        'held back',
-        f'written to {out_dir}',
-        *(f'{step.purpose}: {step.command}' for step in steps_after(out_dir, written)),
-    ]
-    return '\n'.join(lines)
+    graph, scorer = source.search.cut(spec), Supernet(source, FrontSettings()).scorer
+    loss, miou = scorer.loss(graph), scorer.miou(graph)
+    print(f'loss {loss:.4f}, mIoU {miou:.2f} on images held back')
+    return replace(source.search, head=scorer.with_statistics(graph)), graph
 
 
 def search_files(search: str | Path, config: str | Path | None) -> tuple[Path, Path]:

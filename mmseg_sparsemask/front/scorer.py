@@ -43,6 +43,10 @@ class FixedWeights(nn.Module):
         """By stage: (n_l,); what a `ConnectionRule` gives in evaluation."""
         return self()
 
+    def weights(self) -> dict[str, Tensor]:
+        """By stage: (n_l,); what a `ConnectionRule` says of its connections."""
+        return self()
+
 
 class Scorer:
     """Scores parts of a supernet by their loss on two halves of images.

@@ -201,4 +201,5 @@ def test_connections_of_ones_own_get_statistics_of_their_own(
         assert states[0].keys() == states[1].keys()
         for name, value in states[0].items():
             assert torch.allclose(value, states[1][name], rtol=1e-4, atol=1e-6), name
-        assert (out / 'finetune.py').is_file() and (out / 'retrain.py').is_file()
+        for name in ('finetune.py', 'retrain.py', 'connectivity.svg', 'report.html'):
+            assert (out / name).is_file()
