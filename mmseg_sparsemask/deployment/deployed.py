@@ -26,6 +26,7 @@ from mmseg_sparsemask.deployment.folding import connection_weights, fold_norms, 
 from mmseg_sparsemask.deployment.padding import use_same_convs
 from mmseg_sparsemask.deployment.resizing import PRODUCT_RATIO, Resizing, resize
 from mmseg_sparsemask.deployment.strips import (
+    GRAPH_STRIPS,
     Factors,
     classify_strips_in_graph,
     is_exporting,
@@ -136,14 +137,22 @@ class DeployedDecoder(nn.Module):
                 active[stage] = stage_in_strips(
                     *parts, like, self.act_in_place, self.align_corners, classifier
                 )
-            elif stage == self.connectivity.end and is_exporting():
+            elif stage == self.connectivity.end and is_exporting() and self.graph_strips > 1:
                 terms = self._terms(stage, active, features)
                 height = features[level_of(stage) - 1].shape[-2]
-                return classify_strips_in_graph(*terms, self.act, self.classifier, height)
+                return classify_strips_in_graph(
+                    *terms, self.act, self.classifier, height, self.graph_strips
+                )
             else:
                 active[stage] = self.act(self._stage(stage, active, features))
         last = active[self.connectivity.end]
         return last if eager else self.classifier(last)
+
+    @property
+    def graph_strips(self) -> int:
+        """Strips of the last stage in an exported file: each has two rows wherever `E_L` has two."""
+        graph = self.connectivity
+        return max(1, min(GRAPH_STRIPS, max(graph.strides) // graph.stride_of(graph.end)))
 
     def _stage(self, stage: str, active: dict[str, Tensor], features: list[Tensor]) -> Tensor:
         fine, maps, coarse = self._terms(stage, active, features)

@@ -28,7 +28,6 @@ from mmseg_sparsemask.deployment.loading import load_predictor
 from mmseg_sparsemask.deployment.metadata import Metadata, with_checksum
 from mmseg_sparsemask.deployment.onnx_predictor import FilePredictor, read_image
 from mmseg_sparsemask.deployment.predictor import ModelPredictor
-from mmseg_sparsemask.deployment.strips import GRAPH_STRIPS
 from mmseg_sparsemask.models.backbones.probing import image_channels
 from mmseg_sparsemask.utils.extras import require_extra
 from mmseg_sparsemask.utils.files import replacing
@@ -106,7 +105,7 @@ def trace(
     if min(image_size) < smallest:
         raise ValueError(
             f'shape: expected at least {smallest}x{smallest} (two positions in the coarsest '
-            f'feature, two rows in a strip of the last stage), got {image_size[0]}x{image_size[1]}'
+            f'feature), got {image_size[0]}x{image_size[1]}'
         )
     # The exporter puts copies in the place of a module's dictionaries, to which hooks keep.
     segmentor = copy.deepcopy(segmentor)
@@ -165,13 +164,12 @@ def _drop_repeated_activations(program: ExportedProgram) -> None:
 def smallest_image(segmentor: nn.Module) -> int:
     """Height and width from which on a plain segmentor is exported for.
 
-    Every feature has two positions a side and every strip of the last stage two rows: where there
-    may be one the exporter makes files for that case alone.
+    Every feature has two positions a side: where there may be one the exporter makes files for that
+    case alone.
     """
     decoder = getattr(segmentor, 'decoder', None)
     if isinstance(decoder, DeployedDecoder):
-        graph = decoder.connectivity
-        return max(2 * max(graph.strides), 2 * GRAPH_STRIPS * graph.stride_of(graph.end))
+        return 2 * max(decoder.connectivity.strides)
     return SMALLEST
 
 

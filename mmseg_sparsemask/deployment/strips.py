@@ -18,8 +18,8 @@ from mmseg_sparsemask.models.decode_heads.upsampling import STRIP, as_map, strip
 
 #: The classes of a strip are computed as a multiple of this, which fills a register.
 LANES = 8
-#: Strips of a map in an exported file, each with operations of its own; more make the file larger
-#: and its export slower, and win nothing (docs/performance_details.md).
+#: Most strips of a map in an exported file, each with operations of its own; more make the file
+#: larger and its export slower, and win nothing (docs/performance_details.md).
 GRAPH_STRIPS = 8
 
 #: Torch 2.6 does not tell exporting from compiling.
@@ -111,6 +111,7 @@ def classify_strips_in_graph(
     act: nn.Module,
     classifier: nn.Module,
     height: int,
+    strips: int,
 ) -> Tensor:
     """``classifier(act(conv(fine) + sum of maps + coarse))``, written out for a graph.
 
@@ -121,16 +122,17 @@ def classify_strips_in_graph(
         act: Activation, element by element.
         classifier: From K channels to the classes.
         height: H.
+        strips: Their number.
 
     Returns:
         (N, classes, H, W).
     """
     logits = []
-    for place in range(GRAPH_STRIPS):
-        rows = strip_rows(height, place, GRAPH_STRIPS)
+    for place in range(strips):
+        rows = strip_rows(height, place, strips)
         terms = [conv(joined[:, :, rows]) for joined, conv in fine]
         terms += [feature[:, :, rows] for feature in maps]
         if coarse is not None:
-            terms.append(coarse.strip(place, GRAPH_STRIPS))
+            terms.append(coarse.strip(place, strips))
         logits.append(classifier(act(sum(terms[1:], terms[0]))))
     return torch.cat(logits, 2)
