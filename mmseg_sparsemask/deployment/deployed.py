@@ -150,7 +150,7 @@ class DeployedDecoder(nn.Module):
 
     @property
     def graph_strips(self) -> int:
-        """Strips of the last stage in an exported file: each has two rows wherever `E_L` has two."""
+        """Strips of the last stage in an exported file, of two rows wherever `E_L` has two."""
         graph = self.connectivity
         return max(1, min(GRAPH_STRIPS, max(graph.strides) // graph.stride_of(graph.end)))
 
