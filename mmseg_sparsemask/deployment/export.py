@@ -344,14 +344,14 @@ def _write_torchscript(program: ExportedProgram, path: Path, metadata: Metadata)
     content = io.BytesIO()
     extra = {METADATA_FILE: json.dumps(metadata.to_strings())}
     torch.jit.save(scripted, content, _extra_files=extra)
-    path.write_bytes(content.getbuffer())
+    path.write_bytes(content.getvalue())
 
 
 def _write_torch_export(program: ExportedProgram, path: Path, metadata: Metadata) -> None:
     extra = {METADATA_FILE: json.dumps(metadata.to_strings())}
     content = io.BytesIO()  # see TorchScript
     torch.export.save(program, content, extra_files=extra)
-    path.write_bytes(content.getbuffer())
+    path.write_bytes(content.getvalue())
 
 
 #: What writes a program in a format, unchecked, and gives the opset of ONNX.
