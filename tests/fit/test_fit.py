@@ -20,24 +20,34 @@ from mmseg_sparsemask.deployment import ModelPredictor, load_model, load_predict
 TITLES = {'FCN', 'plain sum', 'U-Net', 'LR-ASPP', 'searched'}
 
 
-def command(folder, *more):
+#: More than any network here takes: no choice depends on the machine.
+LIMIT = ('--latency', '1000ms')
+
+
+def command(*more):
     """The shortest there is: twenty iterations of each network."""
     places = ('shapes/images', 'shapes/masks', '--encoder', 'small.py', '--device', 'cpu')
     return [sys.executable, str(ROOT / 'tools/fit.py'), *places, '--minutes', '0.1', *more]
 
 
-@pytest.fixture
-def folder(tmp_path):
-    draw_folder(tmp_path / 'shapes')
-    (tmp_path / 'small.py').write_text(SMALL_ENCODER)
-    return tmp_path
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('fit')
+    draw_folder(folder / 'shapes')
+    (folder / 'small.py').write_text(SMALL_ENCODER)
+    return folder
+
+
+@pytest.fixture(scope='module')
+def whole(folder):
+    """A run that nothing stopped."""
+    return call(*command(*LIMIT, '--out', 'whole'), cwd=folder, check=False)
 
 
 @pytest.mark.slow
-def test_from_images_to_files(folder):
-    done = call(*command(folder, '--latency', '1000ms'), cwd=folder, check=False)
+def test_from_images_to_files(folder, whole):
+    done, out = whole, folder / 'whole'
     assert done.returncode == 0, done.stdout + done.stderr
-    out = folder / 'work_dirs/fit'
     rows = list(csv.DictReader((out / 'fit.csv').open()))
     assert {row['method'] for row in rows} >= TITLES
     page = (out / 'fit.html').read_text()
@@ -59,23 +69,23 @@ def test_from_images_to_files(folder):
         assert np.mean(file(image) != model(image)) < 1e-3
     assert (out / 'chosen/published/config.json').is_file()
     # The same command again needs --resume, which trains nothing.
-    again = call(*command(folder, '--latency', '1000ms'), cwd=folder, check=False)
+    again = call(*command(*LIMIT, '--out', 'whole'), cwd=folder, check=False)
     assert again.returncode and '--resume' in again.stderr
-    again = call(*command(folder, '--latency', '1000ms', '--resume'), cwd=folder)
+    again = call(*command(*LIMIT, '--out', 'whole', '--resume'), cwd=folder)
     assert 'tools/train.py' not in again.stdout and chosen[0] in again.stdout
-    other = call(*command(folder, '--resume'), cwd=folder, check=False)
+    other = call(*command('--out', 'whole', '--resume'), cwd=folder, check=False)
     assert other.returncode and 'ask for the same' in other.stderr
 
 
 @pytest.mark.slow
-def test_killed_it_goes_on_to_the_same_end(folder):
-    whole = call(*command(folder, '--out', 'whole'), cwd=folder)
+def test_killed_it_goes_on_to_the_same_end(folder, whole):
     assert 'fit.html' in whole.stdout
+    goes_on = command(*LIMIT, '--out', 'killed', '--resume')
     # At the measuring, in the first trainings, in the front, at the last ones.
     marks = ['plan:', 'iteration', '== front', 'searched, fine-tuned', '== hand over']
     for mark in marks:
         process = subprocess.Popen(
-            command(folder, '--out', 'killed', '--resume'),
+            goes_on,
             cwd=folder,
             env=environment(),
             stdout=subprocess.PIPE,
@@ -91,7 +101,7 @@ def test_killed_it_goes_on_to_the_same_end(folder):
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()
-    call(*command(folder, '--out', 'killed', '--resume'), cwd=folder)
+    call(*goes_on, cwd=folder)
 
     def ends(name):
         rows = csv.DictReader((folder / name / 'fit.csv').open())
@@ -111,6 +121,6 @@ def test_killed_it_goes_on_to_the_same_end(folder):
     ],
 )
 def test_what_is_asked_wrongly(folder, more, message):
-    done = call(*command(folder, *more), cwd=folder, check=False)
+    done = call(*command(*more), cwd=folder, check=False)
     assert done.returncode and message in done.stderr and 'Traceback' not in done.stderr
     assert not (folder / 'work_dirs/fit/networks').exists()
