@@ -9,6 +9,7 @@ import os
 import re
 import runpy
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -369,7 +370,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     def fail(*arguments):
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr(os, 'replace', fail)
+    monkeypatch.setattr(Path, 'replace', fail)
     with pytest.raises(OSError, match='No space left'):
         finish(record_of(weights_of(supernet, 0.4)), preset('fdn', STRIDES), tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
