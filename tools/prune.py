@@ -87,16 +87,15 @@ def main():
         out_dir = args.out or os.path.dirname(os.path.abspath(args.checkpoint))
         check_work_dir(out_dir, '--out')
         check_configs(search.head, search.settings, out_dir)
+        connectivity = search.cut(args.connectivity) if args.connectivity else search.prune()
         if args.connectivity and isinstance(search.head.connections, SampledConnections):
-            from mmseg_sparsemask.front.find import cut, search_files
+            from mmseg_sparsemask.front.find import search_files, with_statistics
             from mmseg_sparsemask.front.supernet import Source
 
             checkpoint, config = search_files(args.checkpoint, args.config)
             source = Source(search, config, output_folder(checkpoint.parent / 'front'))
-            search, connectivity = cut(source, args.connectivity)
-        else:
-            connectivity = search.cut(args.connectivity) if args.connectivity else search.prune()
-        if args.permute_seed is not None:
+            search = with_statistics(source, connectivity)
+        elif args.permute_seed is not None:
             head, connectivity = permuted_supernet(search.head, connectivity, args.permute_seed)
             search = search.with_head(head, f'{search.title}, permuted with {args.permute_seed}')
         print(finish(search, connectivity, out_dir))

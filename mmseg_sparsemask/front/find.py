@@ -9,7 +9,6 @@ from pathlib import Path
 
 from mmseg_sparsemask.compare.steps import last_checkpoint
 from mmseg_sparsemask.connectivity import Connectivity
-from mmseg_sparsemask.connectivity.io import ConnectivityLike
 from mmseg_sparsemask.front.descent import best_within, budgets_between, spread, unbeaten
 from mmseg_sparsemask.front.pages import write_pages
 from mmseg_sparsemask.front.points import draw_front, validated, write_point
@@ -133,26 +132,23 @@ def _chosen(
     return chosen, [(cost(decoder), loss) for decoder, loss in losses.items()]
 
 
-def cut(source: Source, spec: ConnectivityLike) -> tuple[Search, Connectivity]:
-    """Cut a supernet to a decoder of one's own choice, with the statistics of its activations.
+def with_statistics(source: Source, graph: Connectivity) -> Search:
+    """The record of a supernet with the statistics of a part of it, and all else cut.
 
     The running statistics of a supernet that trains a part of itself in each pass fit none of its
     parts.
 
     Args:
         source: The supernet.
-        spec: The connections: see `connectivity.io.resolve`.
-
-    Returns:
-        The record of the supernet with these statistics, and the decoder: what `finish` writes.
+        graph: The part: see `Search.cut`.
 
     Raises:
-        ValueError: The supernet lacks a connection; data that is not there.
+        ValueError: Data that is not there.
     """
-    graph, scorer = source.search.cut(spec), Supernet(source, FrontSettings()).scorer
+    scorer = Supernet(source, FrontSettings()).scorer
     loss, miou = scorer.loss(graph), scorer.miou(graph)
     print(f'loss {loss:.4f}, mIoU {miou:.2f} on images held back')
-    return replace(source.search, head=scorer.with_statistics(graph)), graph
+    return replace(source.search, head=scorer.with_statistics(graph))
 
 
 def search_files(search: str | Path, config: str | Path | None) -> tuple[Path, Path]:

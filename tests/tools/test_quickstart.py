@@ -1,46 +1,51 @@
-"""The one-command run on drawn images: it is `fit`, and goes on by itself."""
+"""The one-command run on drawn images, made tiny: it is `fit`, and goes on by itself."""
 
+import csv
 import re
-import runpy
 import sys
-from pathlib import Path
 
 import cv2
 import pytest
 from reference.tiny import ROOT, call
 
-from mmseg_sparsemask.datasets.scene import CLASSES
 from mmseg_sparsemask.datasets.shapes import shapes_scene
-from mmseg_sparsemask.fit.data import look
 
 
 def quickstart(*arguments, cwd):
     return call(sys.executable, ROOT / 'tools/quickstart.py', *arguments, cwd=cwd, check=False)
 
 
-def test_draws_images_and_asks_fit(tmp_path, monkeypatch, capsys):
-    """What `fit` makes of them: tests/fit/test_fit.py, and README's first command in .ci/run."""
-    calls = []
-    monkeypatch.setattr('mmseg_sparsemask.fit.job.fit', lambda *a, **k: calls.append((a, k)))
-    monkeypatch.chdir(tmp_path)
-    main = runpy.run_path(str(ROOT / 'tools/quickstart.py'))['main']
-    for _ in range(2):  # the second time they are there
-        main(['--iterations', '4'])
-    assert re.search(r'total \d+:\d\d', capsys.readouterr().out)
-    ((asked, out, tools, device), options), again = calls
-    assert again == calls[0] and options == {'resume': True}
-    assert (out, tools, device) == (Path('work_dirs/quickstart'), ROOT / 'tools', 'cpu')
-    assert (asked.plan.iterations, asked.plan.processes, asked.plan.threads) == (4, 2, 1)
+@pytest.mark.slow
+def test_finds_a_network_for_drawn_images(tmp_path):
+    done = quickstart('--iterations', '4', cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    out = tmp_path / 'work_dirs/quickstart'
     # What is trained on are the scenes, of the splits that were drawn.
-    data = look(asked.images, asked.masks, tmp_path / 'looked', asked.classes)
-    assert data.counts == {'train': 600, 'val': 100} and data.classes == CLASSES
-    for split in data.counts:
+    for split, count in (('train', 600), ('val', 100)):
+        assert len([*(out / 'drawn/masks' / split).iterdir()]) == count
+        assert f'{count} {split}' in done.stdout
         scene = shapes_scene((64, 64), 0, split, 7)
-        for folder, expected, how in (
-            (asked.images, scene.image, 1),
-            (asked.masks, scene.labels, -1),
-        ):
-            assert (cv2.imread(str(folder / split / '0007.png'), how) == expected).all()
+        for part, expected, how in (('images', scene.image, 1), ('masks', scene.labels, -1)):
+            assert (cv2.imread(str(out / f'drawn/{part}/{split}/0007.png'), how) == expected).all()
+    rows = {row['method']: row for row in csv.DictReader((out / 'fit.csv').open())}
+    assert rows.keys() >= {'FCN', 'plain sum', 'U-Net', 'LR-ASPP', 'searched'}
+    assert {row['threads'] for row in rows.values()} == {'1'}
+    assert {row['training_iterations'] for row in rows.values()} == {'4', '2'}
+    # The last table has what was scored, the page a graph and pictures.
+    for name, row in rows.items():
+        assert re.search(rf'\| +{name} \| +{float(row["score_test"]):.1f} \|', done.stdout)
+    page = (out / 'fit.html').read_text()
+    assert 'The decoder of searched' in page
+    assert page.count('data:image/png') == 4 * (1 + len(rows))
+    assert 'fit.html' in done.stdout and re.search(r'total \d+:\d\d', done.stdout)
+    assert re.match(r'D\d: E\d|D\d: G', rows['searched']['connectivity'])
+    # The same command again trains nothing and says the same; another length is another run.
+    again = quickstart('--iterations', '4', cwd=tmp_path)
+    assert again.returncode == 0 and 'tools/train.py' not in again.stdout
+    table = [line for line in done.stdout.splitlines() if line.startswith('| ')]
+    assert table == [line for line in again.stdout.splitlines() if line.startswith('| ')]
+    other = quickstart('--iterations', '5', cwd=tmp_path)
+    assert other.returncode and 'ask for the same' in other.stderr
 
 
 @pytest.mark.parametrize('value', ['0', '-3'])
