@@ -27,19 +27,26 @@ def permuted_supernet(
         as many parameters.
 
     Raises:
-        ValueError: The rule for connection weights keeps none by connection, or no permutation has
-            the number of parameters.
+        ValueError: The rule for connection weights keeps none by connection, all weights are equal,
+            or no permutation has the number of parameters.
     """
-    costs = head.shape.part_costs(head.connectivity)
-    weights = head.connection_weights()
-    places, found = permuted_places(weights, pruned, costs.parameters, seed)
-    permuted = copy.deepcopy(head)
-    raw = getattr(permuted.connections, 'raw', None)
+    raw = getattr(head.connections, 'raw', None)
     if raw is None or set(raw) != set(head.stages):
         raise ValueError(
             f'{type(head.connections).__name__}: expected a ConnectionRule with a raw weight for '
             'each connection; weights of another rule cannot be permuted'
         )
+    weights = head.connection_weights()
+    if len(set(weights.values())) == 1:
+        raise ValueError(
+            f'permuted weights: expected weights that differ, got {len(weights)} that are all '
+            f'{next(iter(weights.values())):.4g} ({type(head.connections).__name__}); cut such a '
+            'supernet to connections of your choice'
+        )
+    costs = head.shape.part_costs(head.connectivity)
+    places, found = permuted_places(weights, pruned, costs.parameters, seed)
+    permuted = copy.deepcopy(head)
+    raw = permuted.connections.raw
     old = {
         Connection(source, stage): value.clone()
         for stage, sources in head.stages.items()

@@ -61,3 +61,12 @@ def test_a_rule_of_another_kind_is_named(head):
     pruned = prune(head.connection_weights(), head.connectivity.strides)
     with pytest.raises(ValueError, match='Other: expected a ConnectionRule'):
         permuted_supernet(head, pruned, 0)
+
+
+def test_equal_weights_have_no_places(head):
+    with torch.no_grad():
+        for raw in head.connections.raw.values():
+            raw.fill_(1.0)
+    pruned = prune(head.connection_weights(), head.connectivity.strides)
+    with pytest.raises(ValueError, match='weights that differ, got .* all 0.5 .RelaxedConn'):
+        permuted_supernet(head, pruned, 0)
