@@ -154,7 +154,7 @@ def pruned_head(head: FDNHead, connectivity: Connectivity) -> FusionHead:
     """The decoder of a connectivity with a supernet's weights, in evaluation mode.
 
     It computes what a `SparseMaskHead` does and has the same state. It is made for prediction: its
-    losses are the defaults, not those of the supernet.
+    loss is a plain cross-entropy, not that of the supernet.
 
     Args:
         head: The supernet.
@@ -176,6 +176,8 @@ def pruned_head(head: FDNHead, connectivity: Connectivity) -> FusionHead:
         act_encoder=head.act_encoder,
         align_corners=head.align_corners,
         ignore_index=head.ignore_index,
+        # The toolbox warns of its own default at each head.
+        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
     )
     like = head.conv_seg.weight
     pruned.to(device=like.device, dtype=like.dtype)
