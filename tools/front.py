@@ -1,5 +1,6 @@
 """One search, every size: for each cost, the part of a supernet that scores best untrained."""
 
+from dataclasses import fields
 from pathlib import Path
 
 from mmseg_sparsemask_cli.arguments import cost, out_folder, parser_of, trust_checkpoint
@@ -67,6 +68,17 @@ def parse_args(argv=None):
         '--validate', action='store_true', help='validate each point with the inherited weights'
     )
     parser.add_argument(
+        '--rerank',
+        type=int,
+        nargs='?',
+        const=100,
+        default=0,
+        metavar='ITERATIONS',
+        help='train the most promising decoders of each budget, and swaps of the best, for so many '
+        'iterations on features that are kept, and rank by the loss after it (default: 100): '
+        'takes minutes more, and says more about a long training',
+    )
+    parser.add_argument(
         '--why',
         type=int,
         nargs='?',
@@ -80,6 +92,8 @@ def parse_args(argv=None):
     several = len(args.searches) > 1
     if args.cost is None:
         args.cost = 'parameters' if not several else 'latency' if args.table else 'multiply_adds'
+    if args.rerank < 0:
+        parser.error(f'--rerank: expected at least 1 iteration, got {args.rerank}')
     if several and (args.out is None or args.config is not None):
         parser.error('several searches need a folder with --out, and have configs of their own')
     if several and args.cost == 'parameters':
@@ -116,7 +130,7 @@ def main(argv=None):
             sources.append(Source(search, config, output_folder(folder), table))
         out = args.out or sources[0].folder
         check_work_dir(out, '--out')
-        names = ('cost', 'points', 'count', 'images', 'swaps', 'controls', 'validate', 'why')
+        names = [field.name for field in fields(FrontSettings) if field.name != 'whole']
         settings = FrontSettings(**{name: getattr(args, name) for name in names})
         print(find_fronts(sources, output_folder(out), settings))
 

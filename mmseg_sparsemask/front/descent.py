@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from mmseg_sparsemask.connectivity import Connectivity
 from mmseg_sparsemask.connectivity.prune import Connections, drop_unreachable
@@ -25,6 +25,16 @@ Cost = Callable[[Connectivity], float]
 
 #: A decoder, alone or with the supernet it is of.
 Key = TypeVar('Key', bound=Hashable)
+
+
+class Scores(Protocol):
+    """Losses of decoders, the lower the better."""
+
+    def loss(self, connectivity: Connectivity) -> float:
+        """The loss that counts."""
+
+    def first_loss(self, connectivity: Connectivity) -> float:
+        """A cheaper one, that tells what is hopeless."""
 
 
 def descend(
@@ -111,12 +121,12 @@ def _next(
 
 
 def improve(
-    scorer: Scorer, start: Connectivity, space: Connectivity, cost: Cost, limit: float, tries: int
+    scorer: Scores, start: Connectivity, space: Connectivity, cost: Cost, limit: float, tries: int
 ) -> Connectivity:
     """Swap a connection for another, or add or drop one, while that lowers the loss within a limit.
 
     Args:
-        scorer: Scorer of the supernet.
+        scorer: Scores of decoders.
         start: A part within the limit.
         space: The search space.
         cost: Cost of a part.

@@ -61,14 +61,19 @@ def find_fronts(sources: Sequence[Source], folder: Path, settings: FrontSettings
             )
     for supernet, least in zip(supernets, lows):
         most = supernet.cost(supernet.space)
-        supernet.improve(wanted or budgets_between(least, most, settings.count))
+        limits = wanted or budgets_between(least, most, settings.count)
+        supernet.improve(limits)
+        if settings.rerank:
+            supernet.rerank(limits)
     chosen, scored = _chosen(supernets, settings)
     decoders = [(supernets[place], graph) for place, graph in chosen]
     start, points = time.perf_counter(), []
     for supernet, graph in decoders:
         point = write_point(supernet, graph, folder)
         val = validated(folder / point.folder) if settings.validate else None
-        points.append(replace(point, random_loss=supernet.random_loss(graph), val=val))
+        trained = round(supernet.trainings.loss(graph), 5) if settings.rerank else None
+        random_loss = supernet.random_loss(graph)
+        points.append(replace(point, trained_loss=trained, random_loss=random_loss, val=val))
         left = (time.perf_counter() - start) / len(points) * (len(decoders) - len(points))
         print(f'{len(points)} of {len(decoders)} points written, eta {clock(left)}', flush=True)
     write_table(points, folder)
@@ -111,7 +116,7 @@ def _chosen(
     losses = {
         (place, graph): loss
         for place, supernet in enumerate(supernets)
-        for graph, loss in supernet.losses.items()
+        for graph, loss in supernet.ranks.items()
     }
 
     def cost(decoder: Decoder) -> float:
@@ -185,6 +190,7 @@ def told(points: Sequence[Point], doubts: Sequence[str], folder: Path) -> str:
         f'{point.folder}: {point.parameters:,} parameters, {point.multiply_adds:,} multiply-adds, '
         + ('' if point.milliseconds is None else f'{point.milliseconds:.2f} ms, ')
         + f'loss {point.loss:.4f}, mIoU {point.miou:.2f} on images held back'
+        + ('' if point.trained_loss is None else f'; {point.trained_loss:.4f} after a training')
         + ('' if point.random_loss is None else f'; random decoders: loss {point.random_loss:.4f}')
         + ('' if point.val is None else f'; {point.val:.2f} on val')
         for point in points

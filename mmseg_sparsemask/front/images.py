@@ -22,6 +22,9 @@ from mmseg_sparsemask.utils.repeatable import fingerprint_key, seeded, weights_d
 #: Validation images that go through a decoder at once.
 BATCH = 16
 
+#: Most training images that decoders are trained on for a while.
+CROPS = 300
+
 
 class Images(NamedTuple):
     """What decoders are scored on.
@@ -136,6 +139,25 @@ def held_back_images(network: Network, count: int, folder: Path) -> Images:
     with replacing(path) as temporary:
         torch.save(kept, temporary)
     return Images(kept['features'], kept['labels'], key)
+
+
+def training_images(network: Network) -> Images:
+    """Encoder features of images that the supernet was trained on, at most `CROPS`, evenly chosen.
+
+    Args:
+        network: Of the search.
+
+    Raises:
+        ValueError: Data that is not there.
+    """
+    dataset = _data(copy.deepcopy(network.cfg.train_dataloader.dataset), 'training')
+    places = _evenly(range(len(dataset)), CROPS)
+    # Other crops than those that are scored on, where no images are held back.
+    batches = list(encoded(network, dataset, places, training=True, draw=1))
+    levels = zip(*(features for features, _, _ in batches))
+    return Images(
+        [torch.cat(level) for level in levels], torch.cat([labels for _, labels, _ in batches])
+    )
 
 
 class Validation(NamedTuple):

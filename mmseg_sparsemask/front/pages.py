@@ -85,6 +85,7 @@ def _shown(
         'connections': str(len(graph)),
         'loss on images held back': f'{point.loss:.4f}',
         'mIoU on images held back': f'{point.miou:.2f}',
+        'loss after a short training': point.trained_loss and f'{point.trained_loss:.4f}',
         'score on val': None if point.val is None else f'{point.val:.2f}',
         'loss of random decoders of both costs': point.random_loss and f'{point.random_loss:.4f}',
         'supernet': point.supernet,

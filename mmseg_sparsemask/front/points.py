@@ -121,7 +121,7 @@ def draw_front(scored: Sequence[tuple[float, float]], points: Sequence[Point], u
     figure = new_figure(7.0, 4.5)
     axes = figure.add_subplot()
     axes.plot(*zip(*scored), '.', color='0.7', markersize=3, label='scored')
-    best = [(point.cost, point.loss) for point in points]
+    best = [(point.cost, point.rank_loss) for point in points]
     axes.plot(*zip(*best), 'o-', color='#c8553d', markersize=4, label='front')
     axes.set_xscale('log')
     axes.set_ylim(top=sorted(loss for _, loss in scored)[int(0.95 * (len(scored) - 1))])

@@ -180,13 +180,8 @@ class Scorer:
         return self._noted[key]
 
     def _loss(self, connectivity: Connectivity, images: Images) -> Tensor:
-        logits, labels = self._logits(connectivity, images), images.labels
-        ignored = self.head.ignore_index
-        if logits.shape[1] > 1:
-            return F.cross_entropy(logits, labels, ignore_index=ignored)
-        valid = labels != ignored
-        wanted = labels[valid].to(logits.dtype)
-        return F.binary_cross_entropy_with_logits(logits[:, 0][valid], wanted)
+        logits = self._logits(connectivity, images)
+        return segmentation_loss(logits, images.labels, self.head.ignore_index)
 
     def _logits(self, connectivity: Connectivity, images: Images) -> Tensor:
         with self.head.cut_to(connectivity):
@@ -204,6 +199,21 @@ class Scorer:
                 self._noted[graph, line['half']] = line['loss']
             else:
                 self._importance[graph] = dict(zip(graph, line['importance']))
+
+
+def segmentation_loss(logits: Tensor, labels: Tensor, ignored: int) -> Tensor:
+    """Cross-entropy of labels that count; binary where there is one channel.
+
+    Args:
+        logits: (N, C, H, W).
+        labels: (N, H, W).
+        ignored: The label that does not count.
+    """
+    if logits.shape[1] > 1:
+        return F.cross_entropy(logits, labels, ignore_index=ignored)
+    valid = labels != ignored
+    wanted = labels[valid].to(logits.dtype)
+    return F.binary_cross_entropy_with_logits(logits[:, 0][valid], wanted)
 
 
 def note(path: Path, part: Connectivity, **found: float | Sequence[float | None]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -19,6 +20,7 @@ from mmseg_sparsemask.connectivity.controls import like
 from mmseg_sparsemask.connectivity.latency import LatencyTable
 from mmseg_sparsemask.front.descent import best_within, descend, improve, part_of
 from mmseg_sparsemask.front.images import held_back_images, network_of
+from mmseg_sparsemask.front.rerank import ShortTrainings
 from mmseg_sparsemask.front.scorer import Scorer
 from mmseg_sparsemask.models.connections import SampledConnections
 from mmseg_sparsemask.search.record import Search
@@ -32,6 +34,10 @@ LEAST_AGREEMENT = 0.5
 
 #: Decoders whose costs are within this ratio are of like cost; their least number to compare them.
 LIKE_COST, LEAST_DECODERS = 2.0, 8
+
+#: How many of the decoders within a budget are trained for a while, those of least loss, and which
+#: decoders that are drawn by hand.
+PROMISING, BY_HAND = 8, ('segformer', 'flat', 'unet')
 
 #: Seconds between two lines of progress.
 QUIET = 10.0
@@ -51,6 +57,7 @@ class FrontSettings:
         validate: Whether the points are validated, too.
         whole: Whether the encoder counts, as it must where supernets have different ones.
         why: Validation images to say on what each connection is worth; 0 for not to.
+        rerank: Iterations of a short training that decoders are ranked by; 0 for inherited weights.
     """
 
     cost: str = 'parameters'
@@ -62,6 +69,7 @@ class FrontSettings:
     validate: bool = False
     whole: bool = False
     why: int = 0
+    rerank: int = 0
 
 
 class Source(NamedTuple):
@@ -124,8 +132,19 @@ class Supernet:
 
     @property
     def losses(self) -> dict[Connectivity, float]:
-        """Loss of every decoder that was asked for."""
+        """Loss of every decoder that was asked for, with inherited weights."""
         return {graph: fmean(halves) for graph, halves in self.scorer.losses.items()}
+
+    @property
+    def ranks(self) -> dict[Connectivity, float]:
+        """The losses that decoders are ranked by: after a short training, if that is asked for."""
+        return dict(self.trainings.losses) if self.settings.rerank else self.losses
+
+    @functools.cached_property
+    def trainings(self) -> ShortTrainings:
+        """The short trainings of its decoders."""
+        images, folder = self.scorer.images, self.folder
+        return ShortTrainings(self.network, self.head, images, self.settings.rerank, folder)
 
     def cost(self, graph: Connectivity) -> float:
         """What a decoder costs, in the unit that was asked for; with others, the whole network."""
@@ -201,8 +220,40 @@ class Supernet:
                 flush=True,
             )
 
+    def rerank(self, limits: Sequence[float]) -> None:
+        """Train promising decoders within each limit for a while, and swaps of the best."""
+        promising = {limit: list(self._promising(limit)) for limit in limits}
+        left = sum(len(graphs) + self.settings.swaps for graphs in promising.values())
+        self.trainings.expected = left
+        for limit, graphs in promising.items():
+            losses = {graph: self.trainings.loss(graph) for graph in graphs}
+            best = best_within(losses, self.cost, limit)
+            if best is None:
+                continue
+            best = improve(self.trainings, best, self.space, self.cost, limit, self.settings.swaps)
+            print(
+                f'{self.name}: within {self.write(limit)}: loss {self.trainings.loss(best):.4f} '
+                f'after {self.settings.rerank} iterations with {self.write(self.cost(best))}',
+                flush=True,
+            )
+
+    def _promising(self, limit: float) -> Iterator[Connectivity]:
+        """Decoders within a limit that are worth a short training."""
+        losses = self.losses
+        within = [graph for graph in losses if self.cost(graph) <= limit]
+        yield from sorted(within, key=lambda graph: (losses[graph], str(graph)))[:PROMISING]
+        for name in BY_HAND:
+            try:
+                graph = resolve(name, shape=self.head.shape)
+            except ValueError:  # these features have too few levels for it
+                continue
+            if set(graph) <= set(self.space) and graph.end in self.ends:
+                if self.cost(graph) <= limit:
+                    yield graph
+
     def random_loss(self, graph: Connectivity) -> float | None:
         """Mean loss of other, random decoders with both costs of one; None if there are none."""
+        loss = self.trainings.loss if self.settings.rerank else self.scorer.loss
         found, shape = [], self.head.shape
         for seed in range(self.settings.controls):
             try:
@@ -212,7 +263,7 @@ class Supernet:
                 print_log(str(error), 'current')
                 break
             if drawn != graph:
-                found.append(self.scorer.loss(drawn))
+                found.append(loss(drawn))
         return round(fmean(found), 5) if found else None
 
     def doubts(self) -> list[str]:

@@ -23,7 +23,7 @@ a batch are not those of the running averages, so in training mode they differ a
 from __future__ import annotations
 
 import copy
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,8 @@ from mmseg_sparsemask.connectivity import Connection, Connectivity
 from mmseg_sparsemask.models.decode_heads.fdn_head import FDNHead
 from mmseg_sparsemask.models.decode_heads.fusion import fold_norm
 from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
+
+Decoder = TypeVar('Decoder', bound=FusionHead)
 
 #: What of a supernet's state turns into something else, or has no place in a pruned decoder.
 _SEARCH_ONLY = ('convs.', 'norms.', 'connections.', 'connection_norms.', 'loss_connectivity.')
@@ -150,20 +152,19 @@ def _normalise(norm: nn.Module, total: Tensor) -> Tensor:
     return total if norm.weight is None else total * norm.weight + norm.bias
 
 
-def pruned_head(head: FDNHead, connectivity: Connectivity) -> FusionHead:
-    """The decoder of a connectivity with a supernet's weights, in evaluation mode.
+def decoder_like(
+    head: FDNHead, connectivity: Connectivity, kind: type[Decoder] = FusionHead
+) -> Decoder:
+    """A decoder of a connectivity with the settings of a supernet, and weights of its own.
 
-    It computes what a `SparseMaskHead` does and has the same state. It is made for prediction: its
-    loss is a plain cross-entropy, not that of the supernet.
+    Its loss is a plain cross-entropy, not that of the supernet.
 
     Args:
         head: The supernet.
-        connectivity: What is left of it; usually from `prune`.
-
-    Returns:
-        On the supernet's device and in its precision.
+        connectivity: What is left of it.
+        kind: Class of the decoder.
     """
-    pruned = FusionHead(
+    return kind(
         connectivity,
         head.in_channels,
         head.in_index,
@@ -179,6 +180,22 @@ def pruned_head(head: FDNHead, connectivity: Connectivity) -> FusionHead:
         # The toolbox warns of its own default at each head.
         loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
     )
+
+
+def pruned_head(head: FDNHead, connectivity: Connectivity) -> FusionHead:
+    """The decoder of a connectivity with a supernet's weights, in evaluation mode.
+
+    It computes what a `SparseMaskHead` does and has the same state. It is made for prediction: see
+    `decoder_like`.
+
+    Args:
+        head: The supernet.
+        connectivity: What is left of it; usually from `prune`.
+
+    Returns:
+        On the supernet's device and in its precision.
+    """
+    pruned = decoder_like(head, connectivity)
     like = head.conv_seg.weight
     pruned.to(device=like.device, dtype=like.dtype)
     pruned.load_state_dict(inherited_state(head, connectivity))

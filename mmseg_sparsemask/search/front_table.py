@@ -38,8 +38,11 @@ class Point:
         loss: On the images held back, with inherited weights.
         miou: On the same images, in percent.
         connectivity: The graph.
-        random_loss: Mean loss of random decoders with both costs, if they were scored.
+        random_loss: Mean loss of random decoders with both costs, if they were scored; after such a
+            training where points are ranked by it.
         val: Validation score of ``pruned.pth``, if it was validated.
+        trained_loss: On the images held back, after a short training, if that is what the points
+            are ranked by.
     """
 
     folder: str
@@ -56,6 +59,12 @@ class Point:
     connectivity: str
     random_loss: float | None = None
     val: float | None = None
+    trained_loss: float | None = None
+
+    @property
+    def rank_loss(self) -> float:
+        """What it is ranked by."""
+        return self.loss if self.trained_loss is None else self.trained_loss
 
     def path(self, front: Path) -> Path:
         """Its folder, from that of the table."""
@@ -84,6 +93,8 @@ def read_points(folder: str | os.PathLike[str]) -> list[Point]:
     try:
         rows = list(csv.DictReader(path.read_text(encoding='utf-8').splitlines()))
         kinds = {field.name: _KINDS[str(field.type)] for field in fields(Point)}
+        # Tables of before the short trainings lack their column.
+        rows = [{'trained_loss': '', **row} for row in rows]
         return [Point(**{name: kind(row[name]) for name, kind in kinds.items()}) for row in rows]
     except OSError:
         maker = tool_command('front')
@@ -122,7 +133,7 @@ def pick(points: Sequence[Point], kind: str, limit: float) -> Point:
             f'{kind}={limit:,.10g}: expected at least {min(costs):,.10g}, the cheapest of the '
             f'front (the most expensive has {max(costs):,.10g})'
         )
-    return min(within, key=lambda point: point.loss)
+    return min(within, key=lambda point: point.rank_loss)
 
 
 def picked(search: str, budget: str, front: Path | None = None) -> str:
@@ -150,6 +161,6 @@ def picked(search: str, budget: str, front: Path | None = None) -> str:
     point = pick(read_points(folder), kind, wanted)
     return (
         f'{point.connectivity}\n{point.parameters:,} parameters, {point.multiply_adds:,} '
-        f'multiply-adds, loss {point.loss} on images held back\n'
+        f'multiply-adds, loss {point.rank_loss} on images held back\n'
         f'train it further: {tool_command("train", point.path(folder) / "finetune.py")}'
     )
