@@ -87,7 +87,8 @@ def decoders(
 
 def rows(args: argparse.Namespace) -> None:
     """Print the rank agreement of scores and trained scores, with an interval."""
-    supernet = Supernet(source_of(args), FrontSettings(images=args.images))
+    settings = FrontSettings(images=args.images, rerank=args.rerank)
+    supernet = Supernet(source_of(args), settings)
     shape, strides = supernet.head.shape, supernet.head.connectivity.strides
     trained: dict[Connectivity, list[Result]] = {}
     for result in (one for path in args.results for one in read_results(path)):
@@ -100,7 +101,8 @@ def rows(args: argparse.Namespace) -> None:
         # Others are of another width, or on other features.
         if shape.cost(graph).parameters == result.decoder_parameters:
             trained.setdefault(graph, []).append(result)
-    losses = {graph: supernet.scorer.loss(graph) for graph in trained}
+    score = supernet.trainings.loss if args.rerank else supernet.scorer.loss
+    losses = {graph: score(graph) for graph in trained}
     for graph in sorted(trained, key=lambda graph: losses[graph]):
         runs = trained[graph]
         val, test = (
@@ -217,6 +219,7 @@ def main() -> None:
     commands = parser.add_subparsers(required=True)
     first = commands.add_parser('rows', help='compare with the runs of tables')
     first.add_argument('--training', default='from ImageNet weights', help='which of their runs')
+    first.add_argument('--rerank', type=int, default=0, help='score by a training of so many steps')
     first.set_defaults(run=rows)
     alone = commands.add_parser('frozen', help='train decoders on features of a frozen encoder')
     alone.add_argument('--iterations', type=int, default=400, help='of each decoder')
