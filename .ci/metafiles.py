@@ -67,11 +67,13 @@ HEADER = """\
 
 
 def table_results(task):
-    """Results of every config that results/*.csv name: means over the seeds."""
+    """Results of every config of configs/ that results/*.csv name: means over the seeds."""
     groups = {}
     for path in sorted((ROOT / 'results').glob('*.csv')):
         with path.open(newline='') as file:
             for row in csv.DictReader(file):
+                if not row['config'].startswith('configs/'):
+                    continue
                 iterations = row['search_iterations'], row['training_iterations']
                 key = path.stem, row['config'], row['method'], row['training'], *iterations
                 groups.setdefault(key, []).append(row)

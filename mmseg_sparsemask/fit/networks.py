@@ -202,6 +202,6 @@ def picked(
         p for p in points if limits.allow(milliseconds.get(p.folder, 0.0), p.parameters + encoder)
     ]
     cheapest = min(points, key=lambda point: point.multiply_adds)
-    best = min(fits or [cheapest], key=lambda point: point.rank_loss)
+    best = min(fits or [cheapest], key=lambda point: point.loss)
     small = [point for point in fits if point.multiply_adds <= best.multiply_adds / 2]
-    return [best, *sorted(small, key=lambda point: point.rank_loss)[:1]]
+    return [best, *sorted(small, key=lambda point: point.loss)[:1]]

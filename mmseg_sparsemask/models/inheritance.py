@@ -195,7 +195,7 @@ def pruned_head(head: FDNHead, connectivity: Connectivity) -> FusionHead:
     Returns:
         On the supernet's device and in its precision.
     """
-    pruned = decoder_like(head, connectivity)
+    pruned: FusionHead = decoder_like(head, connectivity)
     like = head.conv_seg.weight
     pruned.to(device=like.device, dtype=like.dtype)
     pruned.load_state_dict(inherited_state(head, connectivity))
