@@ -45,7 +45,7 @@ from mmseg_sparsemask.search.saved_search import read_search
 from mmseg_sparsemask.utils.errors import one_line_errors
 from mmseg_sparsemask.utils.files import output_folder, write_atomically
 
-TRAINED = 'frozen.csv'
+SPLITS, TRAINED = ('val', 'test'), 'frozen.csv'
 TRAINED_HEADER = (
     'decoder', 'kind', 'size', 'parameters', 'multiply_adds', 'end', 'loss', 'score_val',
     'iterations', 'connectivity',
@@ -103,18 +103,15 @@ def rows(args: argparse.Namespace) -> None:
             trained.setdefault(graph, []).append(result)
     score = supernet.trainings.loss if args.rerank else supernet.scorer.loss
     losses = {graph: score(graph) for graph in trained}
+    scores = {
+        graph: [fmean(float(getattr(run, f'score_{split}')) for run in runs) for split in SPLITS]
+        for graph, runs in trained.items()
+    }
     for graph in sorted(trained, key=lambda graph: losses[graph]):
-        runs = trained[graph]
-        val, test = (
-            fmean(float(getattr(run, f'score_{split}')) for run in runs)
-            for split in ('val', 'test')
-        )
-        print(f'{losses[graph]:.3f}  {val:.2f}  {test:.2f}  {len(runs)}  {runs[0].method}: {graph}')
-    for split in ('val', 'test'):
-        pairs = [
-            (-losses[graph], fmean(float(getattr(run, f'score_{split}')) for run in runs))
-            for graph, runs in trained.items()
-        ]
+        shown, runs = '  '.join(f'{score:.2f}' for score in scores[graph]), trained[graph]
+        print(f'{losses[graph]:.3f}  {shown}  {len(runs)}  {runs[0].method}: {graph}')
+    for place, split in enumerate(SPLITS):
+        pairs = [(-losses[graph], found[place]) for graph, found in scores.items()]
         print(f'{split}: {agreement(pairs)}')
 
 

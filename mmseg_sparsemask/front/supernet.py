@@ -20,7 +20,7 @@ from mmseg_sparsemask.connectivity.controls import like
 from mmseg_sparsemask.connectivity.latency import LatencyTable
 from mmseg_sparsemask.front.descent import best_within, descend, improve, part_of
 from mmseg_sparsemask.front.images import held_back_images, network_of
-from mmseg_sparsemask.front.rerank import ShortTrainings
+from mmseg_sparsemask.front.rerank import QUIET, ShortTrainings
 from mmseg_sparsemask.front.scorer import Scorer
 from mmseg_sparsemask.models.connections import SampledConnections
 from mmseg_sparsemask.search.record import Search
@@ -38,9 +38,6 @@ LIKE_COST, LEAST_DECODERS = 2.0, 8
 #: How many of the decoders within a budget are trained for a while, those of least loss, and which
 #: decoders that are drawn by hand.
 PROMISING, BY_HAND = 8, ('segformer', 'flat', 'unet')
-
-#: Seconds between two lines of progress.
-QUIET = 10.0
 
 
 @dataclass(frozen=True)
