@@ -47,8 +47,8 @@ def curves():
 
 
 def front():
-    points = [SimpleNamespace(cost=10.0**n, loss=1 / (n + 1)) for n in range(3, 10)]
-    return draw_front([(p.cost, p.loss) for p in points], points, 'multiply-adds')
+    points = [SimpleNamespace(cost=10.0**n, rank_loss=1 / (n + 1)) for n in range(3, 10)]
+    return draw_front([(p.cost, p.rank_loss) for p in points], points, 'multiply-adds')
 
 
 FIGURES = {
