@@ -30,7 +30,7 @@ from tqdm import tqdm
 from mmseg_sparsemask.dpc.cached import FEATURES, LABELS, META, check_sizes, read_meta
 from mmseg_sparsemask.utils.checks import check_one_of, check_whole
 from mmseg_sparsemask.utils.files import read_json, write_json
-from mmseg_sparsemask.utils.repeatable import fingerprint_key, seeded, weights_digest
+from mmseg_sparsemask.utils.repeatable import encoder_digest, fingerprint_key, seeded
 
 #: Images between two points from which an interrupted build can go on.
 CHUNK = 16
@@ -74,6 +74,7 @@ class FeatureExtractor:
         dtype: ``float16`` or ``float32``, of the kept features.
         backbone: The backbone's config, for the fingerprint.
         preprocessor: The data preprocessor's config, for the fingerprint.
+        neck: The neck's config, for the fingerprint, if there is one.
 
     Raises:
         ValueError: A number out of range.
@@ -89,6 +90,7 @@ class FeatureExtractor:
     dtype: str
     backbone: Mapping[str, Any]
     preprocessor: Mapping[str, Any]
+    neck: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         check_one_of('dtype', self.dtype, DTYPES)
@@ -103,7 +105,7 @@ class FeatureExtractor:
         self.length = self.images * self.passes
         found = {f.name: getattr(self, f.name) for f in fields(self) if f.name != 'model'}
         found['dataset'] = found.pop('source')
-        found |= {'version': 1, 'weights': weights_digest(self.model.backbone)}
+        found |= {'version': 1, 'weights': encoder_digest(self.model)}
         self.fingerprint: dict[str, Any] = json.loads(json.dumps(found, default=repr))
         self.key = fingerprint_key(self.fingerprint)
 

@@ -246,6 +246,7 @@ def _pretrained(cfg: Config, settings: ProxySettings) -> str | None:
         optim=cfg.optim_wrapper,
         iters=settings.pretrain_iters,
         seed=settings.seed,
+        start=cfg.get('load_from'),
     )
     name = f'pretrain-{fingerprint_key(plan)}'
     target = Path(settings.cache_dir) / f'{name}.pth'
@@ -308,7 +309,7 @@ def prepare_task(cfg: Config) -> ProxyTask:
         model = MODELS.build(model_cfg)
         if not checkpoint:
             with warnings_alone():
-                model.backbone.init_weights()
+                model.init_weights()
     if checkpoint:
         load_state_dict(model, _weights(checkpoint, settings.trust_checkpoint))
     model = model.to(get_device())
@@ -328,6 +329,7 @@ def prepare_task(cfg: Config) -> ProxyTask:
             dtype=settings.dtype,
             backbone=backbone,
             preprocessor=model_cfg['data_preprocessor'],
+            neck=model_cfg.get('neck'),
         )
         folders[part] = str(build_cache(extractor, settings.cache_dir, part))
     return ProxyTask(

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from mmseg_sparsemask.models.pretrained import without_weights
 from mmseg_sparsemask.search.record import Search
 from mmseg_sparsemask.utils.files import replacing
-from mmseg_sparsemask.utils.repeatable import fingerprint_key, seeded, weights_digest
+from mmseg_sparsemask.utils.repeatable import encoder_digest, fingerprint_key, seeded
 
 #: Validation images that go through a decoder at once.
 BATCH = 16
@@ -103,7 +103,7 @@ def held_back_images(network: Network, count: int, folder: Path) -> Images:
     """
     if count < 4:
         raise ValueError(f'images: expected at least 4 to score decoders on, got {count}')
-    cfg, model, _ = network
+    cfg = network.cfg
     settings = copy.deepcopy(cfg.train_dataloader.dataset)
     trained_on = settings.pop('indices', None)
     dataset = _data(settings, 'training')
@@ -118,8 +118,7 @@ def held_back_images(network: Network, count: int, folder: Path) -> Images:
     places = _evenly(places, count)
     if len(places) < 4:
         raise ValueError(f'expected at least 4 images to score decoders on, got {len(places)}')
-    known = [weights_digest(model.backbone), settings.to_dict(), cfg.model.data_preprocessor]
-    key = fingerprint_key({'of': [*known, places]})
+    key = _key(network, settings, places)
     path = folder / f'features_{key}.pt'
     if path.is_file():
         kept = torch.load(path, weights_only=True)
@@ -211,8 +210,15 @@ def validation_images(network: Network, count: int) -> Validation:
         )
         for group in groups
     ]
-    known = [weights_digest(model.backbone), settings.to_dict(), cfg.model.data_preprocessor]
-    return Validation(model, batches, fingerprint_key({'of': [*known, places]}))
+    return Validation(model, batches, _key(network, settings, places))
+
+
+def _key(network: Network, dataset: Any, places: Sequence[int]) -> str:
+    """The name of encoder features of some images of a data set."""
+    model = network.cfg.model
+    settings = [model.backbone, model.get('neck'), model.data_preprocessor, dataset]
+    known = [encoder_digest(network.model), *network.in_index, *settings, places]
+    return fingerprint_key({'of': known})
 
 
 def _sizes(image: tuple[list[Tensor], Tensor, dict[str, Any]]) -> list[Any]:

@@ -23,6 +23,13 @@ def weights_digest(module: nn.Module) -> str:
     return digest.hexdigest()[:16]
 
 
+def encoder_digest(model: Any) -> str:
+    """A hash of what computes a segmentor's features: its backbone, and its neck if it has one."""
+    return weights_digest(
+        nn.ModuleList([model.backbone, *([model.neck] if model.with_neck else [])])
+    )
+
+
 def fingerprint_key(fingerprint: Mapping[str, Any]) -> str:
     """The name of what was computed from something: sixteen hex digits."""
     text = json.dumps(fingerprint, sort_keys=True, default=repr)

@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import json
 import os
@@ -131,6 +132,18 @@ def test_key_tells_apart_what_matters(tiny, tmp_path):
     assert key() == keys[0]
     tiny.model.data_preprocessor.std = [50.0] * 3
     assert key() not in keys
+
+
+def test_key_has_the_neck(tiny):
+    """Its weights, and settings that have none."""
+    tiny.model.neck = dict(type='FPN', in_channels=[4, 8], out_channels=8, num_outs=2)
+    source = extractor(tiny)
+    tiny.model.neck.upsample_cfg = dict(mode='bilinear')
+    other = extractor(tiny, neck=tiny.model.neck.to_dict())
+    with torch.no_grad():
+        next(source.model.neck.parameters()).add_(1.0)
+    changed = dataclasses.replace(source)
+    assert len({source.key, other.key, changed.key}) == 3
 
 
 @pytest.mark.slow
