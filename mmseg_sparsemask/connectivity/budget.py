@@ -121,7 +121,8 @@ def prune_to_budgets(
         strides: Stride of ``E1`` .. ``EL``.
         budgets: What the decoder may cost.
         threshold: Sigma of the paper, in (0, 1).
-        merge: As in `prune`; it follows the budgets and makes the decoder cheaper still.
+        merge: As in `prune`; it follows the budgets and makes the decoder cheaper still. Where it
+            asks for a connection that the supernet lacks, stages stay as they are.
         meta: Passed on to the result, with ``budget`` and ``cost`` by kind if there are budgets.
 
     Raises:
@@ -129,7 +130,10 @@ def prune_to_budgets(
     """
     kept = fit_budgets(weights, budgets, threshold)
     fitted = {c: max(w, threshold) if c in kept else 0.0 for c, w in weights.items()}
-    found = prune(fitted if kept else weights, strides, threshold, merge)
+    left = fitted if kept else weights
+    found = prune(left, strides, threshold, merge)
+    if not weights.keys() >= set(found):
+        found = prune(left, strides, threshold)
     known = dict(meta or {})
     if budgets:
         known['budget'] = {budget.kind: budget.limit for budget in budgets}

@@ -120,7 +120,7 @@ def draw_weights(
     if not weights:
         raise ValueError('weights: expected the weight of at least one connection, got none')
     stages = sorted({c.stage for c in weights}, key=level_of)
-    num_levels = max(level_of(stage) for stage in stages)
+    num_levels = max(level_of(name) for c in weights for name in c if name != GLOBAL)
     levels = range(1, num_levels + 1)
     sources = [*map(encoder_name, levels), GLOBAL, *map(stage_name, range(2, num_levels + 1))]
     grid = np.full((len(stages), len(sources)), np.nan)

@@ -220,6 +220,17 @@ def test_without_a_budget_it_is_prune(case):
     assert prune_to_budgets(weights, strides, [], merge=True) == prune(weights, strides, merge=True)
 
 
+@pytest.mark.parametrize('asked', [[], [10_000]])
+def test_merging_does_not_leave_the_search_space(asked):
+    """D3 is D4 again, but D1 may not take D4: what that would cost, and weigh, nobody knows."""
+    stages = {'D4': ['E4'], 'D3': ['E4'], 'D2': ['D4', 'E2'], 'D1': ['D3', 'D2']}
+    space = Connectivity((2, 4, 8, 16), stages)
+    costs = costs_of((2, 4, 8, 16)).parameters.within(space)
+    budgets = [Budget('parameters', limit, costs) for limit in asked]
+    weights = dict.fromkeys(space, 1.0)
+    assert prune_to_budgets(weights, space.strides, budgets, merge=True) == space
+
+
 def test_two_budgets_are_both_kept():
     weights = {c: (7 * i % 90) / 90 for i, c in enumerate(preset('fdn', MBV2_STRIDES))}
     counted = MBV2.part_costs(preset('fdn', MBV2_STRIDES))

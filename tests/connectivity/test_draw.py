@@ -108,6 +108,14 @@ def test_weights_stand_in_their_places():
     np.testing.assert_array_equal(image, expected)
 
 
+def test_sources_may_be_coarser_than_every_stage():
+    for name in ('flat', 'sparsemask_mbv2_voc'):
+        space = preset(name, MBV2_STRIDES)
+        (axes, *_) = draw.draw_weights(dict.fromkeys(space, 1.0)).axes
+        shown = axes.images[0].get_array()
+        assert shown.shape == (len(space.stages), 18) and shown.sum() == len(space)
+
+
 BAD = {
     'no suffix': (
         lambda p: figures.save_figure(figures.new_figure(1, 1), p / 'x'),
