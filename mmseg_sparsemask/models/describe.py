@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from torch import nn
 from mmseg_sparsemask.connectivity import Feature
 from mmseg_sparsemask.models.backbones.feature_taps import FeatureTaps
 from mmseg_sparsemask.models.backbones.probing import describe, image_channels, probe_shapes
+from mmseg_sparsemask.models.pretrained import without_weights
 
 #: Strides are measured on an image whose sides are multiples of this: a size that a strided layer
 #: has to round says less about its stride.
@@ -54,10 +54,10 @@ def describe_backbone(
     """
     if not isinstance(model, Mapping) or 'backbone' not in model:
         raise ValueError('expected a config with model=dict(backbone=dict(...), ...), found none')
-    backbone = MODELS.build(copy.deepcopy(model['backbone']))
+    backbone = MODELS.build(without_weights(model['backbone']))
     encoder = nn.Sequential(backbone)
     if model.get('neck'):
-        encoder.append(MODELS.build(copy.deepcopy(model['neck'])))
+        encoder.append(MODELS.build(without_weights(model['neck'])))
     even = (-(-image_size[0] // _EVEN) * _EVEN, -(-image_size[1] // _EVEN) * _EVEN)
     taps = backbone.features if isinstance(backbone, FeatureTaps) and len(encoder) == 1 else ()
     channels = image_channels(backbone)

@@ -10,8 +10,10 @@ from typing import Any
 
 from torch import Tensor
 
+from mmseg_sparsemask.models.allowed import FETCHING
 from mmseg_sparsemask.utils.checkpoints import load_checkpoint, write_checkpoint
 from mmseg_sparsemask.utils.extras import require_extra
+from mmseg_sparsemask.utils.registered import type_name
 
 #: timm's name of EfficientNet-Lite0 as TensorFlow trained it.
 EFFICIENTNET_LITE0 = 'tf_efficientnet_lite0'
@@ -157,11 +159,12 @@ def _timm_name(name: str) -> str | None:
 def without_weights(settings: Any) -> Any:
     """The config of a model, in which nothing fetches or reads weights."""
     if isinstance(settings, Mapping):
-        changed = {'init_cfg': None, 'pretrained': False}
-        return {
-            key: changed[key] if changed.get(key, value) != value else without_weights(value)
-            for key, value in settings.items()
-        }
+        kept = {key: without_weights(value) for key, value in settings.items()}
+        kept.update(dict.fromkeys(kept.keys() & {'checkpoint_path', 'init_cfg', 'pretrained'}))
+        # A path or None for most classes, but a flag for timm's models, where it may be the default.
+        if isinstance(settings.get('pretrained'), bool) or type_name(settings).endswith(FETCHING):
+            kept['pretrained'] = False
+        return kept
     if isinstance(settings, (list, tuple)):
         return type(settings)(without_weights(item) for item in settings)
     return settings

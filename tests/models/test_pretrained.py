@@ -98,6 +98,38 @@ def test_settings_without_weights_are_the_same_otherwise():
     assert pretrained.without_weights(settings) == expected
 
 
+RESNET = dict(type='ResNetV1c', depth=18, num_stages=4, out_indices=(0, 1, 2, 3))
+HEAD = dict(type='FCNHead', in_channels=512, channels=8, num_classes=3)
+MODEL = dict(type='EncoderDecoder', backbone=RESNET, decode_head=HEAD)
+
+
+@pytest.mark.parametrize('weights', ['open-mmlab://resnet18_v1c', None])
+def test_settings_without_weights_are_built(weights):
+    """A path in one class is a flag in another."""
+    init_default_scope('mmseg')
+    for settings in (dict(RESNET, pretrained=weights), dict(MODEL, pretrained=weights)):
+        MODELS.build(pretrained.without_weights(settings))
+
+
+def test_nothing_is_fetched_without_being_told_not_to(monkeypatch):
+    init_default_scope('mmseg')
+    asked = []
+    create = timm.create_model
+    monkeypatch.setattr(
+        timm,
+        'create_model',
+        lambda pretrained=False, checkpoint_path='', **kwargs: (
+            asked.append((bool(pretrained), bool(checkpoint_path))) or create(**kwargs)
+        ),
+    )
+    # The toolbox's wrapper of timm's models fetches by default.
+    settings = dict(type='TIMMBackbone', model_name='resnet10t', features_only=True)
+    for more in ({}, {'pretrained': True}, {'checkpoint_path': 'no/such/file'}):
+        MODELS.build(pretrained.without_weights({**settings, **more}))
+        describe_backbone(dict(backbone={**settings, **more}), (64, 64))
+    assert asked == [(False, False)] * 6
+
+
 def test_the_nine_features_of_the_configs():
     init_default_scope('mmseg')
     path = ROOT / 'configs/sparsemask/sparsemask_efficientnet-lite0_camvid-160x208.py'
