@@ -244,6 +244,12 @@ def test_modules_without_a_map(backbone, name, words):
         build(backbone, [name])
 
 
+@pytest.mark.parametrize('size', [256, (256,), (256, 0), '256'])
+def test_a_size_that_is_none(size):
+    with pytest.raises(ValueError, match=r'image_size: expected \(height, width\) in pixels, got'):
+        build(TINY, ['conv1'], image_size=size)
+
+
 SYNC = dict(TINY, norm_cfg=dict(type='SyncBN'))
 
 

@@ -12,6 +12,7 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from mmseg_sparsemask.connectivity.cost import check_image_size
 from mmseg_sparsemask.models.backbones.probing import (
     describe,
     image_channels,
@@ -42,7 +43,7 @@ class FeatureTaps(BaseModule):
 
     Raises:
         ValueError: A name is unknown (the message lists close ones), repeated, or its module gives
-            no feature map.
+            no feature map; `image_size` is no size.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class FeatureTaps(BaseModule):
         super().__init__(init_cfg)
         self.backbone = MODELS.build(copy.deepcopy(backbone))
         self.features = _check_names(self.backbone, features)
-        size = (image_size[0], image_size[1])
+        size = check_image_size(image_size)
         self.image_channels = in_channels or image_channels(self.backbone, size)
         self._taps = [_Tap(name) for name in self.features]
         #: Features that may lack a gradient, and how many parameters learned when that was seen.
