@@ -1,7 +1,7 @@
 """How alike decoders are, for example of searches with different seeds, and what chance gives.
 
 Each pair counts with the connections in both over those in either (Jaccard). Beside it stands the
-same for random decoders, one as large as each.
+same for random decoders, one as large as each and with the same end.
 """
 
 from mmseg_sparsemask_cli.arguments import parser_of
@@ -38,7 +38,8 @@ def run(args):
         raise ValueError(f'--draws: expected at least 2, got {args.draws}')
     head = Config.fromfile(args.config).model.decode_head
     found = [load(path) for path in args.connectivity]
-    shape = DecoderShape(found[0].strides, head.in_channels, head.channels, head.num_classes)
+    outputs = head.get('out_channels') or head.num_classes
+    shape = DecoderShape(found[0].strides, head.in_channels, head.channels, outputs)
     parameters = [shape.cost(decoder).parameters for decoder in found]
     for path, decoder, number in zip(args.connectivity, found, parameters):
         print(f'{path}: {counted(len(decoder), "connection")}, {number:,} parameters')
@@ -47,10 +48,15 @@ def run(args):
     for draw in range(args.draws):
         drawn = [
             from_settings(
-                dict(source='random', seed=draw * len(found) + place, parameters=number),
+                dict(
+                    source='random',
+                    seed=draw * len(found) + place,
+                    parameters=number,
+                    end=decoder.end,
+                ),
                 shape,
             )
-            for place, number in enumerate(parameters)
+            for place, (decoder, number) in enumerate(zip(found, parameters))
         ]
         by_chance.append(overlap(drawn))
     print(f'random decoders of these sizes {fmean(by_chance):.2f} ± {stdev(by_chance):.2f}')

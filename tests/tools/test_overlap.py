@@ -7,9 +7,9 @@ import sys
 import pytest
 from reference.tiny import ROOT
 
-from mmseg_sparsemask.connectivity import preset, save
+from mmseg_sparsemask.connectivity import Connectivity, DecoderShape, controls, preset, save
 from mmseg_sparsemask.connectivity.controls import overlap
-from mmseg_sparsemask.connectivity.presets import MBV2_STRIDES
+from mmseg_sparsemask.connectivity.presets import MBV2_CHANNELS, MBV2_STRIDES
 
 CONFIG = str(ROOT / 'configs/sparsemask/sparsemask_mbv2_shapes.py')
 
@@ -30,6 +30,30 @@ def test_prints_what_is_shared_and_what_chance_shares(monkeypatch, tmp_path, cap
     # Near the full network, chance has to take nearly everything.
     assert re.search(r'random decoders of these sizes 0\.\d\d ± 0\.\d\d', out)
     assert f'{paths[1]}: 90 connections, {1_934_293 - 15 * 65:,} parameters' in out
+
+
+def test_chance_is_asked_of_decoders_with_the_same_end(monkeypatch, tmp_path, capsys):
+    """And of the same size: one output for two classes is counted as one."""
+    stages = {'D8': ['E8', 'E9', 'G'], 'D4': ['E4', 'E6', 'D8', 'G']}
+    path = tmp_path / 'coarse.json'
+    save(Connectivity(MBV2_STRIDES, stages), path)
+    drawn = []
+    monkeypatch.setattr(
+        controls,
+        'random_decoder',
+        lambda *arguments, draw=controls.random_decoder: (
+            drawn.append(draw(*arguments)) or drawn[-1]
+        ),
+    )
+    config = tmp_path / 'config.py'
+    config.write_text(
+        f'_base_ = {CONFIG!r}\nmodel = dict(decode_head=dict(num_classes=2, out_channels=1))\n'
+    )
+    run(monkeypatch, config, path, path, '--draws', 2)
+    assert [decoder.end for decoder in drawn] == ['D4'] * 4
+    shape = DecoderShape(MBV2_STRIDES, MBV2_CHANNELS, 64, 1)
+    parameters = shape.cost(Connectivity(MBV2_STRIDES, stages)).parameters
+    assert f'7 connections, {parameters:,} parameters' in capsys.readouterr().out
 
 
 def test_errors_are_one_line(monkeypatch, tmp_path):
