@@ -214,6 +214,20 @@ def test_a_row_says_which_checkpoint_it_measured(tmp_path):
     ]  # fmt: skip
 
 
+def test_a_search_may_name_its_head_by_the_class(tmp_path):
+    """As configs in pure Python do."""
+    config = tmp_path / 'search.py'
+    config.write_text(
+        'from mmengine.config import read_base\n'
+        'with read_base():\n'
+        '    from mmseg_sparsemask.configs.fdn_mobilenetv2 import *\n'
+        'from mmseg_sparsemask.models.decode_heads import FDNHead\n'
+        'model.update(decode_head=dict(model["decode_head"], type=FDNHead, num_classes=3))\n'
+    )
+    (row,) = rows(config, [tmp_path])
+    assert row.notes[0].startswith('the supernet is shown: no retrain.py in')
+
+
 def test_a_search_of_several_seeds_has_the_rows_of_each_of_them(tmp_path):
     for seed in range(2):
         work_dir = tmp_path / f's{seed}/fdn_mbv2_shapes'

@@ -3,6 +3,7 @@
 import platform
 import random
 import re
+import runpy
 import subprocess
 import sys
 
@@ -91,6 +92,22 @@ def test_tool(tmp_path):
     )
     assert done.returncode == 1
     assert "expected the config of a search, with a decode_head of type 'FDNHead'" in done.stderr
+
+
+def test_a_search_may_name_its_head_by_the_class(tmp_path, monkeypatch):
+    """As configs in pure Python do."""
+    config = tmp_path / 'search.py'
+    config.write_text(
+        'from mmengine.config import read_base\n'
+        'with read_base():\n'
+        '    from mmseg_sparsemask.configs.fdn_mobilenetv2 import *\n'
+        'from mmseg_sparsemask.models.decode_heads import FDNHead\n'
+        'model.update(decode_head=dict(model["decode_head"], type=FDNHead, num_classes=2))\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, 'argv', ['latency_table.py', str(config), '--decoders', '0'])
+    with pytest.raises(SystemExit, match='decoders, .*: expected at least 1, got 0'):
+        runpy.run_path(str(tiny.ROOT / 'tools/latency_table.py'), run_name='__main__')
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='only glibc can keep memory')
