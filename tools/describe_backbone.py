@@ -6,8 +6,7 @@ from mmseg_sparsemask_cli.arguments import cfg_options, parser_of, shape
 def parse_args(argv=None):
     parser = parser_of(__doc__, shape(), cfg_options())
     parser.add_argument('config', help='config file path')
-    args = parser.parse_args(argv)
-    return args
+    return parser.parse_args(argv)
 
 
 def main(argv=None):

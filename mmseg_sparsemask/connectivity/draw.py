@@ -96,11 +96,9 @@ def _draw_arrow(
 
 def _draw_node(axes: Axes, name: str, x: float, y: float, alive: bool) -> None:
     corner, style = (x - NODE_WIDTH / 2, y - NODE_HEIGHT / 2), 'round,pad=0,rounding_size=0.05'
-    look: dict[str, Any] = {
-        'facecolor': _colour(name) if alive else UNUSED_COLOUR,
-        'edgecolor': 'none',
-    }
-    axes.add_patch(FancyBboxPatch(corner, NODE_WIDTH, NODE_HEIGHT, style, **look))
+    box = FancyBboxPatch(corner, NODE_WIDTH, NODE_HEIGHT, style, edgecolor='none')
+    box.set_facecolor(_colour(name) if alive else UNUSED_COLOUR)
+    axes.add_patch(box)
     axes.text(x, y, name, ha='center', va='center', fontsize=10, color='white' if alive else '0.45')
 
 

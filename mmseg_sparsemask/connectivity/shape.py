@@ -22,8 +22,8 @@ class DecoderShape:
     """Features, width and outputs of a decoder; costs are asked of it.
 
     Attributes:
-        strides: Stride of ``E1`` .. ``EL``.
-        in_channels: Channels of ``E1`` .. ``EL``.
+        strides: Stride of ``E1`` .. ``EL``; becomes a tuple.
+        in_channels: Channels of ``E1`` .. ``EL``; becomes a tuple.
         channels: Channels of every stage.
         num_classes: Outputs of the classifier.
 
@@ -31,24 +31,15 @@ class DecoderShape:
         ValueError: Strides that are not positive integers, or another number of channels.
     """
 
-    strides: tuple[int, ...]
-    in_channels: tuple[int, ...]
+    strides: Sequence[int]
+    in_channels: Sequence[int]
     channels: int = 64
     num_classes: int = 21
 
-    def __init__(
-        self,
-        strides: Sequence[int],
-        in_channels: Sequence[int],
-        channels: int = 64,
-        num_classes: int = 21,
-    ) -> None:
-        object.__setattr__(self, 'strides', check_strides(strides))
-        object.__setattr__(
-            self, 'in_channels', one_per_level('in_channels', in_channels, self.strides)
-        )
-        object.__setattr__(self, 'channels', channels)
-        object.__setattr__(self, 'num_classes', num_classes)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, 'strides', check_strides(self.strides))
+        in_channels = one_per_level('in_channels', self.in_channels, self.strides)
+        object.__setattr__(self, 'in_channels', in_channels)
 
     def source_channels(self, source: str) -> int:
         """Channels of a source: a stage has `channels`, ``G`` as many as EL."""

