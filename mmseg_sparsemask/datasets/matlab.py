@@ -29,19 +29,20 @@ _ENCODINGS = {16: 'utf-8', 17: 'utf-16', 18: 'utf-32'}
 _CELL, _STRUCT, _CHAR = 1, 2, 4
 _ARRAYS = {6: 'f8', 7: 'f4', 8: 'i1', 9: 'u1', 10: 'i2', 11: 'u2', 12: 'i4', 13: 'u4', 14: 'i8'}
 _ARRAYS |= {15: 'u8'}
-_COMPLEX = 0x0800
+_COMPLEX, _LOGICAL = 0x0800, 0x0200
 
 
 class _Damaged(Exception):
     """What is wrong with a file."""
 
 
-def parse_mat(data: bytes, name: str) -> dict[str, Any]:
+def parse_mat(data: bytes, name: str, logical: bool = False) -> dict[str, Any]:
     """The variables of a MATLAB file.
 
     Args:
         data: Content of the file.
         name: Name of the file, for error messages.
+        logical: Give logical arrays as booleans, not as the bytes that they are stored in.
 
     Returns:
         Variables by name. Numbers are arrays, text is a string, a cell array is an array of
@@ -52,7 +53,7 @@ def parse_mat(data: bytes, name: str) -> dict[str, Any]:
             objects of a class, which this does not read.
     """
     try:
-        return _Reader(data).variables()
+        return _Reader(data, logical).variables()
     except _Damaged as error:
         raise ValueError(
             f'{name} is not a MATLAB file of versions 5 to 7 that can be read ({error}); '
@@ -63,7 +64,7 @@ def parse_mat(data: bytes, name: str) -> dict[str, Any]:
 class _Reader:
     """Reads one file; ``order`` is ``'<'`` or ``'>'``, as ``struct`` writes byte orders."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, logical: bool) -> None:
         if data[:8] == b'\x89HDF\r\n\x1a\n' or data[124:128] in (b'\x00\x02IM', b'\x02\x00MI'):
             raise _Damaged('it is of version 7.3')
         if len(data) < _HEADER or data[124:128] not in (b'\x00\x01IM', b'\x01\x00MI'):
@@ -72,6 +73,7 @@ class _Reader:
             raise _Damaged(f'it is larger than {MAX_BYTES} bytes')
         self.order = '<' if data[126:128] == b'IM' else '>'
         self.data = memoryview(data)[_HEADER:]
+        self.logical = logical
         self.unpacked = len(data)
         self.elements = 0
 
@@ -167,6 +169,8 @@ class _Reader:
             self.charge(size * np.dtype(_ARRAYS[kind]).itemsize - values.nbytes)
             with np.errstate(invalid='ignore'):  # stored as real numbers, meant as integers
                 values = values.astype(_ARRAYS[kind])
+            if self.logical and int(flags[0]) & _LOGICAL:
+                values = values.astype(bool)
             return name, values.reshape(shape, order='F')
         raise _Damaged(f'{name or "a value"} is of class {kind}: sparse, a function or an object')
 

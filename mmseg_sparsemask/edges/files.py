@@ -88,7 +88,7 @@ def read_prediction(path: str | Path) -> np.ndarray:
     """
     path = Path(path)
     if path.suffix == '.mat':
-        found = parse_mat(path.read_bytes(), str(path))
+        found = parse_mat(path.read_bytes(), str(path), logical=True)
         arrays = {k: v for k, v in found.items() if isinstance(v, np.ndarray) and v.dtype != object}
         maps = [v for v in arrays.values() if v.ndim == 2 and min(v.shape) > 1]
         if len(maps) != 1:
@@ -97,8 +97,6 @@ def read_prediction(path: str | Path) -> np.ndarray:
         values = maps[0]
     else:
         values = _read_grey(path)
-    if values.dtype == bool:
-        return values.astype(np.float32)
     if np.issubdtype(values.dtype, np.integer):
         if values.dtype not in (np.uint8, np.uint16):
             raise ValueError(f'{path} holds {values.dtype}; expected 8 or 16 bits or real numbers')

@@ -115,6 +115,15 @@ def test_reads_predictions_of_every_kind(tmp_path):
         np.testing.assert_allclose(got, want, atol=1e-6, err_msg=name)
 
 
+def test_a_logical_map_is_one_of_zeros_and_ones(tmp_path):
+    """MATLAB stores it in bytes, as it does a map of 8 bits."""
+    line = np.eye(4, dtype=bool)
+    savemat(tmp_path / 'l.mat', {'x': line})
+    got = read_prediction(tmp_path / 'l.mat')
+    assert got.dtype == np.float32
+    np.testing.assert_array_equal(got, line)
+
+
 def test_refuses_other_predictions(tmp_path):
     savemat(tmp_path / 'two.mat', {'a': np.zeros((3, 4)), 'b': np.zeros((3, 4))})
     with pytest.raises(ValueError, match='exactly one'):
