@@ -63,7 +63,7 @@ def balanced_bce(
             which starts at log 2 however rare positives are. Averaged over the images.
 
     Returns:
-        A scalar.
+        A scalar, in float32 or better.
 
     Raises:
         ValueError: On shapes that do not fit, other labels, or another reduction.
@@ -76,6 +76,8 @@ def balanced_bce(
             f'{tuple(label.shape)}; set out_channels=1 in the head'
         )
     check_one_of('reduction', reduction, ('mean', 'sum'))
+    # Half precision cannot count the pixels of an image.
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     positive, negative = label == 1, label == 0
     valid = label != ignore_index
     if not torch.equal(positive | negative, valid):

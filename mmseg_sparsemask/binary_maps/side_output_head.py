@@ -21,9 +21,11 @@ def mean_of_probabilities(logits: Sequence[Tensor]) -> Tensor:
         logits: Logits of equal shape.
 
     Returns:
-        The same shape.
+        The same shape, in float32 or better: half precision has no number just below 1.
     """
-    return torch.logit(torch.stack([x.sigmoid() for x in logits]).mean(dim=0), eps=1e-6)
+    stacked = torch.stack(list(logits))
+    exact = stacked.to(torch.promote_types(stacked.dtype, torch.float32))
+    return torch.logit(exact.sigmoid().mean(dim=0), eps=1e-6)
 
 
 class SideOutputHead(BaseDecodeHead):

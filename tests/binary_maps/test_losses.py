@@ -169,3 +169,14 @@ def test_wrong_inputs():
         MODELS.build(dict(type='BalancedBCELoss'))(
             torch.zeros(1, 1, 3, 4), torch.zeros(1, 3, 4), weight=torch.ones(1)
         )
+
+
+@pytest.mark.parametrize('reduction', ['mean', 'sum'])
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_an_image_has_more_pixels_than_half_precision_counts(dtype, reduction):
+    """Mixed precision gives such logits; 65,504 is the largest number of float16."""
+    label = (torch.arange(300 * 300) % 50 == 0).long().reshape(1, 300, 300)
+    logits = torch.linspace(-4, 4, 300 * 300).reshape(1, 1, 300, 300).to(dtype)
+    got = balanced_bce(logits, label, reduction=reduction)
+    want = balanced_bce(logits.float(), label, reduction=reduction)
+    torch.testing.assert_close(got, want, check_dtype=False)

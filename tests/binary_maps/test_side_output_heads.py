@@ -125,3 +125,11 @@ def test_mean_of_probabilities_survives_saturation():
 def test_wrong_settings(bad, message):
     with pytest.raises(ValueError, match=message):
         MODELS.build({**DSS, **bad})
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_sure_logits_of_half_precision_stay_finite(dtype):
+    """Infinite ones become NaN where a map is resized."""
+    logits = torch.full((1, 1, 4, 4), 20.0, dtype=dtype)
+    mean = mean_of_probabilities([logits, logits])
+    assert torch.isfinite(mean).all() and (up(mean, (8, 8)).sigmoid() > 0.999).all()
