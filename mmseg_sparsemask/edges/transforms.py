@@ -7,6 +7,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
+from mmseg_sparsemask.binary_maps.loading import check_size
 from mmseg_sparsemask.datasets.reading import read_raw_image
 from mmseg_sparsemask.edges.files import parse_bsds_mat
 from mmseg_sparsemask.utils.checks import check_one_of
@@ -112,12 +113,7 @@ class LoadInstanceBoundaries(BaseTransform):
 
 
 def _add_boundaries(results: dict, boundaries: np.ndarray, minority: str) -> dict:
-    shape = results.get('ori_shape')
-    if shape is not None and tuple(shape[:2]) != boundaries.shape[1:]:
-        raise ValueError(
-            f'{results["seg_map_path"]} is {boundaries.shape[1:]}, the image {tuple(shape[:2])} '
-            '(H, W); annotation and image must have one size'
-        )
+    check_size(results, boundaries.shape[1:])
     results['gt_boundaries'] = boundaries
     results['gt_seg_map'] = consensus_label(boundaries, minority)
     results['seg_fields'].append('gt_seg_map')

@@ -6,6 +6,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
+from mmseg_sparsemask.binary_maps.loading import check_size
 from mmseg_sparsemask.datasets.reading import grey_of, read_raw_image
 
 
@@ -27,7 +28,8 @@ class LoadSaliencyMask(BaseTransform):
         """Load one mask.
 
         Raises:
-            ValueError: If the mask is in colour or its values fit none of the three kinds.
+            ValueError: If the mask is in colour, has another size than the image, or its values fit
+                none of the three kinds.
         """
         path = results['seg_map_path']
         mask = grey_of(read_raw_image(path, self.backend_args), path)
@@ -37,6 +39,7 @@ class LoadSaliencyMask(BaseTransform):
                 f'{path} has values up to {highest} ({mask.dtype}); expected 0 and 1, 0 and 255, '
                 'or 8-bit grey that reaches above 128; is it a map of labels?'
             )
+        check_size(results, mask.shape)
         results['gt_seg_map'] = (mask > (128 if highest > 1 else 0)).astype(np.uint8)
         results['seg_fields'].append('gt_seg_map')
         return results

@@ -76,6 +76,12 @@ def test_missing_files(folder):
         build(folder, ann_file='empty.txt')
 
 
+def test_a_mask_of_another_size(folder):
+    cv2.imwrite(str(folder / 'masks' / 'a.png'), np.zeros((9, 12), np.uint8))
+    with pytest.raises(ValueError, match=r'a\.png is \(9, 12\), the image \(8, 10\)'):
+        build(folder)[0]
+
+
 def _load(tmp_path, mask):
     path = tmp_path / 'm.png'
     cv2.imwrite(str(path), mask)
