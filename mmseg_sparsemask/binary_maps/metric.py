@@ -12,6 +12,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
 from mmseg_sparsemask.datasets.reading import save_image
+from mmseg_sparsemask.utils.checks import check_shares
 
 
 class ProbabilityMapMetric(BaseMetric):
@@ -67,10 +68,11 @@ class ProbabilityMapMetric(BaseMetric):
         """Write and score the images of one batch.
 
         Raises:
-            ValueError: As `score`, or if the model has more than one output channel.
+            ValueError: As `score`, or if the model gives more than one channel, or no probabilities.
         """
         for sample in data_samples:
             name, prob = Path(sample['img_path']).stem, probability(sample)
+            check_shares(prob, f'{name}: prediction')
             if self.output_dir is not None:
                 save_map(prob, self.output_dir, name)
             scored = None if self.format_only else self.score(sample, prob, name)
@@ -117,8 +119,26 @@ def probability(sample: dict) -> np.ndarray:
     return data[0].detach().float().cpu().numpy()
 
 
+def to_uint8(prob: np.ndarray) -> np.ndarray:
+    """Round a map in [0, 1] to the grey levels 0..255.
+
+    Args:
+        prob: Floating point, (H, W).
+
+    Returns:
+        (H, W) uint8.
+
+    Raises:
+        ValueError: On values that are not finite or outside [0, 1].
+    """
+    prob = np.asarray(prob)
+    check_shares(prob, 'probabilities')
+    grey: np.ndarray = np.rint(np.asarray(prob, float) * 255).astype(np.uint8)
+    return grey
+
+
 def save_map(prob: np.ndarray, folder: str | Path, name: str) -> None:
     """Write a map in [0, 1] as a grey 8-bit PNG, whole or not at all."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    save_image(np.rint(np.clip(prob, 0, 1) * 255).astype(np.uint8), folder / f'{name}.png')
+    save_image(to_uint8(prob), folder / f'{name}.png')

@@ -19,6 +19,7 @@ from mmseg_sparsemask.edges.scores import (
     summarise,
 )
 from mmseg_sparsemask.edges.workers import WorkerPool, gather
+from mmseg_sparsemask.utils.checks import check_whole
 from mmseg_sparsemask.utils.extras import require_extra
 
 
@@ -61,6 +62,7 @@ class EdgeMetric(ProbabilityMapMetric):
     ) -> None:
         super().__init__(**kwargs)
         require_extra('skimage', 'edge')
+        check_whole(0, border=border)
         if not 0 <= max_dist <= 1:
             raise ValueError(f'max_dist is a share of the diagonal in [0, 1], got {max_dist}')
         self.thresholds = default_thresholds(thresholds)

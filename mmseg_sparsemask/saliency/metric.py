@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from mmseg.registry import METRICS
 
-from mmseg_sparsemask.binary_maps.metric import ProbabilityMapMetric
-from mmseg_sparsemask.saliency.scores import SaliencyCounts, score_image, summarise, to_uint8
+from mmseg_sparsemask.binary_maps.metric import ProbabilityMapMetric, to_uint8
+from mmseg_sparsemask.saliency.scores import SaliencyCounts, score_image, summarise
 
 
 @METRICS.register_module()
@@ -32,8 +32,13 @@ class SaliencyMetric(ProbabilityMapMetric):
         """Score one image.
 
         Raises:
-            ValueError: On a mask with other values than 0 and 1, or of another size.
+            ValueError: Without a mask, or on one with other values than 0 and 1 or of another size.
         """
+        if 'gt_sem_seg' not in sample:
+            raise ValueError(
+                f'{name}: gt_sem_seg is missing; load masks with LoadSaliencyMask, or write the '
+                'maps of images without masks with format_only=True'
+            )
         label = sample['gt_sem_seg']['data'].squeeze(0).cpu().numpy()
         if not np.isin(label, (0, 1)).all():
             raise ValueError(

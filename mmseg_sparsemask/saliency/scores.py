@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mmseg_sparsemask.utils.checks import check_shares
+from mmseg_sparsemask.binary_maps.metric import to_uint8 as to_uint8
 
 BETA_SQUARED = 0.3
 """Weight of precision in F-beta, the field's convention."""
@@ -47,24 +47,6 @@ class SaliencyCounts:
     s_measure: float
     e_curve: np.ndarray
     adaptive_e: float
-
-
-def to_uint8(prob: np.ndarray) -> np.ndarray:
-    """Round a map in [0, 1] to the grey levels 0..255.
-
-    Args:
-        prob: Floating point, (H, W).
-
-    Returns:
-        (H, W) uint8.
-
-    Raises:
-        ValueError: On values that are not finite or outside [0, 1].
-    """
-    prob = np.asarray(prob)
-    check_shares(prob, 'probabilities')
-    grey: np.ndarray = np.rint(np.asarray(prob, float) * 255).astype(np.uint8)
-    return grey
 
 
 def prepare_map(pred: np.ndarray, stretch: bool = True) -> np.ndarray:

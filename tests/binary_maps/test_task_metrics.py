@@ -173,6 +173,24 @@ def test_saliency_maps_give_the_same_scores_from_disk(tmp_path):
     assert got == {f'saliency/{k}': v for k, v in saliency.summarise(images).items()}
 
 
+def test_a_map_is_rounded_for_the_file_as_for_the_scores(tmp_path):
+    """Halfway between two grey levels the product in float32 is another than in float64."""
+    halfway = ((np.arange(255) + 0.5) / 255).astype(np.float32)
+    near = [np.nextafter(halfway, np.float32(side)) for side in (0, 1)]
+    prob = np.stack([halfway, *near])
+    sample = {**saliency_sample(0), 'seg_logits': dict(data=torch.from_numpy(prob)[None])}
+    run({**SALIENCY, 'format_only': True, 'output_dir': str(tmp_path)}, [sample])
+    grey = cv2.imread(str(tmp_path / '0.png'), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(grey, saliency.to_uint8(prob))
+
+
+def test_a_map_that_holds_no_numbers_is_not_written(tmp_path):
+    sample = {**edge_sample(0), 'seg_logits': dict(data=torch.full((1, 24, 32), torch.nan))}
+    with pytest.raises(ValueError, match=r'^0: .* must lie in \[0, 1\], got \[nan, nan\]'):
+        run({**EDGE, 'format_only': True, 'output_dir': str(tmp_path)}, [sample])
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize('cfg, make', [(EDGE, edge_sample), (SALIENCY, saliency_sample)])
 def test_an_image_twice_or_of_several_channels(cfg, make):
     with pytest.raises(ValueError, match='evaluated twice, for example 1'):
@@ -197,6 +215,10 @@ def test_wrong_annotations():
     with pytest.raises(ValueError, match=r'0: prediction is \(24, 32\), an annotation \(32, 24\)'):
         run(EDGE, [{**edge_sample(0), 'gt_boundaries': np.zeros((1, 32, 24))}])
     sample = saliency_sample(0)
+    del sample['gt_sem_seg']
+    with pytest.raises(ValueError, match='0: gt_sem_seg is missing; .*format_only=True'):
+        run(SALIENCY, [sample])
+    sample = saliency_sample(0)
     sample['gt_sem_seg']['data'][0, 0, 0] = 255
     with pytest.raises(ValueError, match='LoadSaliencyMask'):
         run(SALIENCY, [sample])
@@ -208,6 +230,8 @@ def test_wrong_annotations():
 def test_wrong_settings():
     with pytest.raises(ValueError, match='share of the diagonal'):
         METRICS.build(dict(type='EdgeMetric', max_dist=4.3))
+    with pytest.raises(ValueError, match='border must be a whole number, at least 0, got -1'):
+        METRICS.build(dict(type='EdgeMetric', border=-1))
     with pytest.raises(ValueError, match='thresholds must be'):
         METRICS.build(dict(type='EdgeMetric', thresholds=0))
     with pytest.raises(ValueError, match='number of processes'):
