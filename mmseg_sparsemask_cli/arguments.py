@@ -43,7 +43,14 @@ class _CfgOptions(argparse.Action):
     ) -> None:
         from mmengine.config import DictAction
 
-        DictAction(self.option_strings, self.dest, nargs='+')(parser, namespace, values)
+        action = DictAction(self.option_strings, self.dest, nargs='+')
+        try:
+            action(parser, namespace, values)
+        except (AssertionError, ValueError):  # brackets that are not closed, no sign =
+            parser.error(
+                '--cfg-options: expected KEY=VALUE, without white space and with brackets in '
+                f'pairs, got {" ".join(values)}'
+            )
 
 
 def cfg_options(of: str = 'the config') -> argparse.ArgumentParser:

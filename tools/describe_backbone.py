@@ -27,10 +27,10 @@ def run(args):
         feature_table,
         head_mismatch,
     )
+    from mmseg_sparsemask.utils.overrides import override
 
     cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    override(cfg, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     model = cfg.get('model', {})
     description = describe_backbone(model, args.shape)

@@ -37,10 +37,10 @@ def search(args: argparse.Namespace) -> None:
 
     from mmseg_sparsemask.dpc.search import run_search
     from mmseg_sparsemask.dpc.storage import STORAGE_VARIABLE
+    from mmseg_sparsemask.utils.overrides import override
 
     cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    override(cfg, args.cfg_options)
     name = Path(args.config).stem
     work_dir = Path(args.work_dir or f'work_dirs/{name}')
     run_search(

@@ -32,19 +32,23 @@ def draw(args):
     import cv2
 
     from mmseg_sparsemask.binary_maps.map_visualizer import draw_panels
-    from mmseg_sparsemask.datasets.reading import by_stem, read_raw_image
+    from mmseg_sparsemask.datasets.reading import by_stem, decode_image
     from mmseg_sparsemask.edges.files import read_annotations, read_prediction
     from mmseg_sparsemask.utils.figures import figure_to_array
     from mmseg_sparsemask.utils.files import write_atomically
 
-    folders = dict(pair.partition('=')[::2] for pair in args.maps)
+    pairs = [pair.partition('=') for pair in args.maps]
+    folders = {title: folder for title, _, folder in pairs if folder}
+    if len(folders) < len(pairs):
+        raise ValueError(f'--maps: expected TITLE=FOLDER, each title once, got {args.maps}')
     images, truth = by_stem(args.images, ['.jpg', '.png']), by_stem(args.truth, ['.mat', '.png'])
     rows = []
     for name in args.names:
         if name not in images or name not in truth:
             folder = args.truth if name in images else args.images
             raise FileNotFoundError(f'{name}: there is no such image in {folder}')
-        row = {'image': read_raw_image(str(images[name]), None)[..., ::-1]}
+        data = images[name].read_bytes()
+        row = {'image': decode_image(data, str(images[name]), cv2.IMREAD_COLOR)[..., ::-1]}
         row['truth'] = read_annotations(truth[name]).mean(0)
         for title, folder in folders.items():
             row[title] = read_prediction(Path(folder, f'{name}.png'))

@@ -33,14 +33,14 @@ def main():
     from mmseg_sparsemask.models.pretrained import without_weights
     from mmseg_sparsemask.utils.errors import one_line_errors
     from mmseg_sparsemask.utils.files import check_work_dir
+    from mmseg_sparsemask.utils.overrides import override
     from mmseg_sparsemask.utils.registered import type_name
 
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
-    init_default_scope(cfg.get('default_scope', 'mmseg'))
-    settings = cfg.get('model', {}).get('decode_head', {})
     with one_line_errors(RuntimeError):
+        cfg = Config.fromfile(args.config)
+        override(cfg, args.cfg_options)
+        init_default_scope(cfg.get('default_scope', 'mmseg'))
+        settings = cfg.get('model', {}).get('decode_head', {})
         if type_name(settings) != 'FDNHead':
             raise ValueError(
                 f"expected the config of a search, with a decode_head of type 'FDNHead', got "

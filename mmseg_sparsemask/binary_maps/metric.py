@@ -68,7 +68,8 @@ class ProbabilityMapMetric(BaseMetric):
         """Write and score the images of one batch.
 
         Raises:
-            ValueError: As `score`, or if the model gives more than one channel, or no probabilities.
+            ValueError: As `score`, or if the model has more than one output channel, or gives no
+                numbers in [0, 1].
         """
         for sample in data_samples:
             name, prob = Path(sample['img_path']).stem, probability(sample)

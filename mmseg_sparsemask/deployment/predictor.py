@@ -25,6 +25,7 @@ from mmseg_sparsemask.deployment.metadata import Metadata, is_resize
 from mmseg_sparsemask.deployment.onnx_predictor import Predictor
 from mmseg_sparsemask.models.backbones.probing import image_channels
 from mmseg_sparsemask.utils.checkpoints import load_checkpoint, load_strictly
+from mmseg_sparsemask.utils.overrides import override
 
 #: Transforms that read the labels of an image, besides those derived from MMCV's.
 LABEL_LOADERS = (
@@ -55,8 +56,7 @@ def load_model(
         ValueError: The checkpoint does not fit the config, or needs to be trusted.
     """
     cfg = copy.deepcopy(config) if isinstance(config, Config) else Config.fromfile(config)
-    if cfg_options is not None:
-        cfg.merge_from_dict(cfg_options)
+    override(cfg, cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     cfg.model.pretrained = None
     content = load_checkpoint(checkpoint, trust)

@@ -13,6 +13,8 @@ from mmengine.optim import OptimWrapper
 from mmseg.registry import OPTIM_WRAPPERS
 from torch import nn
 
+from mmseg_sparsemask.utils.registered import type_name
+
 
 @OPTIM_WRAPPERS.register_module()
 class CPUAmpOptimWrapper(OptimWrapper):
@@ -41,7 +43,7 @@ def enable_amp(cfg: Config) -> None:
         ValueError: When the config has an optimiser wrapper of its own kind.
     """
     wanted = 'CPUAmpOptimWrapper' if get_device() == 'cpu' else 'AmpOptimWrapper'
-    current = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    current = type_name({'type': 'OptimWrapper', **cfg.optim_wrapper})
     if current == wanted:
         print_log(f'--amp: the config has {wanted} already', logger='current')
         return

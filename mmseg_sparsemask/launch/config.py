@@ -7,6 +7,9 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from mmseg_sparsemask.utils.overrides import override
+from mmseg_sparsemask.utils.registered import type_name
+
 
 def load_config(
     path: str,
@@ -25,11 +28,19 @@ def load_config(
 
     Returns:
         The config, with ``work_dir`` and ``launcher`` set.
+
+    Raises:
+        ValueError: It is no Python, or has no place for an option; see `override`.
     """
-    cfg = Config.fromfile(path)
+    try:
+        cfg = Config.fromfile(path)
+    except SyntaxError as error:
+        raise ValueError(
+            f'{path}: this config, or one that it inherits, is no Python: {error.msg}, line '
+            f'{error.lineno}: {(error.text or "").strip():.80}'
+        ) from None
     cfg.launcher = launcher
-    if cfg_options is not None:
-        cfg.merge_from_dict(cfg_options)
+    override(cfg, cfg_options)
     if work_dir is not None:
         cfg.work_dir = work_dir
     elif cfg.get('work_dir', None) is None:
@@ -43,6 +54,6 @@ def draw_by_iteration(cfg: Config) -> None:
     A hook of another kind in the place ``default_hooks.sampler_seed`` stays.
     """
     hooks = cfg.get('default_hooks') or {}
-    current = hooks.get('sampler_seed') or {}
-    if current.get('type', 'DistSamplerSeedHook') == 'DistSamplerSeedHook':
+    current = {'type': 'DistSamplerSeedHook', **(hooks.get('sampler_seed') or {})}
+    if type_name(current) == 'DistSamplerSeedHook':
         cfg.default_hooks = dict(hooks, sampler_seed=dict(type='SeedHook'))

@@ -208,7 +208,9 @@ def _check_batches(cfg: Config, images: int) -> None:
     loader = cfg.train_dataloader
     size = smallest = loader.get('batch_size') or 0
     sampler = str((loader.get('sampler') or {}).get('type'))
-    if not size or int(os.environ.get('WORLD_SIZE', 1)) > 1:
+    # Those of Slurm and MPI are not counted here.
+    several = cfg.get('launcher') in ('slurm', 'mpi') or int(os.environ.get('WORLD_SIZE', 1)) > 1
+    if not size or several:
         return
     if 'DefaultSampler' in sampler and not loader.get('drop_last'):
         smallest = images % size or size

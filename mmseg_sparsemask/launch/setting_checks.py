@@ -28,9 +28,9 @@ def check_settings(cfg: Config) -> None:
     """Make sure that loops, hooks and parts of the model have a class that knows their settings.
 
     Raises:
-        ValueError: A part without ``type``, one that is no dict, a setting that its class does not
-            take, such as ``max_iter`` for ``max_iters``, one that it needs and that is missing, or
-            a softmax over one output.
+        ValueError: A part without ``type`` or with an unknown one, one that is no dict, a setting
+            that its class does not take, such as ``max_iter`` for ``max_iters``, one that it needs
+            and that is missing, or a softmax over one output.
     """
     for key, settings, registry in _parts(cfg):
         if not isinstance(settings, Mapping):
@@ -46,6 +46,10 @@ def check_settings(cfg: Config) -> None:
             )
         kind = settings['type']
         cls = registry.get(kind) if isinstance(kind, str) else kind
+        if cls is None and cfg.get('default_scope') == 'mmseg':
+            close = difflib.get_close_matches(kind, registry.module_dict, 1)
+            meant = f'did you mean {close[0]}?' if close else 'custom_imports names own modules'
+            raise ValueError(f'{key}.type: there is no class {kind!r}; {meant}')
         known, needed = _arguments(cls) if inspect.isclass(cls) else (None, set())
         for name in () if known is None else set(settings) - known - _EVERYWHERE:
             close = difflib.get_close_matches(name, sorted(known), 1)

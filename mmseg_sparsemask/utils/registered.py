@@ -19,10 +19,10 @@ def types_in(node: Any) -> Iterator[Any]:
 
 
 def replace_sync_bn(node: Any) -> int:
-    """Turn ``type='SyncBN'`` into ``type='BN'`` in nested dicts and lists; return how often."""
+    """Turn synchronised normalisations into ``type='BN'`` in nested settings; return how many."""
     replaced = 0
     if isinstance(node, dict):
-        if node.get('type') in ('SyncBN', 'MMSyncBN'):
+        if type_name(node) in ('SyncBN', 'MMSyncBN', 'SyncBatchNorm'):
             node['type'] = 'BN'
             replaced = 1
         node = list(node.values())

@@ -45,6 +45,8 @@ def seeded(*seeds: int) -> Iterator[None]:
         random.seed(value)
         np.random.seed(value)
         torch.manual_seed(value)
-        yield
-    random.setstate(outer[0])
-    np.random.set_state(outer[1])
+        try:
+            yield
+        finally:
+            random.setstate(outer[0])
+            np.random.set_state(outer[1])

@@ -94,3 +94,26 @@ def test_the_tool_reads_masks_and_annotations(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, 'argv', [str(tool), *line, '--names', 'b'])
     with pytest.raises(SystemExit):
         runpy.run_path(str(tool), run_name='__main__')
+
+
+def test_the_tool_draws_grey_images_as_they_are(tmp_path, monkeypatch):
+    tool = Path(__file__).parents[2] / 'tools/draw_maps.py'
+    left = np.zeros((20, 30), np.uint8)
+    left[:, :10] = 255
+    for folder in ('images', 'truth', 'maps'):
+        (tmp_path / folder).mkdir()
+        mmcv.imwrite(left, str(tmp_path / folder / 'a.png'))
+    seen = []
+    monkeypatch.setattr(
+        'mmseg_sparsemask.binary_maps.map_visualizer.draw_panels',
+        lambda rows, width: seen.extend(rows) or draw_panels(rows, width),
+    )
+    line = [str(tool), str(tmp_path / 'images'), str(tmp_path / 'truth'), '--names', 'a']
+    out = ['--out', str(tmp_path / 'shown.png'), '--maps', f'HED={tmp_path}/maps']
+    monkeypatch.setattr(sys, 'argv', [*line, *out])
+    runpy.run_path(str(tool), run_name='__main__')
+    np.testing.assert_array_equal(seen[0]['image'], np.dstack([left] * 3))
+    for more in (f'HED={tmp_path}/maps', f'{tmp_path}/maps'):
+        monkeypatch.setattr(sys, 'argv', [*line, *out, more])
+        with pytest.raises(SystemExit, match='^error: --maps: expected .* each title once'):
+            runpy.run_path(str(tool), run_name='__main__')

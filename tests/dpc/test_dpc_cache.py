@@ -270,6 +270,8 @@ def test_seeded_leaves_the_outer_state():
     states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
     with seeded(1, 2):
         first = random.random(), np.random.rand(), torch.rand(1).item()
+    with pytest.raises(KeyError), seeded(3):
+        raise KeyError
     with seeded(1, 2):
         assert first == (random.random(), np.random.rand(), torch.rand(1).item())
     assert random.getstate() == states[0]

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmseg.registry import MODELS, OPTIM_WRAPPERS
@@ -11,6 +12,7 @@ from torch import nn
 
 from mmseg_sparsemask.launch import amp
 from mmseg_sparsemask.search.supernet import find_supernet
+from mmseg_sparsemask.utils.registered import type_name
 
 
 def search(tmp_path, monkeypatch, device, iterations):
@@ -179,6 +181,13 @@ def test_amp_on_a_gpu_is_the_toolboxs(on_gpu):
     amp.enable_amp(cfg)
     assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
     assert cfg.optim_wrapper.loss_scale == 'dynamic'
+
+
+def test_amp_takes_the_classes_of_pure_python_configs(on_cpu):
+    for kind in (OptimWrapper, AmpOptimWrapper, amp.CPUAmpOptimWrapper):
+        cfg = config(optim_wrapper=dict(type=kind, optimizer=dict(type='SGD', lr=1)))
+        amp.enable_amp(cfg)
+        assert type_name(cfg.optim_wrapper) == 'CPUAmpOptimWrapper'
 
 
 def test_amp_config_made_on_a_gpu_runs_on_a_cpu(on_cpu):

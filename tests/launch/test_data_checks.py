@@ -181,3 +181,5 @@ def test_a_batch_of_one_image(make, images, loader, remedy, channels):
         return check_images(cfg)
     with pytest.raises(ValueError, match=f'{images} images in batches of .*{remedy}'):
         check_images(cfg)
+    cfg.launcher = 'slurm'  # several processes that make one batch, as far as is known here
+    check_images(cfg)

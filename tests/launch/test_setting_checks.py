@@ -20,6 +20,8 @@ from mmseg_sparsemask.utils.one_output import check_one_output
         ({'default_hooks.logger': dict(interval=3)}, r'^default_hooks\.logger: expected a class'),
         ({'model.decode_head': dict(num_classes=6)}, r'model\.decode_head\.type=CLASS'),
         ({'model.decode_head.num_class': 6}, 'did you mean num_classes'),
+        ({'model.decode_head.type': 'FDNhead'}, r'^model\.decode_head\.type: .* mean FDNHead\?'),
+        ({'model.decode_head.type': 'Own'}, r'^model\.decode_head\.type: .* custom_imports'),
         ({'model.decod_head': 6}, r'^model\.decod_head: .* did you mean decode_head'),
         ({'model.decode_head': None}, '^model: EncoderDecoder needs decode_head as well'),
         ({'train_cfg': dict(type='IterBasedTrainLoop')}, '^train_cfg: .* needs max_iters as well'),

@@ -91,6 +91,16 @@ def test_a_shape_is_one_or_two_positive_numbers(sizes, capsys):
     assert '--shape: ' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('given', [['a'], ['a=1', 'b'], ['a=[1,2'], ['a', '=', '3']])
+def test_options_are_keys_and_values(given, capsys):
+    with pytest.raises(SystemExit):
+        parser_of('', cfg_options()).parse_args(['--cfg-options', *given])
+    assert (
+        f'expected KEY=VALUE, without white space and with brackets in pairs, got {given[0]}'
+        in (capsys.readouterr().err)
+    )
+
+
 def test_export_names_every_format_and_the_tolerances_of_the_package():
     tool = runpy.run_path(str(TOOLS / 'deployment/export.py'))
     args = tool['parse_args'](['CONFIG', 'CHECKPOINT', '--format', *SUFFIXES])
