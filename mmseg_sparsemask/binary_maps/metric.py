@@ -20,7 +20,7 @@ class ProbabilityMapMetric(BaseMetric):
 
     Args:
         output_dir: Folder for the maps as grey 8-bit PNG; ``tools/test.py --out`` sets it.
-        keep_results: Accepted because ``--out`` sets it; the maps are kept anyway.
+        keep_results: Set by the toolbox's own tools with ``--out``; without effect.
         format_only: Write the maps and score nothing.
         collect_device: See ``BaseMetric``.
         prefix: Prefix of the names of the scores.
@@ -44,7 +44,6 @@ class ProbabilityMapMetric(BaseMetric):
         if format_only and output_dir is None:
             raise ValueError('format_only needs output_dir, the folder for the maps')
         self.output_dir = output_dir
-        self.keep_results = keep_results
         self.format_only = format_only
 
     def score(self, sample: dict, prob: np.ndarray, name: str) -> Any:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import mmengine.fileio as fileio
 import numpy as np
-from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
-from mmseg_sparsemask.binary_maps.loading import check_size
+from mmseg_sparsemask.binary_maps.loading import LoadTruth
 from mmseg_sparsemask.datasets.reading import read_raw_image
 from mmseg_sparsemask.edges.files import parse_bsds_mat
 from mmseg_sparsemask.utils.checks import check_one_of
@@ -58,7 +57,7 @@ def boundaries_of(segments: np.ndarray) -> np.ndarray:
 
 
 @TRANSFORMS.register_module()
-class LoadBSDSBoundaries(BaseTransform):
+class LoadBSDSBoundaries(LoadTruth):
     """Load the annotators of ``seg_map_path``, a BSDS500 ``.mat`` file.
 
     Adds ``gt_boundaries``, (K, H, W) uint8 in {0, 1}, which ``EdgeMetric`` needs (name it in
@@ -72,21 +71,22 @@ class LoadBSDSBoundaries(BaseTransform):
 
     def __init__(self, minority: str = 'ignore', backend_args: dict | None = None) -> None:
         consensus_label(np.zeros((1, 1, 1)), minority)  # refuses a wrong value at once
+        super().__init__(backend_args)
         self.minority = minority
-        self.backend_args = dict(backend_args) if backend_args else None
 
     def transform(self, results: dict) -> dict:
         """Load one annotation."""
         path = results['seg_map_path']
         data = fileio.get(path, backend_args=self.backend_args)
-        return _add_boundaries(results, parse_bsds_mat(data, path), self.minority)
+        results['gt_boundaries'] = boundaries = parse_bsds_mat(data, path)
+        return self.add(results, consensus_label(boundaries, self.minority))
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(minority={self.minority!r})'
 
 
 @TRANSFORMS.register_module()
-class LoadInstanceBoundaries(BaseTransform):
+class LoadInstanceBoundaries(LoadTruth):
     """Load the outlines of the segments in ``seg_map_path``, an image of integer labels.
 
     Adds what `LoadBSDSBoundaries` adds, with one annotator.
@@ -94,9 +94,6 @@ class LoadInstanceBoundaries(BaseTransform):
     Args:
         backend_args: Arguments of the file backend.
     """
-
-    def __init__(self, backend_args: dict | None = None) -> None:
-        self.backend_args = dict(backend_args) if backend_args else None
 
     def transform(self, results: dict) -> dict:
         """Load one annotation."""
@@ -106,15 +103,6 @@ class LoadInstanceBoundaries(BaseTransform):
                 f'{results["seg_map_path"]} must hold one channel of integer labels, '
                 f'got shape {segments.shape}'
             )
-        return _add_boundaries(results, boundaries_of(segments)[None], 'negative')
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}()'
-
-
-def _add_boundaries(results: dict, boundaries: np.ndarray, minority: str) -> dict:
-    check_size(results, boundaries.shape[1:])
-    results['gt_boundaries'] = boundaries
-    results['gt_seg_map'] = consensus_label(boundaries, minority)
-    results['seg_fields'].append('gt_seg_map')
-    return results
+        boundaries = boundaries_of(segments)
+        results['gt_boundaries'] = boundaries[None]
+        return self.add(results, boundaries.copy())

@@ -42,14 +42,11 @@ def check_extras(cfg: Config) -> None:
     Raises:
         ImportError: With the line to run.
     """
-    used = {
-        'timm': any('TIMMBackbone' in str(kind) for kind in types_in(cfg.get('model', {}))),
-        'tensorboard': any(
-            'TensorboardVisBackend' in str(kind) for kind in types_in(cfg.get('visualizer', {}))
-        ),
-    }
-    for extra, needed in used.items():
-        if needed:
+    for extra, name, part in (
+        ('timm', 'TIMMBackbone', 'model'),
+        ('tensorboard', 'TensorboardVisBackend', 'visualizer'),
+    ):
+        if any(name in str(kind) for kind in types_in(cfg.get(part, {}))):
             require_extra(extra, extra)
 
 

@@ -91,12 +91,13 @@ def _prepare_cpu_processes(cfg: Config) -> None:
             f'the launcher {cfg.launcher!r} needs GPUs and there is none; '
             'on CPUs use tools/dist_train.sh or tools/dist_test.sh (launcher pytorch)'
         )
-    wrapper = dict(cfg.get('model_wrapper_cfg') or {})
-    wrapper.setdefault('type', 'MMDistributedDataParallel')
-    wrapper.setdefault('broadcast_buffers', False)
-    wrapper.setdefault('find_unused_parameters', cfg.get('find_unused_parameters', False))
-    wrapper['device_ids'] = None
-    cfg.model_wrapper_cfg = wrapper
+    cfg.model_wrapper_cfg = {
+        'type': 'MMDistributedDataParallel',
+        'broadcast_buffers': False,
+        'find_unused_parameters': cfg.get('find_unused_parameters', False),
+        **(cfg.get('model_wrapper_cfg') or {}),
+        'device_ids': None,
+    }
     replaced = replace_sync_bn(cfg.model)
     if replaced:
         print_log(f'no GPU: BN instead of SyncBN in {replaced} places', logger='current')

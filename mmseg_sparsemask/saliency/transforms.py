@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
-from mmseg_sparsemask.binary_maps.loading import check_size
+from mmseg_sparsemask.binary_maps.loading import LoadTruth
 from mmseg_sparsemask.datasets.reading import grey_of, read_raw_image
 
 
 @TRANSFORMS.register_module()
-class LoadSaliencyMask(BaseTransform):
+class LoadSaliencyMask(LoadTruth):
     """Load ``seg_map_path``, the mask of the salient objects, as labels 0 and 1.
 
     Understands masks of 0 and 1, of 0 and 255, and grey ones with antialiased or compressed
@@ -20,9 +19,6 @@ class LoadSaliencyMask(BaseTransform):
     Args:
         backend_args: Arguments of the file backend.
     """
-
-    def __init__(self, backend_args: dict | None = None) -> None:
-        self.backend_args = dict(backend_args) if backend_args else None
 
     def transform(self, results: dict) -> dict:
         """Load one mask.
@@ -39,10 +35,4 @@ class LoadSaliencyMask(BaseTransform):
                 f'{path} has values up to {highest} ({mask.dtype}); expected 0 and 1, 0 and 255, '
                 'or 8-bit grey that reaches above 128; is it a map of labels?'
             )
-        check_size(results, mask.shape)
-        results['gt_seg_map'] = (mask > (128 if highest > 1 else 0)).astype(np.uint8)
-        results['seg_fields'].append('gt_seg_map')
-        return results
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}()'
+        return self.add(results, (mask > (128 if highest > 1 else 0)).astype(np.uint8))

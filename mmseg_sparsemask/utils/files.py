@@ -180,17 +180,13 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return data
 
 
-def is_deep(data: Any) -> bool:
-    """Whether lists and mappings lie in one another more than `MAX_DEPTH` deep."""
-    return _is_deeper(data, MAX_DEPTH)
-
-
-def _is_deeper(data: Any, most: int) -> bool:
+def is_deep(data: Any, most: int = MAX_DEPTH) -> bool:
+    """Whether lists and mappings lie in one another deeper than that."""
     if isinstance(data, Mapping):
         data = list(data.values())
     if not isinstance(data, (list, tuple)):
         return False
-    return most == 0 or any(_is_deeper(item, most - 1) for item in data)
+    return most == 0 or any(is_deep(item, most - 1) for item in data)
 
 
 def remove_stale(folder: str | os.PathLike[str]) -> None:
