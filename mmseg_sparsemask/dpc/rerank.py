@@ -17,6 +17,7 @@ from mmseg_sparsemask.dpc.cell import Cell
 from mmseg_sparsemask.dpc.report import ranking, write_best
 from mmseg_sparsemask.dpc.settings import SearchSettings
 from mmseg_sparsemask.dpc.storage import open_storage
+from mmseg_sparsemask.utils.checkpoints import checkpoint_to_resume
 from mmseg_sparsemask.utils.checks import check_whole
 from mmseg_sparsemask.utils.files import csv_text, read_json, write_atomically, write_json
 from mmseg_sparsemask.utils.repeatable import fingerprint_key
@@ -59,7 +60,14 @@ def train_for_real(cell: Cell, config: Config, work_dir: Path) -> float:
     run.model.decode_head.cell = cell.to_published()
     run.work_dir = str(work_dir)
     run.experiment_name = f'dpc_rerank_{cell.hash}'
-    run.resume = True
+    # The toolbox keeps one visualizer of a name for ever: all cells' curves would be the first's.
+    if run.get('visualizer'):
+        run.visualizer.name = run.work_dir
+    # `load_from` says where a training starts; with `resume` it would be taken for its checkpoint.
+    checkpoint, _ = checkpoint_to_resume(work_dir)
+    run.resume = checkpoint is not None
+    if checkpoint:
+        run.load_from = str(checkpoint)
     runner = build_runner(run)
     runner.train()
     miou = round(float(runner.val()['mIoU']), 4)

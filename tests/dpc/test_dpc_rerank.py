@@ -68,6 +68,23 @@ def test_the_best_are_trained_for_real(tiny, tmp_path, storage):
     assert len(list(out.glob('*/result.json'))) == 4
 
 
+def test_a_checkpoint_to_start_from_is_none_to_resume(tiny, tmp_path, storage):
+    run_rerank(tiny, storage, 's', 1, tmp_path / 'first')
+    (start,) = (tmp_path / 'first').glob('*/iter_4.pth')
+    run_rerank(tiny, storage, 's', 1, tmp_path / 'second', dict(load_from=str(start)))
+    # All its iterations were run, not those that the checkpoint lacks.
+    assert len(list((tmp_path / 'second').glob('*/iter_2.pth'))) == 1
+
+
+def test_curves_lie_beside_their_training(tiny, tmp_path, storage):
+    named = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer')
+    run_rerank(tiny, storage, 's', 2, tmp_path / 'rerank', dict(visualizer=named))
+    curves = list((tmp_path / 'rerank').glob('*/*/vis_data/scalars.json'))
+    assert len({path.parents[2] for path in curves}) == 2
+    for path in curves:
+        assert path.read_text().count('mIoU') == 3  # two on the way, one at the end
+
+
 def test_rank_correlation():
     assert rank_correlation([1, 2, 3], [10, 20, 40]) == pytest.approx(1)
     assert rank_correlation([1, 2, 3, 4], [2, 1, 4, 3]) == pytest.approx(1 - 6 * 4 / (4 * 15))
