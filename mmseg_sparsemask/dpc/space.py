@@ -42,7 +42,10 @@ class SearchSpace:
     def __post_init__(self) -> None:
         check_whole(1, branches=self.branches)
         for key in ('rates', 'grids'):
-            values = tuple(getattr(self, key))
+            given = getattr(self, key)
+            if not isinstance(given, (list, tuple)):
+                raise ValueError(f'{key} must be a list of whole numbers, got {given!r}')
+            values = tuple(given)
             for value in values:
                 check_whole(1, **{key: value})
             if len(set(values)) != len(values):

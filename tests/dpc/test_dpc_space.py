@@ -94,6 +94,7 @@ def test_unseen_cells_until_none_is_left():
         (dict(branches=0), 'at least 1'),
         (dict(branches='5'), 'a whole number'),
         (dict(rates=(0,)), 'at least 1, got 0'),
+        (dict(rates=6), 'rates must be a list of whole numbers, got 6'),
         (dict(grids=(1, 1)), 'twice'),
         (dict(rates=(), grids=(), conv1x1=False), 'no operation'),
         (dict(rate=(1,)), "unknown key.*'rate'"),
