@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import math
 import os
 import statistics
 import time
@@ -48,6 +49,7 @@ class ProxyTask:
         settings: See `ProxySettings`.
         train: Folder of the training cache.
         val: Folder of the held-out cache.
+        imports: The ``custom_imports`` of the search config, which register what its parts name.
     """
 
     model: Mapping[str, Any]
@@ -55,6 +57,7 @@ class ProxyTask:
     settings: ProxySettings
     train: str
     val: str
+    imports: Mapping[str, Any] | None = None
 
     @property
     def keys(self) -> dict[str, str]:
@@ -67,8 +70,12 @@ class ProxyTask:
         height, width = read_meta(self.train)['feature_size']
         return height, width
 
-    def head(self, cell: Cell) -> dict[str, Any]:
+    def head(self, cell: Cell, narrow: bool = True) -> dict[str, Any]:
         """The decode head's config with ``cell`` in it, reading the cached feature.
+
+        Args:
+            cell: Any cell.
+            narrow: With the proxy's ``filters``; else with the config's own.
 
         Raises:
             ValueError: The cache has other channels than the head expects.
@@ -82,7 +89,7 @@ class ProxyTask:
                 'in_index'
             )
         head.update(cell=cell.to_dict(), in_index=0)
-        if self.settings.filters is not None:
+        if narrow and self.settings.filters is not None:
             head.update(filters=self.settings.filters, channels=self.settings.filters)
         replace_sync_bn(head)  # a trial is one process
         return head
@@ -116,7 +123,13 @@ class _Curve(Hook):
                 f'the proxy scores by mIoU, val_evaluator gives {sorted(metrics or {})}; use '
                 "dict(type='IoUMetric', iou_metrics=['mIoU'])"
             )
-        self.scores.append((runner.iter, round(float(metrics['mIoU']), 4)))
+        miou = float(metrics['mIoU'])
+        if not math.isfinite(miou):
+            raise ValueError(
+                f'the mIoU of the held-out images is {miou}: none of their pixels has a label that '
+                'counts; check the data set and the pipeline of val_dataloader'
+            )
+        self.scores.append((runner.iter, round(miou, 4)))
         self.report(*self.scores[-1])
 
 
@@ -227,9 +240,9 @@ def train_cell(
 
 
 def measure_latency(task: ProxyTask, cell: Cell, repeats: int = 15) -> float:
-    """Milliseconds of the head on one cached feature size: the median of ``repeats`` runs."""
+    """Milliseconds of the config's own head on one cached feature: the median of some runs."""
     device = torch.device(get_device())
-    head = MODELS.build(task.head(cell)).to(device).eval()
+    head = MODELS.build(task.head(cell, narrow=False)).to(device).eval()
     x = torch.zeros(1, head.in_channels, *task.feature_size, device=device)
     with torch.no_grad():
         times = repeated(lambda: head((x,)), repeats, str(device), warmup=3)
@@ -253,6 +266,9 @@ def _pretrained(cfg: Config, settings: ProxySettings) -> str | None:
     with locked(target.with_suffix('.lock'), 'backbone'):
         if target.exists():
             return str(target)
+        if cfg.get('load_from'):
+            # Refused here: the runner would take whatever it holds.
+            _weights(cfg.load_from, settings.trust_checkpoint)
         run = copy.deepcopy(cfg)
         run.work_dir = str(Path(settings.cache_dir) / name)
         iters = settings.pretrain_iters
@@ -336,5 +352,6 @@ def prepare_task(cfg: Config) -> ProxyTask:
         model=cfg.model.to_dict(),
         evaluator=cfg.to_dict()['val_evaluator'],
         settings=settings,
+        imports=cfg.to_dict().get('custom_imports'),
         **folders,
     )

@@ -2,12 +2,15 @@ import logging
 import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
+from mmseg.registry import MODELS
 
 from mmseg_sparsemask.dpc.cell import Cell
 from mmseg_sparsemask.dpc.presets import PRESETS
@@ -73,6 +76,39 @@ def test_latency_and_narrow_filters(task):
     head = task.head(PRESETS['aspp']())
     assert head['filters'] == head['channels'] == 4 and head['in_index'] == 0
     assert task.model['decode_head']['cell'] == 'aspp'
+
+
+def test_latency_is_that_of_the_configs_own_head(task, monkeypatch):
+    """As the other costs are: a bound in milliseconds is one of what will be trained."""
+    built = []
+
+    def build(config):
+        built.append(config)
+        return MODELS.build(config)
+
+    monkeypatch.setattr('mmseg_sparsemask.dpc.proxy.MODELS', SimpleNamespace(build=build))
+    measure_latency(task, CELL, repeats=1)
+    assert built[0]['channels'] == 8 and 'filters' not in built[0]
+
+
+def test_held_out_images_without_labels(task, tmp_path):
+    labels = np.load(Path(task.val) / 'labels.npy', mmap_mode='r+')
+    labels[:] = 255
+    labels.flush()
+    with pytest.raises(ValueError, match='mIoU of the held-out images is nan'):
+        train_cell(task, CELL, tmp_path / 'run')
+
+
+class Object:
+    """Something that is no plain data."""
+
+
+def test_pretraining_starts_from_data_alone(tiny, tmp_path):
+    torch.save({'state_dict': {}, 'notes': Object()}, tmp_path / 'theirs.pth')
+    tiny.load_from = str(tmp_path / 'theirs.pth')
+    tiny.dpc_search.proxy.pretrain_iters = 1
+    with pytest.raises(ValueError, match='trust_checkpoint=True'):
+        prepare_task(tiny)
 
 
 def test_synchronised_norms_are_plain_in_one_process(tiny, tmp_path):
