@@ -193,9 +193,10 @@ def run_search(
     opened = open_storage(storage)
     if study_name in optuna.get_all_study_names(opened):
         # Before pretraining and caching, which take long.
+        stated = cfg.to_dict()
         check_fingerprint(
             optuna.load_study(study_name=study_name, storage=opened),
-            settings_fingerprint(settings, proxy),
+            settings_fingerprint(settings, proxy, stated['model'], stated['val_evaluator']),
         )
     target = min(trials, settings.space.count_distinct)
     if target < trials:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import os
 import pickle
 import random
@@ -9,7 +11,7 @@ import socket
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from typing import Any
 import optuna
 import torch
 from mmengine.registry import init_default_scope
+from mmengine.utils import import_modules_from_strings
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -37,6 +40,7 @@ from mmseg_sparsemask.dpc.study import (
     open_study,
     signs_of_life,
 )
+from mmseg_sparsemask.utils.registered import replace_sync_bn
 
 #: Failures in a row after which a worker gives up.
 MAX_ERRORS = 3
@@ -77,19 +81,40 @@ class Job:
     parent: int
 
 
-def settings_fingerprint(settings: SearchSettings, proxy: ProxySettings) -> dict[str, Any]:
-    """What two searches must share for their scores to compare, of what the config states."""
+def settings_fingerprint(
+    settings: SearchSettings, proxy: ProxySettings, model: Mapping[str, Any], evaluator: Any
+) -> dict[str, Any]:
+    """What two searches must share for their scores to compare, of what the config states.
+
+    Args:
+        settings: Settings of the search.
+        proxy: Those of the proxy task.
+        model: The ``model`` dict of the config.
+        evaluator: Its ``val_evaluator``.
+
+    Returns:
+        JSON values.
+    """
     space = settings.space
-    return {
-        'space': [space.branches, list(space.rates), list(space.grids), space.conv1x1],
-        'objectives': list(settings.objectives),
+    # A trial sets its cell; which feature it reads is known by the caches.
+    head = {k: v for k, v in model['decode_head'].items() if k not in ('cell', 'in_index')}
+    head = copy.deepcopy(head)
+    replace_sync_bn(head)
+    found = {
+        'space': [space.branches, space.rates, space.grids, space.conv1x1],
+        'objectives': settings.objectives,
         'proxy': [getattr(proxy, name) for name in SCORED],
+        'optim_wrapper': proxy.optim_wrapper,
+        'decode_head': head,
+        'val_evaluator': evaluator,
     }
+    return dict(json.loads(json.dumps(found, default=repr)))
 
 
 def search_fingerprint(settings: SearchSettings, task: ProxyTask) -> dict[str, Any]:
     """The same with the keys of the caches, which are known once these are there."""
-    return {**settings_fingerprint(settings, task.settings), 'caches': task.keys}
+    stated = settings_fingerprint(settings, task.settings, task.model, task.evaluator)
+    return {**stated, 'caches': task.keys}
 
 
 def cost_of(task: ProxyTask, cell: Cell) -> CellCost:
@@ -171,6 +196,8 @@ def run_worker(job: Job) -> None:
     # MMSegmentation warns on every build of a model and a loop, here hundreds of times.
     warnings.simplefilter('ignore')
     init_default_scope('mmseg')
+    if job.task.imports:
+        import_modules_from_strings(**job.task.imports)
     settings = job.settings
     # The launcher announces outages.
     storage = open_storage(job.storage, first_patience=PATIENCE, announce=False)

@@ -5,8 +5,10 @@ import csv
 import html
 import os
 import shlex
+import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -299,6 +301,36 @@ def test_a_changed_setting_is_refused_before_anything_is_computed(make_job, fake
     config.dpc_search.proxy.batch_size = 3
     with pytest.raises(ValueError, match='was started with'):
         run_search(config, job.storage, 's', 1, 3, job.work_dir)
+
+
+@pytest.mark.parametrize(
+    'part, change',
+    [
+        ('dpc_search', dict(proxy=dict(optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.5))))),
+        ('model', dict(decode_head=dict(output_stride=8))),
+        ('val_evaluator', dict(ignore_index=0)),
+    ],
+)
+def test_what_scores_depend_on_is_known_by_a_study(make_job, fake, monkeypatch, part, change):
+    job = make_job(3)
+    study_of(job)
+    monkeypatch.setattr('mmseg_sparsemask.dpc.search.prepare_task', lambda cfg: pytest.fail('ran'))
+    config = Config.fromfile(Path(job.work_dir).parent / 'tiny.py')
+    config.dpc_search.space = dict(branches=3, rates=(1, 2, 3), grids=(1, 2))
+    config.merge_from_dict({part: change})
+    with pytest.raises(ValueError, match='was started with'):
+        run_search(config, job.storage, 's', 1, 3, job.work_dir)
+
+
+def test_a_worker_imports_what_the_config_imports(make_job, fake, monkeypatch, tmp_path):
+    """A loss, a metric or an optimiser of one's own is registered in every process."""
+    (tmp_path / 'own_parts.py').write_text('')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    job = make_job(0)
+    imports = dict(imports=['own_parts'], allow_failed_imports=False)
+    run_worker(replace(job, task=replace(job.task, imports=imports)))
+    assert sys.modules.pop('own_parts').__file__ == str(tmp_path / 'own_parts.py')
+    assert job.task.imports == dict(imports=['mmseg_sparsemask'])
 
 
 def test_two_searches_in_one_work_directory(tiny, tmp_path):
