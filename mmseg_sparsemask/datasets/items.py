@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from mmseg.datasets import BaseSegDataset
+
+from mmseg_sparsemask.utils.repeatable import fingerprint_key
 
 
 def data_items(
@@ -33,3 +36,17 @@ def data_item(dataset: BaseSegDataset, image: str, label: str | None) -> dict[st
     settings = dict(label_map=dataset.label_map, reduce_zero_label=dataset.reduce_zero_label)
     annotation = dict(seg_map_path=label) if label else {}
     return dict(img_path=image, **annotation, **settings, seg_fields=[])
+
+
+def files_digest(dataset: Any, places: Iterable[int]) -> str:
+    """A hash of how large the files of some items are: another one once they were made anew.
+
+    Args:
+        dataset: Of the toolbox. What is no local file counts as nothing, and so does all that a
+            wrapper holds which does not say what it lists.
+        places: Which items.
+    """
+    items = map(dataset.get_data_info, places) if hasattr(dataset, 'get_data_info') else ()
+    paths = [item.get(key) or '' for item in items for key in ('img_path', 'seg_map_path')]
+    sizes = [os.path.getsize(path) if os.path.isfile(path) else 0 for path in paths]
+    return fingerprint_key({'sizes': sizes})

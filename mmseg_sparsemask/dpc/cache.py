@@ -27,6 +27,7 @@ from mmseg.registry import DATASETS
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from mmseg_sparsemask.datasets.items import files_digest
 from mmseg_sparsemask.dpc.cached import FEATURES, LABELS, META, check_sizes, read_meta
 from mmseg_sparsemask.utils.checks import check_one_of, check_whole
 from mmseg_sparsemask.utils.files import read_json, write_json
@@ -106,6 +107,7 @@ class FeatureExtractor:
         found = {f.name: getattr(self, f.name) for f in fields(self) if f.name != 'model'}
         found['dataset'] = found.pop('source')
         found |= {'version': 1, 'weights': encoder_digest(self.model)}
+        found['files'] = files_digest(self.dataset, range(self.images))
         self.fingerprint: dict[str, Any] = json.loads(json.dumps(found, default=repr))
         self.key = fingerprint_key(self.fingerprint)
 

@@ -14,6 +14,7 @@ from mmseg.registry import DATASETS, MODELS
 from torch import Tensor
 from tqdm import tqdm
 
+from mmseg_sparsemask.datasets.items import files_digest
 from mmseg_sparsemask.models.pretrained import without_weights
 from mmseg_sparsemask.search.record import Search
 from mmseg_sparsemask.utils.files import replacing
@@ -118,7 +119,7 @@ def held_back_images(network: Network, count: int, folder: Path) -> Images:
     places = _evenly(places, count)
     if len(places) < 4:
         raise ValueError(f'expected at least 4 images to score decoders on, got {len(places)}')
-    key = _key(network, settings, places)
+    key = _key(network, dataset, settings, places)
     path = folder / f'features_{key}.pt'
     if path.is_file():
         kept = torch.load(path, weights_only=True)
@@ -210,14 +211,15 @@ def validation_images(network: Network, count: int) -> Validation:
         )
         for group in groups
     ]
-    return Validation(model, batches, _key(network, settings, places))
+    return Validation(model, batches, _key(network, dataset, settings, places))
 
 
-def _key(network: Network, dataset: Any, places: Sequence[int]) -> str:
-    """The name of encoder features of some images of a data set."""
+def _key(network: Network, dataset: Any, settings: Any, places: Sequence[int]) -> str:
+    """The name of encoder features of some images of a data set, which was built by settings."""
     model = network.cfg.model
-    settings = [model.backbone, model.get('neck'), model.data_preprocessor, dataset]
-    known = [encoder_digest(network.model), *network.in_index, *settings, places]
+    stated = [model.backbone, model.get('neck'), model.data_preprocessor, settings]
+    digests = [encoder_digest(network.model), files_digest(dataset, places)]
+    known = [*digests, *network.in_index, *stated, places]
     return fingerprint_key({'of': known})
 
 

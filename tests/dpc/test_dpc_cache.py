@@ -14,6 +14,9 @@ import torch
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 
+from mmseg_sparsemask.datasets.reading import save_image
+from mmseg_sparsemask.datasets.scene import CLASSES
+from mmseg_sparsemask.datasets.shapes import write_shapes
 from mmseg_sparsemask.dpc import cache as cache_module
 from mmseg_sparsemask.dpc.cache import FeatureExtractor, build_cache
 from mmseg_sparsemask.dpc.cached import CachedFeatureDataset
@@ -144,6 +147,26 @@ def test_key_has_the_neck(tiny):
         next(source.model.neck.parameters()).add_(1.0)
     changed = dataclasses.replace(source)
     assert len({source.key, other.key, changed.key}) == 3
+
+
+def test_key_has_the_files(tiny, tmp_path):
+    """A data set that was converted anew lies where it lay, under the same names."""
+    _, masks = write_shapes(tmp_path, {'train': 4}, (32, 32))
+    dataset = tiny.train_dataloader.dataset
+    for name in ('length', 'size', 'split'):
+        dataset.pop(name)
+    prefix = dict(img_path='images/train', seg_map_path='masks/train')
+    dataset.update(type='BaseSegDataset', data_root=str(tmp_path), data_prefix=prefix)
+    dataset.update(img_suffix='.png', metainfo=dict(classes=CLASSES))
+    first = extractor(tiny).key
+    assert extractor(tiny).key == first
+    save_image(np.full((32, 32), 255, np.uint8), masks / 'train/0002.png')
+    assert extractor(tiny).key != first
+    # A wrapper says what it holds.
+    tiny.train_dataloader.dataset = dict(type='ConcatDataset', datasets=[dataset, dataset])
+    second = extractor(tiny).key
+    save_image(np.zeros((32, 32), np.uint8), masks / 'train/0001.png')
+    assert extractor(tiny).key != second
 
 
 @pytest.mark.slow
