@@ -29,6 +29,7 @@ SAMPLERS: dict[str, set[str]] = {
 DRAWS = 200
 
 Allowed = Callable[[Cell], bool]
+Constraints = Callable[[FrozenTrial], Sequence[float]]
 
 
 def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
@@ -49,6 +50,7 @@ class CellSampler(BaseSampler):
         startup: Uniform draws until this many trials have finished.
         seed: Any integer.
         allowed: Cells for which this is false are drawn again.
+        constraints: Values above 0 are violations; what has any is no best so far.
 
     Raises:
         ValueError: A number out of range.
@@ -61,6 +63,7 @@ class CellSampler(BaseSampler):
         startup: int = 10,
         seed: int = 0,
         allowed: Allowed | None = None,
+        constraints: Constraints | None = None,
     ) -> None:
         if not 0 <= explore <= 1:
             raise ValueError(f'sampler.explore must lie in [0, 1], got {explore}')
@@ -70,6 +73,7 @@ class CellSampler(BaseSampler):
         self.startup = startup
         self.seed = seed
         self.allowed = allowed or (lambda cell: True)
+        self.constraints = constraints or (lambda trial: ())
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
@@ -87,8 +91,9 @@ class CellSampler(BaseSampler):
         rng = random.Random(f'{self.seed}:{trial.number}')
         best: list[Cell] = []
         if self.explore < 1 and len(finished) >= self.startup:
-            cells = [self.space.from_params(t.params) for t in study.best_trials]
-            best = [cell for cell in cells if self.allowed(cell)]
+            keeping = optuna.create_study(directions=study.directions)
+            keeping.add_trials(t for t in finished if not any(v > 0 for v in self.constraints(t)))
+            best = [self.space.from_params(t.params) for t in keeping.best_trials]
         for _ in range(DRAWS):
             if best and rng.random() >= self.explore:
                 cell = self.space.mutate(rng.choice(best), rng)
@@ -150,7 +155,7 @@ def build_sampler(
     space: SearchSpace,
     seed: int,
     allowed: Allowed | None = None,
-    constraints: Callable[[FrozenTrial], Sequence[float]] | None = None,
+    constraints: Constraints | None = None,
 ) -> BaseSampler:
     """A sampler from the ``sampler`` dict of a search config.
 
@@ -161,7 +166,7 @@ def build_sampler(
         seed: Seed of the draws. TPE and NSGA-II look at what other workers found, so that their
             draws repeat with one worker only.
         allowed: See `CellSampler`; for ``local_search`` and ``random``.
-        constraints: Values above 0 are violations; for ``tpe`` and ``nsga2``.
+        constraints: Values above 0 are violations, which the samplers but ``random`` lead away from.
 
     Raises:
         ValueError: An unknown sampler or argument.
@@ -179,4 +184,5 @@ def build_sampler(
         return NumberedSampler(NSGAIISampler, seed, constraints_func=constraints, **given)
     if kind == 'random':
         config = {'explore': 1.0}
-    return CellSampler(space, seed=seed, allowed=allowed, **config)
+    own = dict(seed=seed, allowed=allowed, constraints=constraints)
+    return CellSampler(space, **own, **config)

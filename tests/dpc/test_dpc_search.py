@@ -183,6 +183,26 @@ def test_mixing_share():
     assert 0.65 < near / 200 < 0.85
 
 
+def test_local_search_stays_near_the_best_that_keeps_all_bounds():
+    """Also those that are known only once a cell was measured."""
+
+    def violations(trial):
+        return [trial.user_attrs['latency'] - 10]
+
+    def draw(constraints):
+        config = dict(type='local_search', explore=0.0, startup=1)
+        sampler = build_sampler(config, SearchSpace(), 0, constraints=constraints)
+        study = optuna.create_study(sampler=sampler, direction='maximize')
+        for value, latency in ((1.0, 5.0), (9.0, 50.0)):
+            trial = study.ask(distributions(SearchSpace()))
+            trial.set_user_attr('latency', latency)
+            study.tell(trial, value)
+        drawn = study.ask(distributions(SearchSpace())).params
+        return [sum(drawn[k] != t.params[k] for k in drawn) for t in study.trials[:2]]
+
+    assert draw(violations)[0] == 1 and draw(None)[1] == 1
+
+
 @pytest.mark.parametrize('kind', ['local_search', 'nsga2'])
 def test_constraints(make_job, fake, kind, tmp_path):
     bound = 300
