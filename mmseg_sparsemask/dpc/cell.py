@@ -37,19 +37,13 @@ _SIZES = {SEP3X3: 'rate', POOL: 'grid'}
 _NAME = re.compile(r'^(conv1x1|(sep3x3|pool)_(\d+)x(\d+))$')
 
 
-def _brief(value: Any) -> str:
-    """A value for a message, whatever it is."""
-    text = repr(value)
-    return text if len(text) <= 200 else f'{text[:200]}...'
-
-
 def _pair(value: Any, what: str) -> tuple[int, int]:
     """Check that ``value`` is two positive integers, height first."""
     ok = isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 2
     if not ok or not all(type(v) is int and 0 < v <= MAX_SIZE for v in value):
         raise ValueError(
             f'{what} must be two positive integers [height, width] of at most {MAX_SIZE}, '
-            f'got {_brief(value)}'
+            f'got {value!r:.200}'
         )
     return (int(value[0]), int(value[1]))
 
@@ -138,7 +132,7 @@ class Operation:
             return cls(CONV1X1)
         raise ValueError(
             f'{here}: expected op "conv" with kernel 1 or 3 (and a rate), or '
-            f'"pyramid_pooling" with a grid_size, got {_brief(dict(item))}'
+            f'"pyramid_pooling" with a grid_size, got {dict(item)!r:.200}'
         )
 
 
@@ -181,7 +175,7 @@ class Cell:
         for index, branch in enumerate(self.branches):
             if type(branch.input) is not int or not FEATURE <= branch.input < index:
                 raise ValueError(
-                    f'branch {index} reads branch {_brief(branch.input)}; '
+                    f'branch {index} reads branch {branch.input!r:.200}; '
                     + (
                         'it may read -1 (the feature) or an earlier branch: reorder the branches'
                         if index
@@ -268,7 +262,7 @@ class Cell:
             )
         meta = data.get('meta', {})
         if not isinstance(meta, Mapping):
-            raise ValueError(f'{where}: meta must be a dict, got {_brief(meta)}')
+            raise ValueError(f'{where}: meta must be a dict, got {meta!r:.200}')
         return cls._read(data.get('branches'), where, Operation.from_dict, meta)
 
     @classmethod
@@ -297,12 +291,12 @@ class Cell:
     ) -> Cell:
         """A cell from the dicts of its branches."""
         if not isinstance(items, Sequence) or isinstance(items, str):
-            raise ValueError(f'{where}: branches must be a list, got {_brief(items)}')
+            raise ValueError(f'{where}: branches must be a list, got {items!r:.200}')
         branches = []
         for index, item in enumerate(items):
             here = f'{where}, branch {index}'
             if not isinstance(item, Mapping) or not {'input', 'op'} <= item.keys():
-                raise ValueError(f'{here}: expected a dict with input and op, got {_brief(item)}')
+                raise ValueError(f'{here}: expected a dict with input and op, got {item!r:.200}')
             branches.append(Branch(item['input'], operation(item, here)))
         try:
             return cls(tuple(branches), meta or {})
@@ -335,5 +329,5 @@ class Cell:
         if isinstance(data, list):
             return cls.from_published(data, str(path))
         raise ValueError(
-            f'{path}: expected a cell (a dict) or the published list, got {_brief(data)}'
+            f'{path}: expected a cell (a dict) or the published list, got {data!r:.200}'
         )

@@ -314,15 +314,12 @@ def prepare_task(cfg: Config) -> ProxyTask:
             f"the search needs a model whose decode_head is 'DPCHead', got {head.get('type')!r}"
         )
     checkpoint = _pretrained(cfg, settings) or cfg.get('load_from')
-    backbone = cfg.model.backbone.to_dict()
-    replace_sync_bn(backbone)  # in one process there is nothing to synchronise
     model_cfg = cfg.model.to_dict()
-    model_cfg['backbone'] = copy.deepcopy(backbone)
-    model_cfg['decode_head']['norm_cfg'] = dict(type='BN')
+    replace_sync_bn(model_cfg)  # in one process there is nothing to synchronise
     model_cfg.pop('auxiliary_head', None)
     # Seeded, so that a backbone without a checkpoint is the same one at every start.
     with seeded(settings.seed):
-        model = MODELS.build(model_cfg)
+        model = MODELS.build(copy.deepcopy(model_cfg))
         if not checkpoint:
             with warnings_alone():
                 model.init_weights()
@@ -343,7 +340,7 @@ def prepare_task(cfg: Config) -> ProxyTask:
             seed=settings.seed,
             label_stride=settings.label_stride,
             dtype=settings.dtype,
-            backbone=backbone,
+            backbone=model_cfg['backbone'],
             preprocessor=model_cfg['data_preprocessor'],
             neck=model_cfg.get('neck'),
         )

@@ -138,7 +138,6 @@ def _train_all(
         miou = train_for_real(cell, config, work_dir)
         rows.append(
             dict(
-                real_rank=0,
                 proxy_rank=place,
                 real_miou=miou,
                 proxy_miou=trial.user_attrs['miou'],
@@ -149,8 +148,7 @@ def _train_all(
         )
     spearman = rank_correlation([r['proxy_miou'] for r in rows], [r['real_miou'] for r in rows])
     rows.sort(key=lambda row: -row['real_miou'])
-    for place, row in enumerate(rows, 1):
-        row['real_rank'] = place
+    rows = [dict(real_rank=place, **row) for place, row in enumerate(rows, 1)]
     table = csv_text(list(rows[0]), (row.values() for row in rows))
     write_atomically(work_dir / 'rerank.csv', table)
     notes = {

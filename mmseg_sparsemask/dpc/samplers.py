@@ -92,7 +92,8 @@ class CellSampler(BaseSampler):
         best: list[Cell] = []
         if self.explore < 1 and len(finished) >= self.startup:
             keeping = optuna.create_study(directions=study.directions)
-            keeping.add_trials(t for t in finished if not any(v > 0 for v in self.constraints(t)))
+            kept = (t for t in finished if all(v <= 0 for v in self.constraints(t)))
+            keeping.add_trials(kept)
             best = [self.space.from_params(t.params) for t in keeping.best_trials]
         for _ in range(DRAWS):
             if best and rng.random() >= self.explore:
@@ -166,7 +167,7 @@ def build_sampler(
         seed: Seed of the draws. TPE and NSGA-II look at what other workers found, so that their
             draws repeat with one worker only.
         allowed: See `CellSampler`; for ``local_search`` and ``random``.
-        constraints: Values above 0 are violations, which the samplers but ``random`` lead away from.
+        constraints: Values above 0 are violations; not for ``random``.
 
     Raises:
         ValueError: An unknown sampler or argument.

@@ -149,17 +149,17 @@ class SearchSettings:
         config = cfg.to_dict()['dpc_search']
         check_keys(config, {f.name for f in fields(cls)} | {'proxy'}, 'dpc_search')
         config.pop('proxy', None)
-        retrain = config.get('retrain')
-        if retrain is not None:
+        if config.get('retrain') is not None:
             # A path in a config is relative to that config.
-            retrain = str((Path(cfg.filename).parent / retrain).resolve())
-            if not Path(retrain).exists():
+            retrain = (Path(cfg.filename).parent / config['retrain']).resolve()
+            if not retrain.exists():
                 raise ValueError(f'dpc_search.retrain: there is no {retrain}')
+            config['retrain'] = str(retrain)
         config['space'] = SearchSpace.from_config(config.get('space'))
         config['sampler'] = config.get('sampler') or {}
         config['objectives'] = tuple(config.get('objectives', cls.objectives))
         config['constraints'] = config.get('constraints') or {}
-        return cls(**{**config, 'retrain': retrain})
+        return cls(**config)
 
     @property
     def directions(self) -> list[str]:
