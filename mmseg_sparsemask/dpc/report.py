@@ -178,6 +178,8 @@ def write_study_report(study: Study, settings: SearchSettings, work_dir: Path) -
     if not ranked:
         print_log('no finished cell keeps the constraints; search on, or loosen them', 'current')
         ranked = ranking(study)
+    for earlier in (work_dir / 'cells').glob('rank_*.svg'):
+        earlier.unlink()  # with other bounds more cells may have ranked
     for place, trial in enumerate(ranked[:PICTURES], 1):
         values = trial.user_attrs
         cell = Cell.from_string(values['cell']).canonical()

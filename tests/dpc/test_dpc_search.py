@@ -287,6 +287,19 @@ def test_report(make_job, fake, tmp_path):
     assert [t.values[0] for t in ranked] == sorted((t.values[0] for t in ranked), reverse=True)
 
 
+def test_pictures_are_those_of_the_present_ranking(make_job, fake, tmp_path):
+    """Of a report with bounds, after one without: fewer cells rank."""
+    job = make_job(6)
+    study = work(job, 1)
+    write_study_report(study, job.settings, tmp_path)
+    least = min(t.user_attrs['parameters'] for t in finished_trials(study))
+    bounded = replace(job.settings, constraints=dict(parameters=least))
+    write_study_report(study, bounded, tmp_path)
+    drawn = {path.name for path in (tmp_path / 'cells').iterdir()}
+    count = len(ranking(study, bounded.constraints))
+    assert count < 5 and drawn == {f'rank_{place}.svg' for place in range(1, count + 1)}
+
+
 def test_pareto_front_by_exhaustion(make_job, fake):
     trials = finished_trials(work(make_job(12), 1))
 
