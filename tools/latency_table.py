@@ -44,17 +44,20 @@ def main():
         if type_name(settings) != 'FDNHead':
             raise ValueError(
                 f"expected the config of a search, with a decode_head of type 'FDNHead', got "
-                f'{settings.get("type")!r}'
+                f'{type_name(settings)!r}'
             )
         # A budget may name the table that is about to be written.
         settings = {**settings, 'loss_connectivity': None}
         head = MODELS.build(settings)
         assert isinstance(head, FDNHead)
+        # All that can fail comes before what takes minutes.
+        network = MODELS.build(without_weights({**cfg.model, 'decode_head': settings}))
         check_work_dir(os.path.dirname(os.path.abspath(args.out)), '--out')
+        if args.out.is_dir():
+            raise ValueError(f'--out: expected a file, got the folder {args.out}')
         table = measure_table(
             head, args.shape, args.device, args.threads, args.decoders, args.left_out, args.seed
         )
-        network = MODELS.build(without_weights({**cfg.model, 'decode_head': settings}))
         encoder = time_encoder(network, args.shape, args.device, args.threads)
         meta = {**table.meta, 'encoder_milliseconds': round(encoder, 3)}
         table = dataclasses.replace(table, meta=meta)

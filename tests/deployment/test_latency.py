@@ -110,6 +110,42 @@ def test_a_search_may_name_its_head_by_the_class(tmp_path, monkeypatch):
         runpy.run_path(str(tiny.ROOT / 'tools/latency_table.py'), run_name='__main__')
 
 
+PURE = """
+from mmseg_sparsemask.models.decode_heads import FDNHead
+
+sizes = dict(in_channels=[8, 16, 32], in_index=[0, 1, 2], strides=[2, 4, 8], channels=8)
+resnet = dict(type='ResNet', depth=18, num_stages=1, strides=(1,), dilations=(1,), out_indices=(0,))
+model = dict(
+    type='EncoderDecoder',
+    pretrained='open-mmlab://resnet18',
+    backbone=resnet,
+    decode_head=dict(type=FDNHead, num_classes=2, **sizes),
+)
+"""
+
+
+@pytest.mark.parametrize(
+    'options, error, message',
+    [
+        ([], SystemError, 'measuring'),
+        (['--out', '.'], SystemExit, 'expected a file, got the folder'),
+        (['--cfg-options', 'model.backbone.type=Nothing'], KeyError, 'Nothing'),
+    ],
+)
+def test_what_can_fail_comes_before_what_takes_minutes(
+    options, error, message, tmp_path, monkeypatch
+):
+    def measure(*arguments):
+        raise SystemError('measuring')
+
+    (tmp_path / 'search.py').write_text(PURE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr('mmseg_sparsemask.deployment.latency.measure_table', measure)
+    monkeypatch.setattr(sys, 'argv', ['latency_table.py', 'search.py', *options])
+    with pytest.raises(error, match=message):
+        runpy.run_path(str(tiny.ROOT / 'tools/latency_table.py'), run_name='__main__')
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='only glibc can keep memory')
 def test_passes_pay_for_no_page_again():
     """In a process of its own, since it holds until the end."""

@@ -130,6 +130,28 @@ def test_nothing_is_fetched_without_being_told_not_to(monkeypatch):
     assert asked == [(False, False)] * 6
 
 
+@pytest.mark.parametrize('value', [None, 'open-mmlab://resnet18'])
+@pytest.mark.parametrize('place', ['model', 'backbone'])
+def test_what_may_name_weights_is_none_where_the_toolbox_takes_no_switch(place, value):
+    resnet = dict(type='ResNet', depth=18, num_stages=2, strides=(1, 2), dilations=(1, 1))
+    head = dict(type='FCNHead', in_channels=128, in_index=1, channels=8, num_classes=3)
+    model = dict(
+        type='EncoderDecoder',
+        backbone=dict(resnet, out_indices=(0, 1)),
+        decode_head=head,
+        test_cfg=dict(mode='whole'),
+    )
+    (model if place == 'model' else model['backbone'])['pretrained'] = value
+    init_default_scope('mmseg')
+    built = MODELS.build(pretrained.without_weights(Config(dict(model=model)).model))
+    assert built.test_cfg.mode == 'whole' and built.backbone.init_cfg[0]['type'] == 'Kaiming'
+
+
+@pytest.mark.parametrize('name', ['TIMMBackbone', 'mmpretrain.TIMMBackbone'])
+def test_timms_switch_is_off_where_nothing_is_said(name):
+    assert pretrained.without_weights(dict(type=name))['pretrained'] is False
+
+
 def test_the_nine_features_of_the_configs():
     init_default_scope('mmseg')
     path = ROOT / 'configs/sparsemask/sparsemask_efficientnet-lite0_camvid-160x208.py'
