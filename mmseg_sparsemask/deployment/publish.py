@@ -41,6 +41,12 @@ SEARCH_FILES = {
 }
 
 
+# What to do next, on a page or with a point of its front: it names files of this machine.
+_COMMANDS = re.compile(
+    r'<section>\s*<h2>Go on</h2>.*?</section>|<p>[^<]*</p>\s*<pre[^>]*><code>.*?</code></pre>', re.S
+)
+
+
 @dataclass
 class Scores:
     """What a network was measured to give.
@@ -100,6 +106,8 @@ def publish(
     folder.mkdir()
     try:
         files = _write_network(model, folder, search_dir)
+        # What could not be loaded is not published. It has no auxiliary heads.
+        network = published.load_published(folder).model
         if scores.values:
             write_json(folder / 'scores.json', vars(scores))
             files['scores.json'] = 'the scores, with data set and command'
@@ -109,7 +117,7 @@ def publish(
             path = folder / 'model.onnx'
             export(model, path, 'onnx', metadata_of(model), inputs, image_size=image_size)
             files[path.name] = 'the network for onnxruntime'
-        card = model_card(model, name, scores, files, out.name, licence)
+        card = model_card(network, name, scores, files, out.name, licence)
         write_atomically(folder / 'README.md', card)
         if out.exists():
             shutil.copymode(out, folder)
@@ -137,7 +145,6 @@ def _write_network(
     content = published.encode({**content, 'weights': hashlib.sha256(weights).hexdigest()})
     content['checksum'] = published.checksum(content)
     write_json(folder / published.CONFIG, content)
-    published.load_published(folder)  # what could not be loaded is not published
     files = {published.WEIGHTS: 'the weights', published.CONFIG: 'the network, as JSON'}
     connectivity = _connectivity_of(model)
     if connectivity is None:
@@ -150,9 +157,7 @@ def _write_network(
         for file, meaning in SEARCH_FILES.items():
             if (path.parent / file).is_file():
                 text = (path.parent / file).read_text(encoding='utf-8')
-                # The commands to go on name files of this machine.
-                text = re.sub(r'<section>\s*<h2>Go on</h2>.*?</section>', '', text, flags=re.S)
-                write_atomically(folder / file, text)
+                write_atomically(folder / file, _COMMANDS.sub('', text))
                 files[file] = meaning
     save(connectivity, folder / 'connectivity.json')
     save_figure(draw_graph(connectivity), folder / 'connectivity.svg')

@@ -11,12 +11,15 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from reference.records import search_record
+from reference.small_networks import network
 
 from mmseg_sparsemask.connectivity import preset, save
 from mmseg_sparsemask.datasets import ShapesDataset
 from mmseg_sparsemask.deployment import load_published
 from mmseg_sparsemask.deployment.publish import publish
 from mmseg_sparsemask.deployment.published import decode
+from mmseg_sparsemask.report import FrontPoint, FrontRecord, Step, search_page
 
 pytest.importorskip('safetensors')
 ROOT = Path(__file__).parents[2]
@@ -105,3 +108,29 @@ def test_figures_of_the_search_are_those_of_the_network(model, tmp_path):
         save(graph, search / 'connectivity.json')
         publish(model, tmp_path / name, 'a net', search_dir=search)
         assert (tmp_path / name / 'budget.svg').is_file() == (name == 'own')
+
+
+def test_commands_for_points_of_a_front_stay_here(model, tmp_path):
+    search, folders = tmp_path / 'search', f'{tmp_path}/work dir/front'
+    search.mkdir()
+    save(model.decode_head.connectivity, search / 'connectivity.json')
+    steps = [Step(f"python '{folders}/finetune.py'", 'train further')]
+    numbers = {'parameters': '1,000'}
+    inputs = {'D1': ['E1', 'G']}
+    one = FrontPoint('one', [2, 4, 8, 16], inputs, 1000.0, 40.0, 'mIoU', numbers, steps)
+    page = search_page(search_record(front=FrontRecord('x', 'parameters', [one, one]), commands=[]))
+    assert page.count(folders) == 2
+    (search / 'report.html').write_text(page)
+    publish(model, tmp_path / 'net', 'net', search_dir=search)
+    shown = (tmp_path / 'net/report.html').read_text()
+    assert str(tmp_path) not in shown and shown.count('1,000') == page.count('1,000')
+    assert shown.count('<p>') == page.count('<p>') - 2 and '</main>' in shown
+
+
+def test_the_card_counts_what_is_published(tmp_path):
+    model = network()
+    parts = [model.backbone, model.decode_head]
+    publish(model, tmp_path / 'net', 'net')
+    wanted = sum(value.numel() for part in parts for value in part.parameters())
+    assert wanted < sum(value.numel() for value in model.parameters())
+    assert f'| parameters | {wanted:,} |' in (tmp_path / 'net/README.md').read_text()
