@@ -123,8 +123,8 @@ def _samples(
     settings['pipeline'] = steps
     try:
         dataset = DATASETS.build(settings)
-        step = max(1, len(dataset) // count) if spread else 1
-        samples = [dataset[i * step] for i in range(min(count, len(dataset)))]
+        count, among = min(count, len(dataset)), len(dataset)
+        samples = [dataset[i * among // count if spread else i] for i in range(count)]
     # MMEngine asserts that files are there; a joined data set takes no pipeline.
     except (AssertionError, OSError, TypeError, ValueError) as error:
         name = loader.removesuffix('_dataloader')

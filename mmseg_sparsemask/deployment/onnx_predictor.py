@@ -26,7 +26,10 @@ def read_image(path: str | Path, channels: int = 3) -> np.ndarray:
         raise ValueError(f'{path} does not exist')
     data = np.fromfile(path, dtype=np.uint8)
     flag = {1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR}.get(channels, cv2.IMREAD_UNCHANGED)
-    image = cv2.imdecode(data, flag) if len(data) else None
+    try:
+        image = cv2.imdecode(data, flag)
+    except cv2.error:  # no bytes, or more pixels than it takes
+        image = None
     if image is None:
         raise ValueError(f'{path} is not an image that OpenCV can read')
     image = image.reshape(*image.shape[:2], -1)
@@ -124,11 +127,12 @@ class FilePredictor(Predictor):
         Raises:
             ValueError: The network does not run on an image of this size.
         """
-        inputs = self.inputs(image)
+        height, width = image.shape[:2]
         try:
+            inputs = self.inputs(image)
+            height, width = inputs.shape[2:]
             logits = self.logits(inputs)[0]
         except Exception as error:  # the libraries' exceptions have no common type
-            height, width = inputs.shape[2:]
             raise ValueError(
                 f'the file cannot label an image that is {height}x{width} for the network '
                 f'({" ".join(str(error).split())[:200]}); docs/deployment.md has the least size'

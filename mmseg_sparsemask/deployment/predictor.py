@@ -24,6 +24,7 @@ from mmseg_sparsemask.datasets.palette import voc_palette
 from mmseg_sparsemask.deployment.metadata import Metadata, is_resize
 from mmseg_sparsemask.deployment.onnx_predictor import Predictor
 from mmseg_sparsemask.models.backbones.probing import image_channels
+from mmseg_sparsemask.models.pretrained import without_weights
 from mmseg_sparsemask.utils.checkpoints import load_checkpoint, load_strictly
 from mmseg_sparsemask.utils.overrides import override
 
@@ -58,9 +59,8 @@ def load_model(
     cfg = copy.deepcopy(config) if isinstance(config, Config) else Config.fromfile(config)
     override(cfg, cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
-    cfg.model.pretrained = None
     content = load_checkpoint(checkpoint, trust)
-    model = MODELS.build(cfg.model)
+    model = MODELS.build(without_weights(cfg.model))
     load_strictly(model, content, checkpoint)
     model.cfg = cfg
     meta = content.get('meta', {}).get('dataset_meta')
@@ -257,8 +257,18 @@ class ModelPredictor(Predictor):
 
     @torch.no_grad()
     def sample(self, image: np.ndarray | str | Path) -> SegDataSample:
-        """What the model says of an image (H, W, C), uint8, BGR, or of an image's file."""
-        return self.model.test_step(_prepared(self.model.cfg, image))[0]
+        """What the model says of an image (H, W, C), uint8, BGR, or of an image's file.
+
+        Raises:
+            ValueError: The pipeline or the network cannot take the image.
+        """
+        try:
+            return self.model.test_step(_prepared(self.model.cfg, image))[0]
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # whatever the toolbox asserts, looks up or computes
+            reason = ' '.join(str(error).split())
+            raise ValueError(f'the network cannot label this image ({reason})') from error
 
     def predict(self, image: np.ndarray) -> np.ndarray:
         """See the base class."""

@@ -10,13 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
-from mmseg.structures import SegDataSample
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -39,20 +37,6 @@ _REPOSITORY = re.compile(r'[\w][\w.-]*/[\w][\w.-]*')
 
 class PublishedPredictor(ModelPredictor):
     """Label maps by a published folder, through MMSegmentation's test pipeline."""
-
-    def sample(self, image: np.ndarray | str | Path) -> SegDataSample:
-        """See the base class.
-
-        Raises:
-            ValueError: The settings of config.json, each of them allowed, do not go together.
-        """
-        try:
-            return super().sample(image)
-        except torch.OutOfMemoryError:
-            raise
-        except Exception as error:  # whatever the toolbox asserts, looks up or computes
-            reason = ' '.join(str(error).split())
-            raise ValueError(f'the published network cannot label this image ({reason})') from error
 
 
 def load_published(
