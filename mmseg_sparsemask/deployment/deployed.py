@@ -271,10 +271,7 @@ def deployed_decoder(head: FusionHead) -> DeployedDecoder:
             if conv.bias is not None:
                 conv.bias.copy_(bias)
     decoder.classifier.weight.copy_(head.conv_seg.weight.flatten(1))
-    if head.conv_seg.bias is not None:
-        decoder.classifier.bias.copy_(head.conv_seg.bias)
-    else:
-        decoder.classifier.bias.zero_()
+    decoder.classifier.bias.copy_(head.conv_seg.bias)
     return decoder.eval().requires_grad_(False)
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS, TRANSFORMS
 
@@ -26,6 +25,7 @@ from mmseg_sparsemask.deployment.export import export, random_inputs, smallest_i
 from mmseg_sparsemask.deployment.predictor import class_colours, metadata_of, pipeline_steps
 from mmseg_sparsemask.models import allowed
 from mmseg_sparsemask.models.backbones.probing import image_channels
+from mmseg_sparsemask.report.page import templates_beside
 from mmseg_sparsemask.utils.extras import require_extra, requirement
 from mmseg_sparsemask.utils.figures import save_figure
 from mmseg_sparsemask.utils.files import write_atomically, write_json
@@ -240,15 +240,9 @@ def model_card(
         place: What the example loads.
         licence: Licence of the weights.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / 'templates'),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_as_text,
-    )
     classes, _ = class_colours(model.dataset_meta, model.num_classes)
-    return environment.get_template('card.md.jinja').render(
+    templates = templates_beside(__file__, finalize=_as_text)
+    return templates.get_template('card.md.jinja').render(
         metadata=_Raw(_hub_metadata(name, scores, licence)),
         name=name,
         requirement=_Raw(requirement('onedl', 'hub')),

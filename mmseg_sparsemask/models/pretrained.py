@@ -159,7 +159,7 @@ def without_weights(settings: Any) -> Any:
         # A path or None for most, but for timm's models a flag, which may be set by default.
         if isinstance(settings.get('pretrained'), bool) or type_name(settings).endswith(FETCHING):
             kept['pretrained'] = False
-        return type(settings)(kept)
+        return type(settings)(kept)  # type: ignore[call-arg]
     if isinstance(settings, (list, tuple)):
         return type(settings)(without_weights(item) for item in settings)
     return settings

@@ -45,14 +45,24 @@ def render(template: str, data: Mapping[str, Any], **texts: Any) -> str:
         ValueError: A number is not finite.
     """
     _check_finite(data, 'data')
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / 'templates'),
-        autoescape=True,
+    environment = templates_beside(__file__, autoescape=True)
+    return environment.get_template(template).render(data=data, **texts)
+
+
+def templates_beside(module: str, **settings: Any) -> Environment:
+    """The templates in the folder ``templates/`` beside a module's file.
+
+    Args:
+        module: The module's ``__file__``.
+        settings: Further ones of Jinja's.
+    """
+    return Environment(
+        loader=FileSystemLoader(Path(module).parent / 'templates'),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        **settings,
     )
-    return environment.get_template(template).render(data=data, **texts)
 
 
 def write_page(page: str, path: str | os.PathLike[str]) -> Path:
