@@ -170,11 +170,13 @@ def leaves_end_unused(connectivity: Connectivity) -> bool:
 
 
 def _without_pretrained(model: Any) -> dict[str, Any]:
-    """Settings that take every ``init_cfg`` with pretrained weights out of a model's config."""
+    """Settings that take everything that names pretrained weights out of a model's config."""
     found: dict[str, Any] = {}
     for key, value in model.items() if isinstance(model, Mapping) else ():
         if key == 'init_cfg' and isinstance(value, Mapping) and 'Pretrained' in type_name(value):
             found[key] = None
+        elif key == 'pretrained' and value:
+            found[key] = False if value is True else None
         elif inner := _without_pretrained(value):
             found[key] = inner
     return found

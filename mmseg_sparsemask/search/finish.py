@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 from mmseg_sparsemask.connectivity import Connectivity, save
 from mmseg_sparsemask.connectivity.budget import KINDS
 from mmseg_sparsemask.connectivity.draw import draw_graph
+from mmseg_sparsemask.connectivity.prune import drop_unreachable
 from mmseg_sparsemask.models.decode_heads import FDNHead
 from mmseg_sparsemask.models.inheritance import pruned_head
 from mmseg_sparsemask.report import FrontRecord, read_front, search_page, write_page
@@ -64,7 +65,10 @@ def finish(search: Search, connectivity: Connectivity, out_dir: str | os.PathLik
     head, settings, folder = search.head, search.settings, Path(out_dir)
     with evaluating(head):
         pruned = pruned_head(head, connectivity)
-        difference = largest_difference(head, pruned)
+        # A decoder of one's own choice may end elsewhere than the supernet.
+        reaching = drop_unreachable(head.connectivity, connectivity.end)
+        with head.cut_to(Connectivity.from_connections(connectivity.strides, reaching)):
+            difference = largest_difference(head, pruned)
     written: list[str] = []
     notes: list[str] = []
 

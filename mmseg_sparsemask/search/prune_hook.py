@@ -45,8 +45,8 @@ class PruneHook(Hook):
     decoder and the supernet's weights), ``finetune.py`` to train that further, ``retrain.py`` to
     train the decoder from scratch, ``report.html`` to look at all of it; and tables in the log.
     With an `EMAHook` all of it is about the averaged weights, which are validated and saved, too.
-    The files of an earlier search that is not resumed go to a folder ``earlier/`` before training
-    starts.
+    The files of an earlier search that is not resumed, and its ``front/``, go to a folder
+    ``earlier/`` before training starts.
 
     If a loss of the supernet asks for a budget (`BudgetLoss`), the decoder is cut to it, and the
     log, the visualiser and ``budget.svg`` show what pruning would have cost over the search.
@@ -118,7 +118,7 @@ class PruneHook(Hook):
         check_work_dir(runner.work_dir)
         check_configs(head, self.settings, runner.work_dir)
         if runner.iter == 0 and is_main_process():
-            kept = keep_earlier(runner.work_dir, RESULTS)
+            kept = keep_earlier(runner.work_dir, (*RESULTS, 'front'))
             if kept is not None:
                 runner.logger.info(f'the results of an earlier search were moved to {kept}')
         history = WeightHistory.of(runner.message_hub.runtime_info)

@@ -107,6 +107,16 @@ def test_finetune_config(tmp_path):
     assert cfg.train_cfg.max_iters == 2 and cfg.optim_wrapper.optimizer.lr < 0.02
 
 
+def test_no_weights_are_fetched_whatever_names_them(tmp_path):
+    tiny.write_configs(tmp_path)
+    base = tmp_path / 'sparse.py'
+    named = "model.update(pretrained='https://example.invalid/x.pth', neck=dict(pretrained=True))"
+    base.write_text(f'{base.read_text()}\n{named}\n')
+    write_finetune(tmp_path / 'finetune.py', HEAD, FOUND, PruneSettings(retrain_config=str(base)))
+    cfg = Config.fromfile(tmp_path / 'finetune.py')
+    assert cfg.model.pretrained is None and cfg.model.neck.pretrained is False
+
+
 def test_a_schedule_of_its_own(tmp_path):
     tiny.write_configs(tmp_path)
     own = tmp_path / 'own.py'

@@ -282,6 +282,15 @@ def test_results_of_an_earlier_search_are_kept(searched, tmp_path):
     assert 'the results of an earlier search were moved to' in log_of(tmp_path / 'w')
 
 
+def test_the_front_of_an_earlier_search_is_none_of_a_new_one(tmp_path):
+    table = tmp_path / 'w/front/front.csv'
+    table.parent.mkdir(parents=True)
+    table.write_text('of the earlier search')
+    make_runner(tmp_path, 1, retrain_config=None).train()
+    assert not table.parent.exists()
+    assert (tmp_path / 'w/earlier/1/front/front.csv').read_text() == 'of the earlier search'
+
+
 def test_infinite_weights_are_reported(tmp_path):
     runner = make_runner(tmp_path, 3)
     head = find_supernet(runner.model)

@@ -120,6 +120,19 @@ def test_cut_to_connections_of_ones_own_choice(saved, tmp_path):
         search.cut('flat')
 
 
+def test_connections_that_end_elsewhere_than_the_supernet(saved, tmp_path):
+    """The two are compared at the end that both can have."""
+    search = read_search(saved, trust=True)
+    wanted = search.cut({'strides': [2, 4, 8, 16, 32], 'stages': {'D3': ['E3', 'E5', 'G']}})
+    for dropped in (1.0, 0.0):
+        for stage, raw in search.head.connections.raw.items():
+            for place, source in enumerate(search.head.connectivity.stages[stage]):
+                raw.data[place] = 1.0 if (source, stage) in wanted else dropped
+        text = finish(search, wanted, tmp_path)
+        assert ('so the decoders are not equal' in text) == bool(dropped)
+        assert load(tmp_path / 'connectivity.json').end == 'D3'
+
+
 def changed(saved, folder, change):
     content = torch.load(saved, weights_only=False)
     change(content)
