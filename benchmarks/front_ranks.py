@@ -44,8 +44,9 @@ from mmseg_sparsemask.search.front_table import pick, read_points
 from mmseg_sparsemask.search.saved_search import read_search
 from mmseg_sparsemask.utils.errors import one_line_errors
 from mmseg_sparsemask.utils.files import output_folder, write_atomically
+from mmseg_sparsemask.utils.repeatable import fingerprint_key
 
-SPLITS, TRAINED = ('val', 'test'), 'frozen.csv'
+SPLITS = ('val', 'test')
 TRAINED_HEADER = (
     'decoder', 'kind', 'size', 'parameters', 'multiply_adds', 'end', 'loss', 'score_val',
     'iterations', 'connectivity',
@@ -120,10 +121,11 @@ def frozen(args: argparse.Namespace) -> None:
     source = source_of(args)
     supernet = Supernet(source, FrontSettings(points=args.sizes, images=args.images))
     found = decoders(source, supernet, args)
-    network, path = supernet.network, args.out / TRAINED
+    network, path = supernet.network, trained_file(supernet, args)
     notes = path.read_text().splitlines() if path.is_file() else [','.join(TRAINED_HEADER)]
-    known = {row['decoder'] for row in csv.DictReader(notes)}
-    if missing := [one for one in found if one[0] not in known]:
+    # A point of one name is another decoder where other sizes were asked for.
+    known = {(row['decoder'], row['connectivity']) for row in csv.DictReader(notes)}
+    if missing := [one for one in found if (one[0], str(one[3])) not in known]:
         dataset = DATASETS.build(network.cfg.train_dataloader.dataset)
         validation = validation_images(network, args.val)
         # Other crops of each image.
@@ -141,8 +143,16 @@ def frozen(args: argparse.Namespace) -> None:
         notes.append(','.join(map(str, [*values, f'{score:.2f}', args.iterations, graph])))
         write_atomically(path, '\n'.join([*notes, '']))
         print(f'{name}: loss {loss:.4f} before training, mIoU {score:.2f} after', flush=True)
-    rows = list(csv.DictReader(notes))
+    wanted = {(name, str(graph)) for name, _, _, graph in found}
+    rows = [r for r in csv.DictReader(notes) if (r['decoder'], r['connectivity']) in wanted]
     told(f'{args.iterations} iterations on kept features, val', rows, 'score_val')
+
+
+def trained_file(supernet: Supernet, args: argparse.Namespace) -> Path:
+    """Where the scores are noted of one supernet, trained and validated in one way."""
+    retrain = Config.fromfile(supernet.search.settings.retrain_config).to_dict()
+    known = [supernet.scorer.notes.name, retrain, args.iterations, args.views, args.val]
+    return args.out / f'frozen_{fingerprint_key({"of": known})}.csv'
 
 
 def trained_head(

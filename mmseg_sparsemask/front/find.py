@@ -171,6 +171,10 @@ def search_files(search: str | Path, config: str | Path | None) -> tuple[Path, P
         if not (checkpoint / LAST_CHECKPOINT).is_file():
             raise ValueError(f'{search}: expected the work directory of a search, with checkpoints')
         checkpoint = last_checkpoint(checkpoint)
+    elif not checkpoint.is_file():
+        raise ValueError(
+            f'{search}: does not exist; expected the work directory of a search, or a checkpoint'
+        )
     if config is not None:
         if not Path(config).is_file():
             raise ValueError(f'--config: {config} does not exist')

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmengine.logging import print_log
 
-from mmseg_sparsemask.connectivity import Connectivity
+from mmseg_sparsemask.connectivity import Connectivity, load
 from mmseg_sparsemask.front.supernet import Supernet
 from mmseg_sparsemask.front.why import Change, write_changes
 from mmseg_sparsemask.report import (
@@ -24,6 +24,7 @@ from mmseg_sparsemask.search.front_table import Point
 from mmseg_sparsemask.search.record import Search
 from mmseg_sparsemask.search.tables import search_record, steps_after
 from mmseg_sparsemask.utils.repeatable import weights_digest
+from mmseg_sparsemask.utils.tool_command import tool_command
 
 PAGE = 'report.html'
 
@@ -36,7 +37,8 @@ def write_pages(
 ) -> None:
     """Write ``report.html`` for the front and for each point, and ``why.csv`` where it is known.
 
-    The search whose ``front/`` the folder is gets the front into its own page, too.
+    The search whose ``front/`` the folder is gets the front into its own page, too, unless what
+    lies beside that page was pruned from another checkpoint, or in another way.
 
     Args:
         decoders: The points, the cheapest first, each with its supernet and graph, and what its
@@ -110,7 +112,14 @@ def _shown(
 def _write_search_page(search: Search, front: FrontRecord, folder: Path) -> None:
     written = [name for name in RESULTS if (folder / name).is_file()]
     try:
-        record = search_record(search, search.prune(), steps_after(folder, written), front)
+        found, beside = search.prune(), load(folder / 'connectivity.json')
+        known = ('iteration', 'threshold', 'merge')
+        if found != beside or any(found.meta[key] != beside.meta.get(key) for key in known):
+            raise ValueError(
+                f'it is not about {search.title} with threshold {search.settings.threshold:g}; '
+                f'{tool_command("prune")} writes it anew'
+            )
+        record = search_record(search, found, steps_after(folder, written), front)
     except ValueError as error:  # nothing of the search itself may be left
         print_log(f'{folder / PAGE} does not show the front: {error}', 'current')
         return

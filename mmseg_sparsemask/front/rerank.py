@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import math
 import time
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import torch
 from mmengine.model import revert_sync_batchnorm
@@ -25,6 +27,22 @@ RATE, BATCH = 0.3, 8
 
 #: Seconds between two lines of progress.
 QUIET = 10.0
+
+
+def settings_of(head: FDNHead) -> list[Any]:
+    """What the scores of a supernet's parts depend on besides weights and images."""
+    return [
+        head.num_classes,
+        head.out_channels,
+        head.threshold,
+        head.channels,
+        head.norm_cfg,
+        head.act_cfg,
+        head.act_encoder,
+        head.align_corners,
+        head.ignore_index,
+        head.connections_cfg,
+    ]
 
 
 class ShortTrainings:
@@ -56,8 +74,10 @@ class ShortTrainings:
         self.network, self.head, self.images = network, head, images
         self.iterations, self.expected = iterations, 0
         self._start = self._said = time.perf_counter()
-        known = [images.key, iterations, RATE, BATCH, head.channels, head.act_encoder]
-        key = fingerprint_key({'of': known})
+        data = network.cfg.train_dataloader.dataset
+        key = fingerprint_key(
+            {'of': [images.key, data, iterations, RATE, BATCH, settings_of(head)]}
+        )
         self.notes = folder / f'trained_{key}.jsonl'
         self._noted = {
             Connectivity(head.connectivity.strides, line['stages']): float(line['loss'])
@@ -67,7 +87,10 @@ class ShortTrainings:
         self.losses: dict[Connectivity, float] = {}
 
     def loss(self, connectivity: Connectivity) -> float:
-        """Mean loss of a decoder on both halves of the images, after its training."""
+        """Mean loss of a decoder on both halves of the images, after its training.
+
+        Infinite where the training diverged: what is no number would have no rank.
+        """
         if connectivity not in self._noted:
             self._noted[connectivity] = self._trained_loss(connectivity)
             note(self.notes, connectivity, loss=self._noted[connectivity])
@@ -93,10 +116,11 @@ class ShortTrainings:
     def _trained_loss(self, connectivity: Connectivity) -> float:
         decoder = self._trained(connectivity)
         with torch.no_grad():
-            return fmean(
+            loss = fmean(
                 float(self._loss(decoder, half.features, half.labels))
                 for half in self.images.halves()
             )
+        return loss if math.isfinite(loss) else math.inf
 
     def _trained(self, connectivity: Connectivity) -> SparseMaskHead:
         crops = self._crops

@@ -132,7 +132,10 @@ class Scorer:
         head, table = self.head, 0
         for images in self.images.halves():
             logits = self._logits(connectivity, images)
-            found = logits.argmax(1) if logits.shape[1] > 1 else (logits > 0)[:, 0].long()
+            if logits.shape[1] == 1:
+                found = (logits.sigmoid() > head.threshold)[:, 0]
+            else:
+                found = logits.argmax(1)
             valid = images.labels != head.ignore_index
             table = table + confusion(images.labels[valid], found[valid], head.num_classes)
         return float(ious(table)[table.sum(1) > 0].mean())

@@ -20,7 +20,7 @@ from mmseg_sparsemask.connectivity.controls import like
 from mmseg_sparsemask.connectivity.latency import LatencyTable
 from mmseg_sparsemask.front.descent import best_within, descend, improve, part_of
 from mmseg_sparsemask.front.images import held_back_images, network_of
-from mmseg_sparsemask.front.rerank import QUIET, ShortTrainings
+from mmseg_sparsemask.front.rerank import QUIET, ShortTrainings, settings_of
 from mmseg_sparsemask.front.scorer import Scorer
 from mmseg_sparsemask.models.connections import SampledConnections
 from mmseg_sparsemask.search.record import Search
@@ -109,8 +109,10 @@ class Supernet:
         if self.table is not None:
             self.table.check(head.connectivity, head.shape)
         self.network = network_of(source.search, source.config)
+        # The description of a search in a checkpoint does not say it.
+        head.ignore_index = self.network.model.decode_head.ignore_index
         images = held_back_images(self.network, settings.images, source.folder)
-        key = fingerprint_key({'of': [weights_digest(head), images.key]})
+        key = fingerprint_key({'of': [weights_digest(head), images.key, settings_of(head)]})
         self.scorer = Scorer(head, images, source.folder / f'scores_{key}.jsonl')
         self.encoder_multiply_adds = self._encoder_multiply_adds()
         self._extra = self._cost_of_encoder() if settings.whole else 0.0

@@ -159,8 +159,9 @@ def picked(search: str, budget: str, front: Path | None = None) -> str:
     path = Path(search)
     folder = front or (path if path.is_dir() else path.parent) / 'front'
     point = pick(read_points(folder), kind, wanted)
+    config = point.path(folder) / 'finetune.py'
     return (
         f'{point.connectivity}\n{point.parameters:,} parameters, {point.multiply_adds:,} '
-        f'multiply-adds, loss {point.rank_loss} on images held back\n'
-        f'train it further: {tool_command("train", point.path(folder) / "finetune.py")}'
+        f'multiply-adds, loss {point.rank_loss} on images held back'
+        + (f'\ntrain it further: {tool_command("train", config)}' if config.is_file() else '')
     )

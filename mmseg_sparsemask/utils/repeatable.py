@@ -15,9 +15,19 @@ from torch import nn
 
 
 def weights_digest(module: nn.Module) -> str:
-    """A hash of all parameters and buffers of a module, names included."""
+    """A hash of all parameters and buffers of a module, names included.
+
+    Buffers that say where a run is (`models.run_state`) do not count.
+    """
+    counted = {
+        f'{prefix}.{name}'.removeprefix('.')
+        for prefix, part in module.named_modules()
+        for name in getattr(part, 'run_state', ())
+    }
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
+        if name in counted:
+            continue
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -4,6 +4,7 @@ import copy
 import json
 import re
 import runpy
+import shutil
 import sys
 
 import pytest
@@ -20,7 +21,7 @@ from mmseg_sparsemask.front.find import search_files
 from mmseg_sparsemask.front.images import held_back_images, network_of
 from mmseg_sparsemask.front.points import validated
 from mmseg_sparsemask.models.inheritance import pruned_head
-from mmseg_sparsemask.search.front_table import pick, read_points
+from mmseg_sparsemask.search.front_table import pick, picked, read_points
 from mmseg_sparsemask.search.saved_search import read_search
 
 ASKED = ['--held-back', 4, '--count', 4, '--swaps', 3, '--controls', 2]
@@ -131,6 +132,13 @@ def test_a_budget_picks_a_point(front, searched, capsys, monkeypatch):
     assert re.search(rf'train.py \S+/front/{points[0].folder}/finetune.py', printed)
 
 
+def test_no_command_for_a_config_that_was_not_written(front, searched, tmp_path):
+    """A search without retrain and finetune config leaves points without them."""
+    assert 'train it further' in picked(str(searched), 'parameters=1e9')
+    shutil.copy(front / 'front.csv', tmp_path)
+    assert 'train it further' not in picked(str(searched), 'parameters=1e9', tmp_path)
+
+
 @pytest.mark.parametrize(
     ('arguments', 'words'),
     [
@@ -184,6 +192,23 @@ def test_notes_are_lines_of_json(front):
         ('stages', 'half', 'loss'),
         ('stages', 'importance'),
     }
+
+
+def test_the_page_of_a_search_gets_the_front_of_that_very_search(searched, tmp_path):
+    """The page says what the files beside it are: not what an earlier checkpoint would give."""
+    folder = tmp_path / 'w'
+    shutil.copytree(searched, folder, ignore=shutil.ignore_patterns('front'))
+    before = (folder / 'report.html').read_text()
+    asked = ['--held-back', 4, '--count', 2, '--swaps', 0]
+    run(folder / 'iter_4.pth', *asked)
+    assert (folder / 'report.html').read_text() == before
+    run(folder, *asked)
+    assert 'id="front-slider"' in (folder / 'report.html').read_text()
+
+
+def test_a_search_that_is_not_there(tmp_path):
+    with pytest.raises(ValueError, match='gone: does not exist; expected the work directory'):
+        search_files(tmp_path / 'gone', None)
 
 
 def test_connections_of_ones_own_get_statistics_of_their_own(

@@ -1,5 +1,8 @@
 """Ranks of a front after short trainings on features that are kept."""
 
+import math
+from types import SimpleNamespace
+
 import pytest
 import torch
 from mmengine.runner import Runner
@@ -7,7 +10,9 @@ from reference import tiny
 from reference.fronts import MORE, run
 
 from mmseg_sparsemask.connectivity import Connectivity
-from mmseg_sparsemask.front.find import search_files
+from mmseg_sparsemask.front import rerank
+from mmseg_sparsemask.front.find import search_files, with_statistics
+from mmseg_sparsemask.front.points import draw_front
 from mmseg_sparsemask.front.supernet import FrontSettings, Source, Supernet
 from mmseg_sparsemask.search.front_table import TABLE, pick, read_points
 from mmseg_sparsemask.search.saved_search import read_search
@@ -46,6 +51,53 @@ def test_a_training_is_the_same_wherever_it_runs_and_changes_nothing(searched, t
     other.trainings.notes.unlink()
     other.trainings._noted.clear()
     assert other.trainings.loss(graph(one, D1='E1')) != loss == other.trainings.loss(decoder)
+
+
+def other_config(searched, folder, more):
+    """Config of the search with other settings of the head, as ``--config`` takes it."""
+    checkpoint, config = search_files(searched, None)
+    other = folder / 'other.py'
+    other.write_text(f"{config.read_text()}\nmodel['decode_head'].update({more})\n")
+    return checkpoint, other
+
+
+@pytest.mark.parametrize(
+    'more', ['ignore_index=0', 'align_corners=False', "act_cfg=dict(type='GELU')"]
+)
+def test_scores_belong_to_the_settings_of_the_head(searched, tmp_path, more):
+    """What was noted of the same weights and images under others is not taken for theirs."""
+    one = supernet(searched, tmp_path, 2)
+    decoder = graph(one, D3='E3', D1='E1 D3')
+    before = one.scorer.loss(decoder), one.trainings.loss(decoder)
+    checkpoint, config = other_config(searched, tmp_path, more)
+    source = Source(read_search(checkpoint, str(config)), config, tmp_path)
+    other = Supernet(source, FrontSettings(images=4, rerank=2))
+    assert other.scorer.loss(decoder) != before[0] and other.trainings.loss(decoder) != before[1]
+    again = supernet(searched, tmp_path, 2)
+    assert (again.scorer.notes, again.trainings.notes) == (one.scorer.notes, one.trainings.notes)
+
+
+def test_the_label_that_does_not_count_is_that_of_the_config(searched, tmp_path, capsys):
+    """A checkpoint's description of its search does not say it; tools/prune.py reads that."""
+    checkpoint, config = other_config(searched, tmp_path, 'ignore_index=0')
+    told = []
+    for search in (read_search(checkpoint, str(config)), read_search(checkpoint, trust=True)):
+        source = Source(search, config, tmp_path)
+        with_statistics(source, Connectivity(search.head.connectivity.strides, {'D1': ['E1']}))
+        told += capsys.readouterr().out.splitlines()[-1:]
+        next(tmp_path.glob('scores_*.jsonl')).unlink()
+    assert told[0].startswith('loss') and told[0] == told[1]
+
+
+def test_a_training_that_diverged_is_never_the_best(searched, tmp_path, monkeypatch):
+    monkeypatch.setattr(rerank, 'RATE', 1e38)
+    one = supernet(searched, tmp_path, 2)
+    decoder = graph(one, D3='E3', D1='E1 D3')
+    assert one.trainings.loss(decoder) == math.inf
+    assert supernet(searched, tmp_path, 2).trainings.loss(decoder) == math.inf
+    scored = [(1.0, 2.0), (2.0, math.inf), (3.0, math.inf)]
+    figure = draw_front(scored, [SimpleNamespace(cost=1.0, rank_loss=2.0)], 'parameters')
+    assert math.isfinite(figure.axes[0].get_ylim()[1])
 
 
 def test_it_learns(searched, tmp_path):

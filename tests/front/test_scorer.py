@@ -105,6 +105,14 @@ def test_mean_iou_by_hand(tmp_path, monkeypatch):
     assert scorer.miou(head.connectivity) == pytest.approx(50)
 
 
+def test_one_output_is_a_class_from_the_threshold_of_the_head_on(tmp_path, monkeypatch):
+    head, scorer = make_scorer(tmp_path, connections=SAMPLED, out_channels=1, threshold=0.3)
+    scorer.images = Images(scorer.images.features, torch.tensor([[[0, 0, 1, 1]]] * 4))
+    logits = torch.tensor([0.1, 0.2, 0.4, 0.6]).logit().expand(2, 1, 1, 4)
+    monkeypatch.setattr(scorer, '_logits', lambda *_: logits)
+    assert scorer.miou(head.connectivity) == pytest.approx(100)
+
+
 def test_weights_that_are_not_numbers(tmp_path):
     head, scorer = make_scorer(tmp_path, connections=SAMPLED)
     head.convs['D1']['E1'].data[0] = float('nan')

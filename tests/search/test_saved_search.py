@@ -20,6 +20,7 @@ from mmseg_sparsemask.search.permuted import permuted_supernet
 from mmseg_sparsemask.search.record import HISTORY_KEY, SCORES_KEY
 from mmseg_sparsemask.search.saved_search import SEARCH_KEY, read_search
 from mmseg_sparsemask.search.supernet import find_supernet
+from mmseg_sparsemask.utils.repeatable import weights_digest
 
 RAMP = dict(type='SparseConnectivityLoss', ramp=[2, 9])
 BUDGET = dict(type='BudgetLoss', budget=dict(parameters=2000), ramp=[0, 3])
@@ -71,6 +72,22 @@ def test_pruned_later_as_at_the_end(tmp_path, kind, by_epoch):
     # The weights that were pruned stand at the end of the page.
     assert later['steps'] == [0, 3, 4]
     assert later['weights'][-1] == list(search.head.connection_weights().values())
+
+
+def test_a_supernet_is_known_again_whatever_was_counted(tmp_path):
+    """Its front stays on its page: read from a run, a checkpoint, or one with its config."""
+    cfg = tiny.load(tiny.write_configs(tmp_path, 4), tmp_path / 'w', **STILL)
+    cfg.model.decode_head.loss_connectivity = [RAMP, BUDGET]
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    config = next((tmp_path / 'w').glob('search.py'))
+    found = [
+        read_search(tmp_path / 'w/iter_4.pth', c, trust=True).head for c in (None, str(config))
+    ]
+    heads = [find_supernet(runner.model), *found]
+    assert len({weights_digest(head) for head in heads}) == 1
+    heads[0].conv_seg.bias.data += 1
+    assert weights_digest(heads[0]) != weights_digest(heads[1])
 
 
 def test_a_permuted_search_shows_the_permuted_weights(tmp_path):
