@@ -26,6 +26,9 @@ BATCH = 16
 #: Most training images that decoders are trained on for a while.
 CROPS = 300
 
+#: Of an image: its features, its labels (1, H, W), and what the pipeline says of it.
+Encoded = tuple[list[Tensor], Tensor, dict[str, Any]]
+
 
 class Images(NamedTuple):
     """What decoders are scored on.
@@ -124,21 +127,10 @@ def held_back_images(network: Network, count: int, folder: Path) -> Images:
     if path.is_file():
         kept = torch.load(path, weights_only=True)
         return Images(kept['features'], kept['labels'], key)
-    batches = list(encoded(network, dataset, places, training=True))
-    sizes = {tuple(label.shape[-2:]) for _, label, _ in batches}
-    if len(sizes) > 1:
-        raise ValueError(
-            f'expected training images of one size, got {sorted(sizes)}; let the pipeline or '
-            'data_preprocessor.size crop or pad them'
-        )
-    levels = zip(*(features for features, _, _ in batches))
-    kept = {
-        'features': [torch.cat(level) for level in levels],
-        'labels': torch.cat([labels for _, labels, _ in batches]),
-    }
+    features, labels = _of_one_size(encoded(network, dataset, places, training=True))
     with replacing(path) as temporary:
-        torch.save(kept, temporary)
-    return Images(kept['features'], kept['labels'], key)
+        torch.save({'features': features, 'labels': labels}, temporary)
+    return Images(features, labels, key)
 
 
 def training_images(network: Network) -> Images:
@@ -148,16 +140,29 @@ def training_images(network: Network) -> Images:
         network: Of the search.
 
     Raises:
-        ValueError: Data that is not there.
+        ValueError: Images of several sizes, or data that is not there.
     """
     dataset = _data(copy.deepcopy(network.cfg.train_dataloader.dataset), 'training')
     places = _evenly(range(len(dataset)), CROPS)
     # Other crops than those that are scored on, where no images are held back.
-    batches = list(encoded(network, dataset, places, training=True, draw=1))
-    levels = zip(*(features for features, _, _ in batches))
-    return Images(
-        [torch.cat(level) for level in levels], torch.cat([labels for _, labels, _ in batches])
-    )
+    return Images(*_of_one_size(encoded(network, dataset, places, training=True, draw=1)))
+
+
+def _of_one_size(images: Iterator[Encoded]) -> tuple[list[Tensor], Tensor]:
+    """Features and labels of training images in one batch."""
+    every = list(images)
+    sizes = {tuple(labels.shape[-2:]) for _, labels, _ in every}
+    if len(sizes) > 1:
+        raise ValueError(
+            f'expected training images of one size, got {sorted(sizes)}; let the pipeline or '
+            'data_preprocessor.size crop or pad them'
+        )
+    return _joined(every)
+
+
+def _joined(images: Sequence[Encoded]) -> tuple[list[Tensor], Tensor]:
+    levels = zip(*(features for features, _, _ in images))
+    return [torch.cat(level) for level in levels], torch.cat([labels for _, labels, _ in images])
 
 
 class Validation(NamedTuple):
@@ -196,21 +201,14 @@ def validation_images(network: Network, count: int) -> Validation:
     settings = copy.deepcopy(cfg.val_dataloader.dataset)
     dataset = _data(settings, 'validation')
     places = _evenly(range(len(dataset)), max(count, 1))
-    groups: list[list[tuple[list[Tensor], Tensor, dict[str, Any]]]] = []
+    groups: list[list[Encoded]] = []
     for image in encoded(network, dataset, places, training=False):
         last = groups[-1] if groups else []
         if last and len(last) < BATCH and _sizes(last[0]) == _sizes(image):
             last.append(image)
         else:
             groups.append([image])
-    batches = [
-        (
-            [torch.cat(level) for level in zip(*(features for features, _, _ in group))],
-            torch.cat([labels for _, labels, _ in group]),
-            [meta for _, _, meta in group],
-        )
-        for group in groups
-    ]
+    batches = [(*_joined(group), [meta for _, _, meta in group]) for group in groups]
     return Validation(model, batches, _key(network, dataset, settings, places))
 
 
@@ -223,7 +221,7 @@ def _key(network: Network, dataset: Any, settings: Any, places: Sequence[int]) -
     return fingerprint_key({'of': known})
 
 
-def _sizes(image: tuple[list[Tensor], Tensor, dict[str, Any]]) -> list[Any]:
+def _sizes(image: Encoded) -> list[Any]:
     features, labels, meta = image
     return [features[0].shape, labels.shape, meta.get('pad_shape'), meta['img_shape']]
 
@@ -241,7 +239,7 @@ def _data(settings: Any, kind: str) -> Any:
 @torch.no_grad()
 def encoded(
     network: Network, dataset: Any, places: Sequence[int], training: bool, draw: int = 0
-) -> Iterator[tuple[list[Tensor], Tensor, dict[str, Any]]]:
+) -> Iterator[Encoded]:
     """Features, labels and what is known of some images of a data set, one after another.
 
     Args:

@@ -19,6 +19,7 @@ from mmseg_sparsemask.front.scorer import note, noted_lines, segmentation_loss
 from mmseg_sparsemask.models.decode_heads import FDNHead, SparseMaskHead
 from mmseg_sparsemask.models.decode_heads.upsampling import upsample
 from mmseg_sparsemask.models.inheritance import decoder_like
+from mmseg_sparsemask.search.saved_search import HEAD_SETTINGS
 from mmseg_sparsemask.utils.commands import clock
 from mmseg_sparsemask.utils.repeatable import fingerprint_key
 
@@ -31,18 +32,8 @@ QUIET = 10.0
 
 def settings_of(head: FDNHead) -> list[Any]:
     """What the scores of a supernet's parts depend on besides weights and images."""
-    return [
-        head.num_classes,
-        head.out_channels,
-        head.threshold,
-        head.channels,
-        head.norm_cfg,
-        head.act_cfg,
-        head.act_encoder,
-        head.align_corners,
-        head.ignore_index,
-        head.connections_cfg,
-    ]
+    names = (*HEAD_SETTINGS, 'ignore_index', 'connections_cfg')
+    return [getattr(head, name, None) for name in names]
 
 
 class ShortTrainings:

@@ -79,7 +79,12 @@ class Scorer:
         self.losses: dict[Connectivity, tuple[float, float]] = {}
         self._noted: dict[tuple[Connectivity, int], float] = {}
         self._importance: dict[Connectivity, dict[Connection, float]] = {}
-        self._read()
+        for line in noted_lines(notes):
+            graph = self.graph(line['stages'])
+            if 'loss' in line:
+                self._noted[graph, line['half']] = line['loss']
+            else:
+                self._importance[graph] = dict(zip(graph, line['importance']))
 
     def loss(self, connectivity: Connectivity) -> float:
         """Mean loss of a part on both halves."""
@@ -101,7 +106,8 @@ class Scorer:
             weights = [self.head.connections.raw[stage] for stage in connectivity.stages]
             for weight in weights:
                 weight.requires_grad_(True)
-            loss = self._loss(connectivity, self.images.part(slice(self.quarter)))
+            quarter = slice(max(2, len(self.images.labels) // 4))
+            loss = self._loss(connectivity, self.images.part(quarter))
             found = {}
             slopes = torch.autograd.grad(loss, weights)
             for stage, weight, slope in zip(connectivity.stages, weights, slopes):
@@ -113,11 +119,6 @@ class Scorer:
             self._importance[connectivity] = found
             note(self.notes, connectivity, importance=list(found.values()))
         return self._importance[connectivity]
-
-    @property
-    def quarter(self) -> int:
-        """A quarter of the number of images, at least two."""
-        return max(2, len(self.images.labels) // 4)
 
     def chance(self) -> float:
         """Loss of naming the share of each class, whatever the image: what a decoder must beat."""
@@ -194,14 +195,6 @@ class Scorer:
     def graph(self, stages: Mapping[str, Sequence[str]]) -> Connectivity:
         """A part of the supernet, as notes have it."""
         return Connectivity(self.head.connectivity.strides, stages)
-
-    def _read(self) -> None:
-        for line in noted_lines(self.notes):
-            graph = self.graph(line['stages'])
-            if 'loss' in line:
-                self._noted[graph, line['half']] = line['loss']
-            else:
-                self._importance[graph] = dict(zip(graph, line['importance']))
 
 
 def segmentation_loss(logits: Tensor, labels: Tensor, ignored: int) -> Tensor:

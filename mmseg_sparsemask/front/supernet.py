@@ -168,8 +168,7 @@ class Supernet:
     def descend(self) -> float:
         """Score the ways down to each end, and each connection alone; return the least cost."""
         start = said = time.perf_counter()
-        wholes = [part_of(self.space, self.space, end) for end in self.ends]
-        starts = [whole for whole in wholes if whole is not None]
+        starts = list(filter(None, (part_of(self.space, self.space, end) for end in self.ends)))
         way: list[Connectivity] = []
 
         def work(graph: Connectivity) -> int:

@@ -160,7 +160,9 @@ class PruneHook(Hook):
             status = self._status(head)
             self._log(runner, status)
             log_budgets(runner, head, self.settings.threshold)
-            self._stop_if_converged(runner, status)
+            self._count_check(status)
+            if self._converged() and not runner.train_loop.stop_training:
+                self._stop(runner)
         if self.image_interval and step % self.image_interval == 0 and is_main_process():
             weights = find_supernet(searched_model(runner)).connection_weights()
             image = figure_to_array(draw_weights(weights, f'iteration {step}'))
@@ -217,15 +219,12 @@ class PruneHook(Hook):
     def _converged(self) -> bool:
         return self.stop_after is not None and self._steady_checks >= self.stop_after
 
-    def _stop_if_converged(self, runner: Any, status: PruneStatus) -> None:
-        self._count_check(status)
+    def _stop(self, runner: Any) -> None:
         loop = runner.train_loop
-        if not self._converged() or loop.stop_training:
-            return
         _end_at(loop, runner.epoch + 1, runner.iter + 1)
         when = 'after this epoch' if isinstance(loop, EpochBasedTrainLoop) else 'here'
         runner.logger.info(
-            f'converged: {status.live} connections for {self._steady_checks} checks; '
+            f'converged: {self._last_live} connections for {self._steady_checks} checks; '
             f'stopping {when}'
         )
 

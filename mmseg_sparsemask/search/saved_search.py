@@ -30,7 +30,7 @@ _CONFIGS = ('retrain_config', 'finetune_config')
 _OWN = Path(__file__).parents[1] / '.mim/configs'
 
 #: Attributes of a supernet that its description holds.
-_HEAD = (
+HEAD_SETTINGS = (
     'in_channels in_index channels num_classes out_channels threshold norm_cfg act_cfg '
     'align_corners act_encoder'
 ).split()
@@ -48,7 +48,7 @@ def describe_search(head: FDNHead, settings: PruneSettings) -> dict[str, Any]:
     """
     graph = to_dict(head.connectivity)
     data = {
-        **{name: getattr(head, name) for name in _HEAD if hasattr(head, name)},
+        **{name: getattr(head, name) for name in HEAD_SETTINGS if hasattr(head, name)},
         'strides': graph['strides'],
         'connectivity': {key: graph[key] for key in ('strides', 'stages')},
         'connections': {**head.connections_cfg, 'type': type_name(head.connections_cfg)},
