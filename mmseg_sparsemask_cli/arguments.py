@@ -6,6 +6,7 @@ A tool lists those it takes as ``parents`` of its parser.
 from __future__ import annotations
 
 import argparse
+import ast
 import re
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,16 @@ def _parent(*names: str, **settings: Any) -> argparse.ArgumentParser:
     return parser
 
 
+# A text as Python writes it, and not a list, whose quotes some shells and launchers keep.
+_QUOTED = r"""(['"])(?![[(])((?!\1)[^\\\n]|\\.)*\1"""
+
+
 class _CfgOptions(argparse.Action):
-    """MMEngine's `DictAction`, imported when the option is given."""
+    """MMEngine's `DictAction`, imported when the option is given.
+
+    That removes white space, and splits at each comma: a text with one of them in quotes that reach
+    the tool, such as ``key='my folder/x'``, is taken as it is.
+    """
 
     def __call__(
         self,
@@ -43,14 +52,21 @@ class _CfgOptions(argparse.Action):
     ) -> None:
         from mmengine.config import DictAction
 
+        texts = {}
+        for value in values:
+            key, _, text = value.partition('=')
+            if re.search(r'[\s,]', text) and re.fullmatch(_QUOTED, text):
+                texts[key] = ast.literal_eval(text)
+        rest = [value for value in values if value.partition('=')[0] not in texts]
         action = DictAction(self.option_strings, self.dest, nargs='+')
         try:
-            action(parser, namespace, values)
+            action(parser, namespace, rest)
         except (AssertionError, ValueError):  # brackets that are not closed, no sign =
             parser.error(
                 '--cfg-options: expected KEY=VALUE, without white space and with brackets in '
                 f'pairs, got {" ".join(values)}'
             )
+        getattr(namespace, self.dest).update(texts)
 
 
 def cfg_options(of: str = 'the config') -> argparse.ArgumentParser:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
@@ -358,5 +359,11 @@ def schedule_options(config: Mapping[str, Any], iterations: int) -> dict[str, An
 
 def as_arguments(options: Mapping[str, Any]) -> list[str]:
     """Options as ``--cfg-options`` reads them: ``key=value``, lists without white space."""
-    texts = {k: v if isinstance(v, str) else str(v).replace(' ', '') for k, v in options.items()}
-    return [f'{key}={text}' for key, text in texts.items()]
+    return [f'{key}={_as_text(value)}' for key, value in options.items()]
+
+
+def _as_text(value: Any) -> str:
+    if not isinstance(value, str):
+        return str(value).replace(' ', '')
+    # A folder may have any name; what begins as a list does is one.
+    return repr(value) if re.search(r'[\s,]', value) and value[0] not in '[(' else value

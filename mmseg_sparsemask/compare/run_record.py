@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import platform
+import re
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from mmseg_sparsemask.compare.measure import machine, measure
 from mmseg_sparsemask.compare.methods import Method
@@ -22,6 +22,7 @@ from mmseg_sparsemask.compare.sizes import build_segmentor, decoder_parameters, 
 from mmseg_sparsemask.utils.files import read_json
 from mmseg_sparsemask.utils.registered import type_name
 from mmseg_sparsemask.utils.tool_command import tool_command
+from mmseg_sparsemask_cli.arguments import cfg_options
 
 #: What ``tools/run_table.py`` writes into a work directory: which run it is.
 RUN_FILE = 'run.json'
@@ -198,7 +199,8 @@ def network_of(result: Result) -> Method:
         if found:
             cfg = _config_of_found(cfg, result)
         if result.options != NONE:
-            cfg.merge_from_dict(parse_options(result.options.split()))
+            # A value in quotes may hold white space.
+            cfg.merge_from_dict(parse_options(re.split(r' (?=[\w.]+=)', result.options)))
         model = build_segmentor(cfg)
     except Exception as error:
         raise ValueError(f'{result.title}: {named} cannot be built: {error}') from error
@@ -228,10 +230,9 @@ def _config_of_found(search: Config, result: Result) -> Config:
 
 def parse_options(options: Sequence[str]) -> dict[str, Any]:
     """``key=value`` texts as ``--cfg-options`` reads them."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--cfg-options', nargs='*', action=DictAction, default={})
-    parsed: dict[str, Any] = parser.parse_args(['--cfg-options', *options]).cfg_options
-    return parsed
+    given = ['--cfg-options', *options] if options else []
+    parsed: dict[str, Any] | None = cfg_options().parse_args(given).cfg_options
+    return parsed or {}
 
 
 def log_of(work_dir: str | Path) -> str:

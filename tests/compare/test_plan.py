@@ -157,6 +157,15 @@ def test_unknown_entries_are_named(tmp_path):
 def test_options_are_read_back_as_they_were():
     options = {'a.b': 3, 'c': 'images/val', 'd': 0.05, 'e': [64, 64]}
     assert parse_options(as_arguments(options)) == options
+    assert parse_options([]) == {}
+
+
+@pytest.mark.parametrize('name', ['my images/a', 'a, b/(1', "it's mine", 'say "a b"', "'a b'"])
+def test_folders_of_any_name_stay_what_they_are(name):
+    options = {'test_evaluator.output_dir': name, 'e': [64, 64]}
+    assert parse_options(as_arguments(options)) == options
+    # As before, for whose shell keeps the quotes of a list.
+    assert parse_options(["a='[1, 2]'", 'b=3,4']) == {'a': [1, 2], 'b': [3, 4]}
 
 
 def test_schedules_keep_their_shape():
