@@ -60,7 +60,7 @@ def chosen_device(device: str | None = None) -> str:
 
 def commit() -> str:
     """This repository's commit, with ``+`` where files differ from it; ``unknown`` without git."""
-    root = Path(__file__).parents[2]
+    root = Path(__file__).resolve().parents[2]
 
     def git(*arguments: str) -> str:
         done = subprocess.run(
@@ -69,6 +69,8 @@ def commit() -> str:
         return done.stdout.strip()
 
     try:
+        if Path(git('rev-parse', '--show-toplevel')) != root:
+            return 'unknown'  # installed in a folder of another repository
         changed = git('status', '--porcelain', '--untracked-files=no')
         return git('rev-parse', '--short', 'HEAD') + ('+' if changed else '')
     except (OSError, subprocess.CalledProcessError):
@@ -175,14 +177,19 @@ def time_together(
         device: Where they run; see `chosen_device`.
 
     Raises:
-        ValueError: A row's network cannot be built or measured, or is another one by now.
+        ValueError: A row's network cannot be built or measured, or is another one by now; rows of
+            several image sizes or numbers of threads, which no turns make alike.
     """
     if not results:
         raise ValueError('expected at least one row, got none')
-    first = results[0]
-    size = tuple(int(side) for side in first.image_size.split('x'))
+    conditions = {(result.image_size, result.threads) for result in results}
+    if len(conditions) > 1:
+        said = ', '.join(f'{size} with {threads} threads' for size, threads in sorted(conditions))
+        raise ValueError(f'expected rows of one image size and number of threads, got {said}')
+    ((image_size, threads),) = conditions
+    size = tuple(int(side) for side in image_size.split('x'))
     methods = [network_of(result) for result in results]
-    times = _time(methods, {'threads': first.threads, 'image_size': size}, device, tick)
+    times = _time(methods, {'threads': threads, 'image_size': size}, device, tick)
     here = machine(chosen_device(device))
     return [replace(result, ms=ms, timed_on=here) for result, ms in zip(results, times)]
 

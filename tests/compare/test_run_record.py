@@ -1,11 +1,13 @@
 """Times of a table's networks, measured again together."""
 
 import runpy
+import subprocess
 from dataclasses import replace
 
 import pytest
 from compare.test_results import ROOT, UNET
 
+from mmseg_sparsemask.compare import run_record
 from mmseg_sparsemask.compare.results import append_results, read_results
 from mmseg_sparsemask.compare.run_record import PASSES, network_of, surroundings, time_together
 from mmseg_sparsemask.connectivity import Connectivity, DecoderShape
@@ -92,6 +94,27 @@ def test_networks_of_the_page_can_be_built_again(path):
         if 'efficientnet-lite0' in result.config:
             pytest.importorskip('timm', reason='timm is not installed (extra timm)')
         network_of(result)
+
+
+@pytest.mark.parametrize('other', [dict(image_size='64 x 64', threads=2), dict(threads=2)])
+def test_rows_of_several_conditions_are_not_timed_as_one(other):
+    with pytest.raises(ValueError, match='expected rows of one image size .* with 2 threads'):
+        time_together([ROWS[0], replace(ROWS[0], seed=2, **other)])
+
+
+def test_a_commit_of_another_repository_is_not_ours(tmp_path, monkeypatch):
+    def git(*arguments):
+        subprocess.run(['git', '-C', str(tmp_path), *arguments], check=True, capture_output=True)
+
+    git('init')
+    git('-c', 'user.name=a', '-c', 'user.email=a@b.c', 'commit', '--allow-empty', '-m', 'theirs')
+    installed = tmp_path / 'env/site-packages'
+    (installed / 'mmseg_sparsemask/compare').mkdir(parents=True)
+    for root, known in ((tmp_path, True), (installed, False)):
+        (root / 'mmseg_sparsemask/compare').mkdir(parents=True, exist_ok=True)
+        file = root / 'mmseg_sparsemask/compare/run_record.py'
+        monkeypatch.setattr(run_record, '__file__', str(file))
+        assert (run_record.commit() != 'unknown') == known
 
 
 def test_no_rows():
