@@ -105,11 +105,8 @@ class Steps:
         else:
             found = self.search_dir(entry.search or '', run.search_seed)
             checkpoint = Path(config).parent / 'pruned.pth'
-            if not read_run(work_dir):
-                about.update(self.surroundings, config=str(config), options=as_arguments(options))
-                about.update(log=log_of(found), iterations=0, seconds=0, finished=True)
-                work_dir.mkdir(parents=True, exist_ok=True)
-                write_json(work_dir / RUN_FILE, about)
+            record = self._record(work_dir, config, 0, options, about)
+            write_json(work_dir / RUN_FILE, {**record, 'log': log_of(found), 'finished': True})
         for split, extra in (('val', table.val_options), ('test', {})):
             # What is scored once is not scored again.
             if extra is not None and not any((work_dir / split).glob('*/*.json')):
@@ -175,16 +172,7 @@ class Steps:
     ) -> Path:
         """Train unless that is done; return the checkpoint."""
         options = {**schedule_options(Config.fromfile(config), iterations), **options}
-        wanted = {**about, 'config': str(config), 'options': as_arguments(options)}
-        known = read_run(work_dir)
-        for key, value in wanted.items():
-            if known and known.get(key) != value:
-                raise ValueError(
-                    f'{work_dir} holds a run with {key} = {known.get(key)!r}, the table asks for '
-                    f'{value!r}; remove it, or choose another --work-dir'
-                )
-        run = known or {**wanted, **self.surroundings, 'iterations': iterations, 'seconds': 0}
-        work_dir.mkdir(parents=True, exist_ok=True)
+        run = self._record(work_dir, config, iterations, options, about)
         write_json(work_dir / RUN_FILE, run)
         if not run.get('finished'):
             run['seconds'] += self._tool(
@@ -200,6 +188,26 @@ class Steps:
             write_json(work_dir / RUN_FILE, {**run, 'finished': True})
         return last_checkpoint(work_dir)
 
+    def _record(
+        self,
+        work_dir: Path,
+        config: str | Path,
+        iterations: int,
+        options: Mapping[str, Any],
+        about: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """What a work directory, which is made, has of a run, or is to have."""
+        wanted = {**about, 'config': str(config), 'options': as_arguments(options)}
+        known = read_run(work_dir)
+        for key, value in wanted.items():
+            if known and known.get(key) != value:
+                raise ValueError(
+                    f'{work_dir} holds a run with {key} = {known.get(key)!r}, the table asks for '
+                    f'{value!r}; remove it, or choose another --work-dir'
+                )
+        work_dir.mkdir(parents=True, exist_ok=True)
+        return known or {**wanted, **self.surroundings, 'iterations': iterations, 'seconds': 0}
+
     def _start_of(self, run: Run) -> tuple[str | Path, dict[str, Any]]:
         """Config and options of a run, from whatever it starts with."""
         entry, options = run.entry, self._options(run.entry, run.seed)
@@ -212,7 +220,8 @@ class Steps:
         if not entry.control:
             return self._found(run) / config, options
         folder = run.work_dir(self.root).parent
-        if not (folder / 'pruned.pth').is_file():
+        # The config is written after the weights.
+        if not all((folder / name).is_file() for name in ('pruned.pth', config)):
             folder.mkdir(parents=True, exist_ok=True)
             if entry.control == 'permuted':
                 how = ('--permute-seed', str(run.seed))

@@ -60,6 +60,12 @@ fields.update(config='c', image_size='64 x 64', search_iterations=run['search_it
 with open(sys.argv[4], 'w', newline='') as file:
     csv.writer(file, lineterminator='\\n').writerows([fields, fields.values()])
 """
+PRUNE = """
+import pathlib, sys
+out = pathlib.Path(sys.argv[sys.argv.index('--out') + 1])
+for left in ('pruned.pth', 'finetune.py'):
+    (out / left).write_text((pathlib.Path(__file__).parent / 'config.py').read_text())
+"""
 FRONT = """
 import pathlib, sys
 front = pathlib.Path(sys.argv[1]) / 'front'
@@ -220,6 +226,24 @@ def test_a_work_directory_of_another_run_is_kept(table):
     Path('r/table.csv').unlink()
     with pytest.raises(ValueError, match="seed0 holds a run with encoder = 'e', the table asks"):
         runner_of(replace(table, encoder='another')).run()
+
+
+def test_a_record_of_a_network_that_is_not_trained_is_asked_for_too(table):
+    runner_of(table).run()
+    Path('r/table.csv').unlink()
+    renamed = replace(table, entries=(replace(table.entries[2], method='another'),))
+    with pytest.raises(ValueError, match="found holds a run with method = 'f', the table asks"):
+        runner_of(renamed).run()
+
+
+def test_a_control_that_was_killed_while_it_was_pruned(table):
+    Path('prune.py').write_text(PRUNE)
+    entry = replace(table.entries[1], name='permuted', method='p', control='permuted')
+    folder = Path('w/permuted/seed0')
+    folder.mkdir(parents=True)
+    (folder / 'pruned.pth').write_text('')  # the first of what is written
+    runner_of(replace(table, entries=(entry,))).run()
+    assert len(read_results('r/table.csv')) == 1
 
 
 def test_other_processes_add_rows_while_one_makes_its_own(table, monkeypatch):
