@@ -242,7 +242,8 @@ def _to_entry(value: Any, place: int, searches: Mapping[str, Search]) -> Entry:
     settings = _settings(Entry, value, f'entry {place}')
     where = f'entry {settings["name"]}'
     seeds = settings['seeds']
-    if not isinstance(seeds, list) or not seeds or len(set(seeds)) < len(seeds):
+    numbers = isinstance(seeds, list) and all(type(seed) is int and seed >= 0 for seed in seeds)
+    if not numbers or not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f'{where}: seeds: expected a list of different numbers, got {seeds!r}')
     entry = Entry(**{**settings, 'seeds': tuple(seeds)})
     if (entry.config is None) == (entry.search is None):
@@ -282,7 +283,7 @@ def _check_iterations(where: str, iterations: Any, least: int) -> None:
 def _settings(
     kind: Any, value: Any, where: str, given: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Keywords of a class from a mapping, none unknown and none missing."""
+    """Keywords of a class from a mapping, none unknown and none missing, texts on one line."""
     if not isinstance(value, Mapping):
         raise ValueError(f'{where}: expected a mapping, got {value!r}')
     known = {item.name: item for item in fields(kind) if item.name not in (given or {})}
@@ -296,6 +297,11 @@ def _settings(
         raise ValueError(
             f'{where}: unknown keys {unknown}, missing keys {missing}; expected {", ".join(known)}'
         )
+    for name, text in value.items():
+        # A row holds it on one line without white space around it, or is not found again.
+        plain = isinstance(text, str) and text.isprintable() and text == text.strip() != ''
+        if str(known[name].type).startswith('str') and text is not None and not plain:
+            raise ValueError(f'{where}: {name}: expected a line of text, got {text!r}')
     return {**value, **(given or {})}
 
 

@@ -111,6 +111,12 @@ def test_a_page_needs_no_configs(tmp_path):
         (changed(0, config='none.py'), 'entry unet: the config none.py does not exist'),
         (changed(0, search='search'), 'entry unet: expected either a config or a search'),
         (changed(0, control='random'), 'entry unet: use and control are about a search'),
+        # What a row would not hold as it is, so that it is never found again.
+        (changed(0, training=400), 'entry 1: training: expected a line of text, got 400'),
+        (changed(0, method='U-Net '), "entry 1: method: expected a line of text, got 'U-Net '"),
+        ({**GOOD, 'data': 'a\nb'}, r"the table: data: expected a line of text, got 'a\\nb'"),
+        (changed(0, seeds=[-1]), r'seeds: expected a list of different numbers, got \[-1\]'),
+        (changed(0, seeds=[[0, 1]]), 'seeds: expected a list of different numbers'),
         (changed(0, iterations=0), 'entry unet: iterations: expected at least 1, got 0'),
         (changed(0, seeds=[1, 1]), 'seeds: expected a list of different numbers'),
         (changed(0, seed=1), r"entry 1: unknown keys \['seed'\]"),
