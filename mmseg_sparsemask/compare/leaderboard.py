@@ -172,6 +172,7 @@ def _comparisons(groups: Sequence[Group], found: Sequence[Comparison]) -> str:
             if moved.confidence < 0.95:
                 interval += f' ({moved.confidence:.0%})'
         p_value = MISSING if one.p_value is None else f'{one.p_value:.3f}'
+        p_value = '< 0.001' if p_value == '0.000' else p_value
         runs = f'{len(one.group.runs)}, {len(one.other.runs)}'
         difference = f'{moved.estimate:+.{digits}f}'
         kind = 'corrected' if one.p_value is not None else MISSING

@@ -109,6 +109,7 @@ def write_configs(folder: Path, data: FolderData, encoder: Encoder, plan: Plan) 
     write('schedule', 'schedule')
     write('fcn', 'fcn')
     levels = pyramid_levels(encoder.strides)
+    (folder / 'lraspp.py').unlink(missing_ok=True)  # of another encoder, if a start was stopped
     if len(levels) > 2:
         write('lraspp', 'lraspp', places=[level - 1 for level in (*levels[:2], levels[-1])])
     for name in ('flat', 'unet', SUPERNET):

@@ -125,8 +125,9 @@ def read_classes(classes: str | os.PathLike[str] | Sequence[str] | None) -> list
     if classes is None:
         return []
     if isinstance(classes, (str, os.PathLike)):
-        path = Path(classes)
-        classes = read_lines(path) if path.is_file() else re.split(r'\s*,\s*', str(classes))
+        # Not `Path.is_file`: many names are too long for a path, which is an error there.
+        is_file = os.path.isfile(classes)
+        classes = read_lines(Path(classes)) if is_file else re.split(r'\s*,\s*', str(classes))
     lines = [_read_line(text) for text in classes if not text.startswith('#')]
     rest = [line.value is None for line in lines[1:] if line.name]
     if rest and not any(rest) and lines[0].name and lines[0].value is None:

@@ -61,6 +61,11 @@ def test_only_controls_of_a_rows_size_are_compared_with_it():
     assert found.p_value == rank_test([33.0, 32.0, 34.0], RANDOM[2:])
 
 
+def test_a_p_value_is_never_written_as_nothing():
+    text = text_of([*runs('found', [40.0 + s for s in range(8)]), *runs(CONTROL, RANDOM)])
+    assert tables_of(text)[1][1][5:] == ['< 0.001', 'corrected']
+
+
 def test_all_but_the_primary_comparison_are_corrected():
     methods = {'a': [33.0, 32.0, 34.0], 'b': [31.0, 30.5, 32.5], 'c': [30.0, 28.0, 29.0]}
     results = [row for method, scores in methods.items() for row in runs(method, scores)]

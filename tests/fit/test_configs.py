@@ -84,6 +84,10 @@ def test_without_three_strides_there_is_no_lraspp(written, tmp_path):
     encoder = replace(written[2], strides=[16, 32], in_channels=[8, 8])
     write_configs(tmp_path, written[1], encoder, PLAN)
     assert names_of(tmp_path) == ['unet', 'flat', 'fcn']
+    # Nor is there that of another encoder, with which this was begun before.
+    write_configs(tmp_path, written[1], written[2], PLAN)
+    write_configs(tmp_path, written[1], encoder, PLAN)
+    assert names_of(tmp_path) == ['unet', 'flat', 'fcn']
 
 
 @pytest.mark.parametrize('rule', ['scratch', 'sgd'])

@@ -224,6 +224,11 @@ def test_tables_of_colours_as_others_write_them(tmp_path, text):
     assert [shown(line.value) for line in lines] == ['10,20,30', '128,64,128', '0,0,0']
 
 
+def test_more_names_than_a_path_may_have_letters():
+    names = [f'a class of things, {number}'.replace(',', '') for number in range(40)]
+    assert [line.name for line in read_classes(','.join(names))] == names
+
+
 def test_names_may_hold_numbers_and_lines_may_give_them(tmp_path):
     assert [*read_classes('layer 1, layer 2')] == [('layer 1', None), ('layer 2', None)]
     (tmp_path / 'table.csv').write_text('class,id\nroad,7\ncar 2\t26\nvoid\n')
