@@ -1,6 +1,7 @@
 """Own images to a chosen network: looks at them, trains several decoders, and compares them."""
 
 import os
+import re
 from math import inf
 from pathlib import Path
 
@@ -35,16 +36,31 @@ def parse_args(argv=None):
         '--parameters', type=cost, metavar='N', help='of the whole network, at most'
     )
     parser.add_argument('--resume', action='store_true', help='go on with what is in --out')
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.device:
+        try:
+            args.visible = visible(args.device)
+        except (IndexError, TypeError):
+            parser.error(
+                f'--device: expected cpu, cuda or the N of a GPU in cuda:N, got {args.device}'
+            )
+    return args
+
+
+def visible(device):
+    """What CUDA_VISIBLE_DEVICES has to be: the trainings take the GPU that they see."""
+    if device == 'cpu':
+        return ''
+    number = int(re.fullmatch('cuda(?::([0-9]+))?', device)[1] or 0)
+    allowed = os.environ.get('CUDA_VISIBLE_DEVICES')
+    return str(number) if allowed is None else allowed.split(',')[number]
 
 
 def main(argv=None):
     args = parse_args(argv)
     if args.device:
-        # The trainings take the GPU that they see.
-        kind, _, number = args.device.partition(':')
-        os.environ['CUDA_VISIBLE_DEVICES'] = '' if kind == 'cpu' else number or '0'
-        args.device = kind
+        os.environ['CUDA_VISIBLE_DEVICES'] = args.visible
+        args.device = args.device.partition(':')[0]
     from mmseg_sparsemask.utils.commands import end_on_signals
     from mmseg_sparsemask.utils.errors import one_line_errors
 

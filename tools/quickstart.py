@@ -5,6 +5,7 @@ Two trainings run at a time, on one thread each, whatever the number of cores: s
 the same. The same command goes on with what was stopped.
 """
 
+import os
 import time
 from pathlib import Path
 
@@ -29,6 +30,7 @@ def parse_args(argv=None):
 def main(argv=None):
     args = parse_args(argv)
     start = time.perf_counter()
+    os.environ['CUDA_VISIBLE_DEVICES'] = ''  # a training takes the GPU that it sees
     from mmseg_sparsemask.utils.commands import clock, end_on_signals
     from mmseg_sparsemask.utils.errors import one_line_errors
 

@@ -54,8 +54,15 @@ def surroundings() -> dict[str, str]:
 
 
 def chosen_device(device: str | None = None) -> str:
-    """A device that was named, or a GPU if there is one, or else the CPU."""
-    return device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    """A device that was named, or a GPU if there is one, or else the CPU.
+
+    Raises:
+        ValueError: A GPU was named, and there is none.
+    """
+    there = torch.cuda.is_available()
+    if device and device.startswith('cuda') and not there:
+        raise ValueError(f'--device: expected cpu, torch sees no GPU here, got {device}')
+    return device or ('cuda' if there else 'cpu')
 
 
 def commit() -> str:

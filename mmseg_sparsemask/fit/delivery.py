@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
@@ -12,7 +13,7 @@ from mmseg_sparsemask.fit.choice import Network
 from mmseg_sparsemask.fit.configs import environment
 from mmseg_sparsemask.fit.networks import Networks
 from mmseg_sparsemask.utils.commands import shown_path
-from mmseg_sparsemask.utils.files import output_folder
+from mmseg_sparsemask.utils.files import output_folder, read_json, write_json
 
 #: Below the work directory: the network that was chosen.
 CHOSEN = 'chosen'
@@ -35,7 +36,13 @@ def deliver(chosen: Network, networks: Networks, out: Path) -> list[Path]:
     steps = Steps(networks.table, networks.root, networks.tools, Event())
     network = (chosen.config, chosen.checkpoint)
     onnx, small, shared = (folder / n for n in ('model.onnx', 'model.int8.onnx', 'published'))
-    refused = folder / 'without_int8'
+    refused, of = folder / 'without_int8', folder / 'network.json'
+    if not of.is_file() or read_json(of) != chosen.name:
+        # What is there is another's: times may have been measured anew.
+        for path in (onnx, small, refused):
+            path.unlink(missing_ok=True)
+        shutil.rmtree(shared, ignore_errors=True)
+        write_json(of, chosen.name)
 
     def attempt(name: str, *arguments: str | Path) -> None:
         try:

@@ -13,7 +13,7 @@ from mmengine.logging import MMLogger
 from mmseg_sparsemask.compare.run_record import chosen_device
 from mmseg_sparsemask.fit.choice import choose
 from mmseg_sparsemask.fit.configs import Plan, write_configs
-from mmseg_sparsemask.fit.data import look
+from mmseg_sparsemask.fit.data import FolderData, look
 from mmseg_sparsemask.fit.delivery import deliver, missing_extras
 from mmseg_sparsemask.fit.encoders import find_encoder
 from mmseg_sparsemask.fit.networks import Limits, Networks
@@ -74,61 +74,72 @@ def fit(
     device = chosen_device(device)
     # Else the toolbox has a line for each feature and for each parameter's rate.
     MMLogger.get_current_instance().setLevel('WARNING')
-    if (out / PLAN).is_file() and not resume:
+    known = read_json(out / PLAN) if (out / PLAN).is_file() else {}
+    if known and not resume:
         raise ValueError(f'{out}: holds a run; go on with --resume, or choose another --out')
+    wanted: dict[str, Any] = {key: str(value) for key, value in vars(asked).items()}
+    # Before the data are looked at, whose lists and labels are written.
+    _check_same(known, wanted, out)
     data = look(asked.images, asked.masks, output_folder(out), asked.classes)
     print('\n'.join(data.lines()), flush=True)
-    if data.counts['train'] < 4 or data.counts['val'] < 1:
+    if data.counts['train'] < 4:
         raise ValueError(
-            f'{asked.images}: expected at least 4 images to train on and one to validate on, got '
-            f'{data.counts["train"]} and {data.counts["val"]}; give more images'
+            f'{asked.images}: expected at least 4 images to train on, got {data.counts["train"]}; '
+            'give more images'
         )
-    encoder = find_encoder(asked.encoder, asked.weights, out)
-    print(f'encoder: {encoder.said}', flush=True)
+    shares = [list(one) for one in zip(data.classes, data.class_shares)]
+    wanted.update(counts=data.counts, classes_seen=shares)
+    _check_same(known, wanted, out)
     if missing := ','.join(missing_extras()):
         print(f'files are left out: {add_extras(missing)} brings what they need')
-    configs = output_folder(out / 'configs')
-
-    def write(plan: Plan) -> Path:
-        write_configs(configs, data, encoder, plan)
-        return configs
-
-    wanted = {**{key: str(value) for key, value in vars(asked).items()}, 'counts': data.counts}
-    if (out / PLAN).is_file():
-        plan, said = _read_plan(out / PLAN, wanted)
-    else:
-        if asked.plan:
-            write(asked.plan)
-            plan, said = asked.plan, asked.plan.said
-        else:
-            left = 60 * asked.minutes - (time.perf_counter() - begun)
-            cuda = device.startswith('cuda')
-            plan, said = choose_plan(data, len(encoder.strides), left, start, cuda, write)
-        write_json(out / PLAN, {'asked': wanted, 'plan': asdict(plan), 'said': said})
-    print(said, flush=True)
+    if not known:
+        left = 60 * asked.minutes - (time.perf_counter() - begun)
+        known = {'asked': wanted, **_planned(asked, data, left, start, device, out)}
+        write_json(out / PLAN, known)
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in known['plan'].items()}
+    plan, said = Plan(**values), [known.get('encoder', asked.encoder), known['said']]
+    print('encoder:', '\n'.join(said), flush=True)
     networks = Networks(out, data, asked.encoder, plan, asked.limits, tools, device)
     table = networks.run()
     found = collect(networks, table, out)
     chosen, why = choose(found, asked.limits)
     files = deliver(chosen, networks, out)
     took = clock(time.perf_counter() - begun)
-    done = [encoder.said, said, f'{took} in all' + (' since it went on' if resume else '')]
+    done = [*said, f'{took} in all' + (' since it went on' if resume else '')]
     return write_outcome(found, chosen, why, data, networks, done, files, out)
 
 
-def _read_plan(path: Path, wanted: Mapping[str, Any]) -> tuple[Plan, str]:
-    """What an earlier run has planned, if it was asked for the same.
+def _planned(
+    asked: Asked, data: FolderData, seconds: float, start: float, device: str, out: Path
+) -> dict[str, Any]:
+    """Find the encoder, plan, and write the configs; what `PLAN` holds of it."""
+    encoder = find_encoder(asked.encoder, asked.weights, out)
+    configs = output_folder(out / 'configs')
+
+    def write(plan: Plan) -> Path:
+        write_configs(configs, data, encoder, plan)
+        return configs
+
+    if asked.plan:
+        write(asked.plan)
+        plan, said = asked.plan, asked.plan.said
+    else:
+        cuda = device.startswith('cuda')
+        plan, said = choose_plan(data, len(encoder.strides), seconds, start, cuda, write)
+    return {'plan': asdict(plan), 'said': said, 'encoder': encoder.said}
+
+
+def _check_same(known: Mapping[str, Any], wanted: Mapping[str, Any], out: Path) -> None:
+    """Make sure that a run that goes on was asked for the same.
 
     Raises:
         ValueError: It was asked for something else.
     """
-    known = read_json(path)
     for key, value in wanted.items():
-        before = known['asked'].get(key)
+        # What began with an earlier version has noted less.
+        before = known['asked'].get(key, value) if known else value
         if before != value:
             raise ValueError(
-                f'--resume: {path.parent} holds a run with {key} = {before!r}, now {value!r}; '
+                f'--resume: {out} holds a run with {key} = {before!r}, now {value!r}; '
                 'ask for the same, or choose another --out'
             )
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in known['plan'].items()}
-    return Plan(**values), known['said']

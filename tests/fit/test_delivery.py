@@ -55,6 +55,15 @@ def test_all_of_it_once(chosen, tmp_path, monkeypatch):
     assert delivered(chosen, tmp_path, monkeypatch, GOOD) == (files, [])
 
 
+def test_what_another_network_left_is_not_handed_over(chosen, tmp_path, monkeypatch):
+    files, _ = delivered(chosen, tmp_path, monkeypatch, GOOD)
+    (tmp_path / 'chosen/mine.txt').touch()
+    chosen.name = 'unet'
+    assert delivered(chosen, tmp_path, monkeypatch, GOOD) == (files, list(GOOD))
+    assert delivered(chosen, tmp_path, monkeypatch, GOOD) == (files, [])
+    assert (tmp_path / 'chosen/mine.txt').is_file()
+
+
 @pytest.mark.parametrize(
     'changed, files',
     [
