@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from matplotlib.figure import Figure
-from prettytable import PrettyTable, TableStyle
 
 from mmseg_sparsemask.compare.comparisons import (
     Comparison,
@@ -17,7 +16,7 @@ from mmseg_sparsemask.compare.comparisons import (
     rank_settings,
 )
 from mmseg_sparsemask.compare.results import Group, Result, group_results
-from mmseg_sparsemask.compare.rows import MISSING
+from mmseg_sparsemask.compare.rows import MISSING, decimals_of, markdown_table
 from mmseg_sparsemask.compare.scatter import Panel, draw_comparison
 from mmseg_sparsemask.utils.markup import plain_text
 
@@ -121,16 +120,6 @@ def _listed(title: str, results: Sequence[Result], column: str) -> str:
     return f'- {title}: {"; ".join(map(plain_text, values))}'
 
 
-def _table(columns: Sequence[str], left: Sequence[str], rows: Sequence[list[object]]) -> str:
-    table = PrettyTable(columns)
-    table.align = 'r'
-    for column in left:
-        table.align[column] = 'l'
-    table.set_style(TableStyle.MARKDOWN)
-    table.add_rows(rows)
-    return table.get_string()
-
-
 def _methods(groups: Sequence[Group]) -> str:
     metric = groups[0].first.metric
     rows: list[list[object]] = []
@@ -154,12 +143,12 @@ def _methods(groups: Sequence[Group]) -> str:
         )
     columns = ['#', 'method', 'training', 'seeds', 'iterations', 'connections', 'parameters']
     columns += ['multiply-adds', 'ms', f'{metric} val', f'{metric} test']
-    return _table(columns, ['method', 'training'], rows)
+    return markdown_table(columns, ['method', 'training'], rows)
 
 
 def _comparisons(groups: Sequence[Group], found: Sequence[Comparison]) -> str:
     numbers = {group.first.group: number for number, group in enumerate(groups, 1)}
-    digits = _digits(groups[0].first.metric)
+    digits = decimals_of(groups[0].first.metric)
 
     def named(group: Group) -> str:
         return f'{numbers[group.first.group]} {plain_text(group.title)}'
@@ -179,7 +168,7 @@ def _comparisons(groups: Sequence[Group], found: Sequence[Comparison]) -> str:
         kind = 'primary' if one.primary else kind
         rows.append([named(one.group), named(one.other), runs, difference, interval, p_value, kind])
     columns = ['method', 'compared with', 'runs', 'difference', 'interval', 'p', 'kind']
-    return _table(columns, columns[:2], rows)
+    return markdown_table(columns, columns[:2], rows)
 
 
 def _choices(groups: Sequence[Group], design: Design) -> str:
@@ -192,11 +181,11 @@ def _choices(groups: Sequence[Group], design: Design) -> str:
             plain_text(one.group.title),
             one.count,
             f'{one.iterations:,}',
-            f'{one.test:.{_digits(metric)}f}',
+            f'{one.test:.{decimals_of(metric)}f}',
         ]
         for one in found
     ]
-    return _table(
+    return markdown_table(
         ['best by val', 'runs', 'iterations in all', f'{metric} test'], ['best by val'], rows
     )
 
@@ -205,7 +194,7 @@ def _settings(groups: Sequence[Group], design: Design) -> str:
     found = rank_settings(groups, design)
     if not found:
         return ''
-    digits = _digits(groups[0].first.metric)
+    digits = decimals_of(groups[0].first.metric)
     methods = list(dict.fromkeys(method for one in found for method in one.val))
 
     def row(numbers: Sequence[float | None], digits: int) -> list[object]:
@@ -220,16 +209,12 @@ def _settings(groups: Sequence[Group], design: Design) -> str:
         for one in found
     ]
     columns = ['setting', *map(plain_text, methods), 'rank', 'rank of those that all tried']
-    return _table(columns, ['setting'], rows)
+    return markdown_table(columns, ['setting'], rows)
 
 
 def _spread(scores: Sequence[float], metric: str) -> str:
     if not scores:
         return MISSING
-    digits = _digits(metric)
+    digits = decimals_of(metric)
     mean = f'{statistics.fmean(scores):.{digits}f}'
     return f'{mean} ± {statistics.stdev(scores):.{digits}f}' if len(scores) > 1 else mean
-
-
-def _digits(metric: str) -> int:
-    return 2 if metric == 'mIoU' else 3

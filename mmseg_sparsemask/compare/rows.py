@@ -16,7 +16,13 @@ from mmseg_sparsemask.utils.markup import plain_text
 
 MISSING = '-'
 
-_PARTS = ('encoder', 'decoder')
+#: What encoder and decoder cost, as rows and results name it.
+COSTS = (
+    'encoder_parameters',
+    'decoder_parameters',
+    'encoder_multiply_adds',
+    'decoder_multiply_adds',
+)
 
 
 @dataclass
@@ -95,10 +101,15 @@ def score_text(row: Row) -> str:
     """``'71.20'``, or ``'71.20 ± 0.40 (3 runs)'``; three decimals of what is no percentage."""
     if row.score is None:
         return MISSING
-    decimals = 2 if row.metric == 'mIoU' else 3
+    decimals = decimals_of(row.metric)
     if row.spread is None:
         return f'{row.score:.{decimals}f}'
     return f'{row.score:.{decimals}f} ± {row.spread:.{decimals}f} ({len(row.scores)} runs)'
+
+
+def decimals_of(metric: str) -> int:
+    """How many decimals a score is shown with: more where it is no percentage."""
+    return 2 if metric == 'mIoU' else 3
 
 
 def metric_of(rows: Sequence[Row]) -> str:
@@ -116,12 +127,9 @@ def to_markdown(rows: Sequence[Row], measured: bool, heading: str = '') -> str:
         heading: What the figures hold for: image size, device, versions.
     """
     metric = metric_of(rows)
-    table = PrettyTable(
-        ['#', 'method', 'connections', metric, 'parameters', 'multiply-adds']
-        + (['FPS', 'peak memory'] if measured else [])
-    )
-    table.align = 'l'
-    table.set_style(TableStyle.MARKDOWN)
+    columns = ['#', 'method', 'connections', metric, 'parameters', 'multiply-adds']
+    columns += ['FPS', 'peak memory'] if measured else []
+    lines = []
     for number, row in enumerate(rows, 1):
         said = [row.metric] if metric == 'score' else []
         said += [row.score_source] if row.score_source else []
@@ -136,11 +144,29 @@ def to_markdown(rows: Sequence[Row], measured: bool, heading: str = '') -> str:
         if measured:
             cells.append(MISSING if row.fps is None else f'{row.fps:.2f}')
             cells.append(MISSING if row.memory is None else f'{row.memory / 2**20:.0f} MiB')
-        table.add_row(cells)
+        lines.append(cells)
     parts = [f'{heading}\n'] if heading else []
-    parts.append(table.get_string())
+    parts.append(markdown_table(columns, columns, lines))
     notes = [plain_text(f'{row.method}: {note}') for row in rows for note in row.notes]
     return '\n'.join(parts + ([''] + [f'- {note}' for note in notes] if notes else [])) + '\n'
+
+
+def markdown_table(
+    columns: Sequence[str], left: Sequence[str], rows: Sequence[Sequence[object]]
+) -> str:
+    """A table in Markdown.
+
+    Args:
+        columns: Their names.
+        left: Those of which the cells stand to the left; all others stand to the right.
+        rows: A cell for each column.
+    """
+    table = PrettyTable(columns, align='r')
+    for column in left:
+        table.align[column] = 'l'
+    table.set_style(TableStyle.MARKDOWN)
+    table.add_rows(rows)
+    return table.get_string()
 
 
 def to_csv(rows: Sequence[Row]) -> str:
@@ -156,7 +182,6 @@ def to_json(rows: Sequence[Row]) -> str:
 
 
 def _record(row: Row) -> dict[str, Any]:
-    costs = [f'{part}_{cost}' for cost in ('parameters', 'multiply_adds') for part in _PARTS]
     return {
         'method': row.method,
         'connections': row.connections,
@@ -165,7 +190,7 @@ def _record(row: Row) -> dict[str, Any]:
         'score_std': _rounded(row.spread, 4),
         'runs': len(row.scores),
         'score_source': row.score_source,
-        **{name: getattr(row, name) for name in costs},
+        **{name: getattr(row, name) for name in COSTS},
         'fps': _rounded(row.fps, 3),
         'peak_memory_bytes': row.memory,
         'notes': row.notes,

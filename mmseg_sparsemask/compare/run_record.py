@@ -16,7 +16,7 @@ from mmengine.config import Config
 from mmseg_sparsemask.compare.measure import machine, measure
 from mmseg_sparsemask.compare.methods import Method
 from mmseg_sparsemask.compare.results import NONE, Result, to_result
-from mmseg_sparsemask.compare.rows import Row
+from mmseg_sparsemask.compare.rows import COSTS, Row
 from mmseg_sparsemask.compare.scores import find_score
 from mmseg_sparsemask.compare.sizes import build_segmentor, decoder_parameters, fill_sizes
 from mmseg_sparsemask.utils.files import read_json
@@ -143,10 +143,7 @@ def _sizes(run: Mapping[str, Any], device: str | None) -> dict[str, Any]:
     return {
         'connectivity': NONE if connectivity is None else str(connectivity),
         'connections': NONE if row.connections is None else row.connections,
-        'encoder_parameters': row.encoder_parameters,
-        'decoder_parameters': row.decoder_parameters,
-        'encoder_multiply_adds': row.encoder_multiply_adds,
-        'decoder_multiply_adds': row.decoder_multiply_adds,
+        **{name: getattr(row, name) for name in COSTS},
         'ms': milliseconds,
         'timed_on': machine(chosen_device(device)),
     }

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -131,14 +130,10 @@ class TableRunner:
         with self._taken('results', timeout=-1):
             append_results(self.results, read_results(row))
 
-    @contextmanager
-    def _taken(self, name: str, timeout: float = 0) -> Iterator[None]:
+    def _taken(self, name: str, timeout: float = 0) -> FileLock:
         """Context in which no other process has the run or search of a name.
 
-        The operating system holds the lock, so it ends with the process, however that ends.
-
-        Raises:
-            filelock.Timeout: Another process has it.
+        The operating system holds the lock, so it ends with the process, however that ends. It
+        raises a `filelock.Timeout` if another process has it.
         """
-        with FileLock(self.root / TAKEN / f'{name}.lock', timeout=timeout):
-            yield
+        return FileLock(self.root / TAKEN / f'{name}.lock', timeout=timeout)

@@ -9,18 +9,13 @@ from matplotlib.figure import Figure
 from mmseg_sparsemask.compare.rows import Row, metric_of
 from mmseg_sparsemask.utils.figures import fitted, new_figure
 
-
-def _scaled(value: float | None, unit: float) -> float | None:
-    return None if value is None else value / unit
-
-
 #: Title of a panel, the value on its x axis, and whether less of it is better.
 Panel = tuple[str, Callable[[Row], float | None], bool]
 
 #: What a table shows by default.
 PANELS: tuple[Panel, ...] = (
-    ('parameters (M)', lambda row: _scaled(row.parameters, 1e6), True),
-    ('multiply-adds (G)', lambda row: _scaled(row.multiply_adds, 1e9), True),
+    ('parameters (M)', lambda row: row.parameters and row.parameters / 1e6, True),
+    ('multiply-adds (G)', lambda row: row.multiply_adds and row.multiply_adds / 1e9, True),
     ('images a second', lambda row: row.fps, False),
 )
 
