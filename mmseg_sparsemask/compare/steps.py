@@ -55,15 +55,10 @@ class Steps:
 
     def search(self, name: str, seed: int) -> None:
         """Search unless that is done."""
-        search = self.table.searches[name]
-        self._train(
-            f'search {name}, seed {seed}',
-            search.config,
-            self.search_dir(name, seed),
-            search.iterations,
-            self._options(search, seed),
-            {'threads': self.table.threads},
-        )
+        search, title = self.table.searches[name], f'search {name}, seed {seed}'
+        options, about = self._options(search, seed), {'threads': self.table.threads}
+        work_dir = self.search_dir(name, seed)
+        self._train(title, search.config, work_dir, search.iterations, options, about)
 
     def front(self, name: str, seed: int) -> None:
         """Find the front of a search, at all points of the table, unless that is done."""
@@ -109,15 +104,10 @@ class Steps:
             write_json(work_dir / RUN_FILE, {**record, 'log': log_of(found), 'finished': True})
         for split, extra in (('val', table.val_options), ('test', {})):
             # What is scored once is not scored again.
-            if extra is not None and not any((work_dir / split).glob('*/*.json')):
-                self._tool(
-                    f'{title}: {split}',
-                    'test.py',
-                    config,
-                    checkpoint,
-                    work_dir=work_dir / split,
-                    options={**options, **extra},
-                )
+            folder = work_dir / split
+            if extra is not None and not any(folder.glob('*/*.json')):
+                given = (config, checkpoint)
+                self._tool(f'{title}: {split}', 'test.py', folder, {**options, **extra}, *given)
         return work_dir
 
     def call(self, title: str, name: str, *arguments: str | Path) -> None:
@@ -135,10 +125,10 @@ class Steps:
         self,
         title: str,
         name: str,
-        *arguments: str | Path,
         work_dir: Path,
-        total: int = 0,
         options: Mapping[str, Any],
+        *arguments: str | Path,
+        total: int = 0,
     ) -> float:
         """Run a tool in a work directory, unless a stranger uses that; return the seconds."""
         busy = BusyError(f'{title}: {work_dir} is in use by another process')
@@ -175,14 +165,9 @@ class Steps:
         run = self._record(work_dir, config, iterations, options, about)
         write_json(work_dir / RUN_FILE, run)
         if not run.get('finished'):
+            given = (config, '--resume')
             run['seconds'] += self._tool(
-                title,
-                'train.py',
-                config,
-                '--resume',
-                work_dir=work_dir,
-                total=iterations,
-                options=options,
+                title, 'train.py', work_dir, options, *given, total=iterations
             )
             run['log'] = log_of(work_dir)
             write_json(work_dir / RUN_FILE, {**run, 'finished': True})
