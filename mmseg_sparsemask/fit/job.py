@@ -101,12 +101,12 @@ def fit(
     print('encoder:', '\n'.join(said), flush=True)
     networks = Networks(out, data, asked.encoder, plan, asked.limits, tools, device)
     table = networks.run()
-    found = collect(networks, table, out)
+    found = collect(networks, table)
     chosen, why = choose(found, asked.limits)
     files = deliver(chosen, networks, out)
     took = clock(time.perf_counter() - begun)
     done = [*said, f'{took} in all' + (' since it went on' if resume else '')]
-    return write_outcome(found, chosen, why, data, networks, done, files, out)
+    return write_outcome(found, chosen, why, networks, done, files)
 
 
 def _planned(

@@ -17,11 +17,9 @@ from mmseg_sparsemask.compare.scatter import draw_comparison
 from mmseg_sparsemask.connectivity import resolve
 from mmseg_sparsemask.connectivity.draw import draw_graph
 from mmseg_sparsemask.fit.choice import Network
-from mmseg_sparsemask.fit.data import FolderData
 from mmseg_sparsemask.fit.delivery import usage
-from mmseg_sparsemask.fit.networks import SEARCHED, Networks
+from mmseg_sparsemask.fit.networks import SEARCHED, Networks, deployed_times
 from mmseg_sparsemask.fit.pictures import Scored
-from mmseg_sparsemask.fit.timing import deployed_times
 from mmseg_sparsemask.report import FitRecord, Step, fit_page, write_page
 from mmseg_sparsemask.utils.commands import shown_path
 from mmseg_sparsemask.utils.files import read_json, write_json
@@ -34,19 +32,18 @@ PAGE = 'fit.html'
 TIMES = 'milliseconds.json'
 
 
-def collect(networks: Networks, table: Table, out: Path) -> list[Network]:
+def collect(networks: Networks, table: Table) -> list[Network]:
     """All that is known of the networks, the best first.
 
     Args:
         networks: Their runs.
         table: With what was searched.
-        out: Folder of all that is written.
     """
     runs = {run.entry.name: run for run in runs_of(table)}
     rows = {row.method: row for row in read_results(networks.results)}
     files = {name: networks.files(run) for name, run in runs.items()}
     configs = {name: config for name, (config, _) in files.items()}
-    times = times_of(configs, networks, out)
+    times = times_of(configs, networks)
     ious = Scored(next(iter(configs.values()))).ious({n: networks.maps(n) for n in runs})
     found = []
     for name, run in runs.items():
@@ -56,15 +53,14 @@ def collect(networks: Networks, table: Table, out: Path) -> list[Network]:
     return sorted(found, key=lambda network: -network.score)
 
 
-def times_of(configs: Mapping[str, Path], networks: Networks, out: Path) -> dict[str, float]:
+def times_of(configs: Mapping[str, Path], networks: Networks) -> dict[str, float]:
     """Milliseconds by network: those that this machine has measured before, if it has.
 
     Args:
         configs: By network.
         networks: Their runs.
-        out: Folder of all that is written.
     """
-    here, path = machine(networks.device), out / TIMES
+    here, path = machine(networks.device), networks.out / TIMES
     known = read_json(path) if path.is_file() else {}
     if known.get('machine') != here:
         times = deployed_times(configs, networks.plan.tested, networks.device)
@@ -79,11 +75,9 @@ def write_outcome(
     found: Sequence[Network],
     chosen: Network,
     why: str,
-    data: FolderData,
     networks: Networks,
     done: Sequence[str],
     files: Sequence[Path],
-    out: Path,
 ) -> str:
     """Write the page; return what people are told at the end.
 
@@ -91,11 +85,9 @@ def write_outcome(
         found: The networks, the best first.
         chosen: The one that is handed over.
         why: Why it is that.
-        data: What was seen of the images.
         networks: Their runs.
         done: Lines on what was run.
         files: What is handed over.
-        out: The folder.
     """
     # The chosen decoder, and the best of those that were searched.
     searched = [network for network in found if network.name in SEARCHED]
@@ -105,7 +97,7 @@ def write_outcome(
     points = [Row(n.title, scores=[n.score], fps=1000 / n.milliseconds) for n in found]
     panel = ('milliseconds', lambda row: row.fps and 1000 / row.fps, True)
     both = ('--config', chosen.config, '--checkpoint', chosen.checkpoint)
-    plan, code = networks.plan, usage(chosen, files)
+    data, plan, code = networks.data, networks.plan, usage(chosen, files)
     record = FitRecord(
         name=f'Networks for {len(data.classes)} classes on {chosen.row.encoder}',
         choice=why,
@@ -140,8 +132,8 @@ def write_outcome(
             Step(tool_command('inference', 'IMAGE', *both), 'Draw what it predicts'),
         ],
     )
-    write_page(fit_page(record), out / PAGE)
+    page = write_page(fit_page(record), networks.out / PAGE)
     text = PrettyTable(list(record.rows[0]), align='r')
     text.add_rows([list(row.values()) for row in record.rows])
-    where = [f'  {shown_path(path)}' for path in (out / PAGE, *files)]
+    where = [f'  {shown_path(path)}' for path in (page, *files)]
     return '\n'.join(['', text.get_string(), '', why, '', *where, '', code])

@@ -27,7 +27,7 @@ def begin(tmp_path, monkeypatch):
     for name in ('Networks', 'collect', 'deliver'):
         monkeypatch.setattr(job, name, lambda *_: SimpleNamespace(run=lambda: None))
     monkeypatch.setattr(job, 'choose', lambda *_: (None, ''))
-    monkeypatch.setattr(job, 'write_outcome', lambda *args: done.append(args[5]))
+    monkeypatch.setattr(job, 'write_outcome', lambda *args: done.append(args[4]))
 
     def begin(resume=True, **more):
         plan = Plan((64, 64), (64, 64))
@@ -89,15 +89,14 @@ def test_times_are_those_of_the_machine(tmp_path, monkeypatch):
         outcome, 'deployed_times', lambda *args: measured.append(args) or {'a': 2.0}
     )
     monkeypatch.setattr(outcome, 'machine', str)
-    networks = {
-        d: SimpleNamespace(device=d, plan=Plan((64, 64), (64, 64))) for d in ('cpu', 'cuda')
-    }
+    plan, devices = Plan((64, 64), (64, 64)), ('cpu', 'cuda')
+    networks = {d: SimpleNamespace(device=d, out=tmp_path, plan=plan) for d in devices}
     for device, count in (('cpu', 1), ('cpu', 1), ('cuda', 2), ('cuda', 2)):
-        assert outcome.times_of({'a': Path('a.py')}, networks[device], tmp_path) == {'a': 2.0}
+        assert outcome.times_of({'a': Path('a.py')}, networks[device]) == {'a': 2.0}
         assert len(measured) == count
     # As they were noted before: of whatever machine.
     (tmp_path / outcome.TIMES).write_text('{"a": 9.0}')
-    assert outcome.times_of({'a': Path('a.py')}, networks['cpu'], tmp_path) == {'a': 2.0}
+    assert outcome.times_of({'a': Path('a.py')}, networks['cpu']) == {'a': 2.0}
 
 
 @pytest.mark.parametrize(
