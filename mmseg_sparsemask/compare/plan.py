@@ -32,11 +32,13 @@ class Search:
         config: Its config, with a `PruneHook` that names a retrain config.
         iterations: Iterations of the search.
         options: What overrides the config, by dotted key.
+        front: What ``tools/front.py`` is told besides the points, if entries are about its front.
     """
 
     config: str
     iterations: int
     options: Mapping[str, Any] = field(default_factory=dict)
+    front: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -214,6 +216,11 @@ def _to_table(name: str, content: Any, check_configs: bool) -> Table:
         raise ValueError(f'expected a name of its own for each entry and search, got {names}')
     for key, search in searches.items():
         _check_iterations(f'search {key}', search.iterations, least=1)
+        if isinstance(search.front, str) or not all(isinstance(one, str) for one in search.front):
+            raise ValueError(
+                f"search {key}: front: expected a list of texts, such as ['--rerank', '100'], got "
+                f'{search.front!r}'
+            )
     values = {**settings, 'image_size': tuple(size), 'searches': searches, 'entries': entries}
     for key, used in _used_entries(settings).items():
         unknown = [name for name in used if name not in [entry.name for entry in entries]]

@@ -64,12 +64,12 @@ class Steps:
         """Find the front of a search, at all points of the table, unless that is done."""
         found, entries = self.search_dir(name, seed), self.table.entries
         points = sorted({e.point for e in entries if e.point and name in (e.search, e.size_of)})
-        done = found / 'front' / 'points.json'
-        if not done.is_file() or read_json(done) != points:
-            title = f'front of search {name}, seed {seed}'
-            budgets = map(str, points)
-            self.call(title, 'front.py', found, '--trust-checkpoint', '--points', *budgets)
-            write_json(done, points)
+        more = self.table.searches[name].front
+        done, wanted = found / 'front' / 'points.json', [*points, *more]
+        if not done.is_file() or read_json(done) != wanted:
+            title, asked = f'front of search {name}, seed {seed}', ['--points', *map(str, points)]
+            self.call(title, 'front.py', found, '--trust-checkpoint', *asked, *more)
+            write_json(done, wanted)
 
     def run(self, run: Run) -> Path:
         """Train and score a run whose search is done; return its work directory.
@@ -250,9 +250,10 @@ class Steps:
         entry = run.entry
         if entry.search is None:
             return str(config)
-        steps = [self.table.searches[entry.search].config]
+        search = self.table.searches[entry.search]
+        steps = [search.config]
         if entry.point:
-            steps.append(f'tools/front.py --points {entry.point}')
+            steps.append(' '.join(['tools/front.py --points', str(entry.point), *search.front]))
         if entry.control == 'permuted':
             steps.append(f'tools/prune.py --permute-seed {run.seed}')
         elif entry.control:

@@ -136,6 +136,10 @@ def test_a_page_needs_no_configs(tmp_path):
         ({**GOOD, 'controls': [['y']]}, 'controls: no entries'),
         ({**GOOD, 'entries': None}, 'entries: expected a list, got None'),
         ({**GOOD, 'searches': ['a']}, r"searches: expected a mapping by name, got \['a'\]"),
+        (
+            {**GOOD, 'searches': {'search': {**GOOD['searches']['search'], 'front': '--rerank 9'}}},
+            "search search: front: expected a list of texts, .*, got '--rerank 9'",
+        ),
         ({**GOOD, 'controls': ['y']}, r"controls: no entries \['y'\]; there are unet, found"),
         (changed(1, use='all'), "use: expected one of .*retrain, pruned, got 'all'"),
         (changed(1, use='pruned'), 'use: pruned trains nothing; expected iterations: 0'),

@@ -272,17 +272,18 @@ def test_points_of_a_front_are_found_once_and_trained(table, tmp_path):
         replace(table.entries[1], name=f'point-{limit}', method=f'{limit}', point=limit)
         for limit in (7000, 5000)
     ]
-    table = replace(table, entries=tuple(entries))
+    searches = {'search': replace(table.searches['search'], front=['--rerank', '9'])}
+    table = replace(table, entries=tuple(entries), searches=searches)
     root, results = Path('work'), Path('table.csv')
     runner = TableRunner(table, runs_of(table), root, results, tmp_path)
     runner.run()
     search = root / 'search/seed0'
     started = [line.split(maxsplit=1)[1] for line in Path('started').read_text().splitlines()]
     assert [line for line in started if line.startswith('front')] == [
-        f"front {search} ['5000', '7000']"
+        f"front {search} ['5000', '7000', '--rerank', '9']"
     ]
     assert started[1].startswith('front') and len(read_results(results)) == 2
     for limit, found in ((7000, 6000), (5000, 4000)):
         record = json.loads((search / f'point-{limit}/run.json').read_text())
         assert record['config'] == str(search / f'front/{found}/finetune.py')
-        assert f'front.py --points {limit} > finetune.py' in record['described']
+        assert f'front.py --points {limit} --rerank 9 > finetune.py' in record['described']
