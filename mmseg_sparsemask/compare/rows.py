@@ -129,7 +129,7 @@ def to_markdown(rows: Sequence[Row], measured: bool, heading: str = '') -> str:
     metric = metric_of(rows)
     columns = ['#', 'method', 'connections', metric, 'parameters', 'multiply-adds']
     columns += ['FPS', 'peak memory'] if measured else []
-    lines = []
+    lines: list[list[object]] = []
     for number, row in enumerate(rows, 1):
         said = [row.metric] if metric == 'score' else []
         said += [row.score_source] if row.score_source else []
@@ -152,7 +152,7 @@ def to_markdown(rows: Sequence[Row], measured: bool, heading: str = '') -> str:
 
 
 def markdown_table(
-    columns: Sequence[str], left: Sequence[str], rows: Sequence[Sequence[object]]
+    columns: Sequence[str], left: Sequence[str], rows: Sequence[list[object]]
 ) -> str:
     """A table in Markdown.
 
