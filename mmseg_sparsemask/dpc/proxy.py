@@ -33,7 +33,7 @@ from mmseg_sparsemask.dpc.cell import Cell
 from mmseg_sparsemask.dpc.settings import ProxySettings
 from mmseg_sparsemask.utils.checkpoints import load_checkpoint
 from mmseg_sparsemask.utils.files import replacing
-from mmseg_sparsemask.utils.registered import replace_sync_bn
+from mmseg_sparsemask.utils.registered import replace_sync_bn, type_name
 from mmseg_sparsemask.utils.repeatable import fingerprint_key, seeded
 from mmseg_sparsemask.utils.runner import build_runner, warnings_alone
 from mmseg_sparsemask.utils.timing import repeated
@@ -309,9 +309,9 @@ def prepare_task(cfg: Config) -> ProxyTask:
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     settings = ProxySettings.from_config(cfg.dpc_search.get('proxy'))
     head = cfg.model.decode_head
-    if head.get('type') != 'DPCHead':
+    if type_name(head) != 'DPCHead':
         raise ValueError(
-            f"the search needs a model whose decode_head is 'DPCHead', got {head.get('type')!r}"
+            f"the search needs a model whose decode_head is 'DPCHead', got {type_name(head)!r}"
         )
     checkpoint = _pretrained(cfg, settings) or cfg.get('load_from')
     model_cfg = cfg.model.to_dict()

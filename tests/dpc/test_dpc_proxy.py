@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from mmseg.registry import MODELS
 
 from mmseg_sparsemask.dpc.cell import Cell
+from mmseg_sparsemask.dpc.head import DPCHead
 from mmseg_sparsemask.dpc.presets import PRESETS
 from mmseg_sparsemask.dpc.proxy import measure_latency, prepare_task, proxy_config, train_cell
 from mmseg_sparsemask.dpc.settings import ProxySettings, SearchSettings
@@ -158,6 +159,12 @@ def test_another_head(tiny):
     tiny.model.decode_head.type = 'FCNHead'
     with pytest.raises(ValueError, match="'DPCHead', got 'FCNHead'"):
         prepare_task(tiny)
+
+
+def test_a_head_may_be_named_by_its_class(tiny):
+    by_name = prepare_task(tiny)
+    tiny.model.decode_head.type = DPCHead
+    assert prepare_task(tiny).keys == by_name.keys
 
 
 @pytest.mark.parametrize(
