@@ -18,7 +18,6 @@ def main(argv=None):
 
 
 def run(args):
-    from mmengine.config import Config
     from mmengine.registry import init_default_scope
 
     from mmseg_sparsemask.models.describe import (
@@ -27,10 +26,9 @@ def run(args):
         feature_table,
         head_mismatch,
     )
-    from mmseg_sparsemask.utils.overrides import override
+    from mmseg_sparsemask.utils.read_config import read_config
 
-    cfg = Config.fromfile(args.config)
-    override(cfg, args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     model = cfg.get('model', {})
     description = describe_backbone(model, args.shape)

@@ -30,15 +30,14 @@ def main() -> None:
 
 
 def rerank(args: argparse.Namespace) -> None:
-    from mmengine.config import Config
-
     from mmseg_sparsemask.dpc.rerank import run_rerank
     from mmseg_sparsemask.dpc.storage import STORAGE_VARIABLE
+    from mmseg_sparsemask.utils.read_config import read_config
 
     name = Path(args.config).stem
     search_dir = Path('work_dirs') / name
     run_rerank(
-        Config.fromfile(args.config),
+        read_config(args.config),
         storage=args.storage or os.environ.get(STORAGE_VARIABLE) or str(search_dir / 'study.db'),
         study_name=args.study_name or name,
         top=args.top,

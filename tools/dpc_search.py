@@ -33,18 +33,14 @@ def main() -> None:
 
 
 def search(args: argparse.Namespace) -> None:
-    from mmengine.config import Config
-
     from mmseg_sparsemask.dpc.search import run_search
     from mmseg_sparsemask.dpc.storage import STORAGE_VARIABLE
-    from mmseg_sparsemask.utils.overrides import override
+    from mmseg_sparsemask.utils.read_config import read_config
 
-    cfg = Config.fromfile(args.config)
-    override(cfg, args.cfg_options)
     name = Path(args.config).stem
     work_dir = Path(args.work_dir or f'work_dirs/{name}')
     run_search(
-        cfg,
+        read_config(args.config, args.cfg_options),
         storage=args.storage or os.environ.get(STORAGE_VARIABLE) or str(work_dir / 'study.db'),
         study_name=args.study_name or name,
         workers=args.workers,

@@ -22,7 +22,6 @@ def parse_args():
 
 def main():
     args = parse_args()
-    from mmengine.config import Config
     from mmengine.registry import init_default_scope
     from mmseg.registry import MODELS
 
@@ -33,12 +32,11 @@ def main():
     from mmseg_sparsemask.models.pretrained import without_weights
     from mmseg_sparsemask.utils.errors import one_line_errors
     from mmseg_sparsemask.utils.files import check_work_dir
-    from mmseg_sparsemask.utils.overrides import override
+    from mmseg_sparsemask.utils.read_config import read_config
     from mmseg_sparsemask.utils.registered import type_name
 
     with one_line_errors(RuntimeError):
-        cfg = Config.fromfile(args.config)
-        override(cfg, args.cfg_options)
+        cfg = read_config(args.config, args.cfg_options)
         init_default_scope(cfg.get('default_scope', 'mmseg'))
         settings = cfg.get('model', {}).get('decode_head', {})
         if type_name(settings) != 'FDNHead':

@@ -82,17 +82,17 @@ def read_scores(path):
 
 def run(args):
     import mmseg_sparsemask  # noqa: F401, I001
-    from mmengine.config import Config
     from mmseg_sparsemask.deployment.predictor import load_model
     from mmseg_sparsemask.deployment.publish import Scores, publish
     from mmseg_sparsemask.launch.checks import check_checkpoint, check_data_roots
+    from mmseg_sparsemask.utils.read_config import read_config
     from mmseg_sparsemask_cli.main import COMMAND
 
     check_checkpoint(args.checkpoint)
     model = load_model(args.config, args.checkpoint, trust=args.trust_checkpoint)
     values = {}
     if args.test:
-        cfg = Config.fromfile(args.config)
+        cfg = read_config(args.config)
         check_data_roots(cfg, ('test_dataloader',))
         values = measure(cfg, args.checkpoint, args.device)
     elif args.scores:

@@ -26,7 +26,7 @@ from mmseg_sparsemask.deployment.onnx_predictor import Predictor
 from mmseg_sparsemask.models.backbones.probing import image_channels
 from mmseg_sparsemask.models.pretrained import without_weights
 from mmseg_sparsemask.utils.checkpoints import load_checkpoint, load_strictly
-from mmseg_sparsemask.utils.overrides import override
+from mmseg_sparsemask.utils.read_config import override, read_config
 
 #: Transforms that read the labels of an image, besides those derived from MMCV's.
 LABEL_LOADERS = (
@@ -56,7 +56,7 @@ def load_model(
         FileNotFoundError: There is no checkpoint.
         ValueError: The checkpoint does not fit the config, or needs to be trusted.
     """
-    cfg = copy.deepcopy(config) if isinstance(config, Config) else Config.fromfile(config)
+    cfg = copy.deepcopy(config) if isinstance(config, Config) else read_config(config)
     override(cfg, cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     content = load_checkpoint(checkpoint, trust)

@@ -20,6 +20,7 @@ from mmseg_sparsemask.dpc.storage import open_storage
 from mmseg_sparsemask.utils.checkpoints import checkpoint_to_resume
 from mmseg_sparsemask.utils.checks import check_whole
 from mmseg_sparsemask.utils.files import csv_text, read_json, write_atomically, write_json
+from mmseg_sparsemask.utils.read_config import read_config
 from mmseg_sparsemask.utils.repeatable import fingerprint_key
 from mmseg_sparsemask.utils.runner import build_runner
 from mmseg_sparsemask.utils.words import counted
@@ -120,9 +121,7 @@ def run_rerank(
     if len(ranked) < top:
         print_log(f'training all of the study: {counted(len(ranked), "finished cell")}', 'current')
     work_dir = Path(work_dir)
-    config = Config.fromfile(settings.retrain)
-    if options:
-        config.merge_from_dict(options)
+    config = read_config(settings.retrain, options)
     with lock_work_dir(work_dir):
         return _train_all(ranked[:top], config, work_dir, settings.retrain, study_name)
 

@@ -24,6 +24,7 @@ from mmseg_sparsemask.models import pretrained
 from mmseg_sparsemask.models.describe import describe_backbone
 from mmseg_sparsemask.utils.checkpoints import load_checkpoint
 from mmseg_sparsemask.utils.extras import require_extra
+from mmseg_sparsemask.utils.read_config import read_config
 
 _MODELS = Path(__file__).parents[1] / '.mim/configs/_base_/models'
 
@@ -126,7 +127,7 @@ def _parts(name: str) -> dict[str, Any]:
             raise ValueError(
                 f'--encoder: expected {", ".join(NAMED)}, {TIMM}NAME or a config, got {name!r}'
             )
-        given = (Config.fromfile(config).get('model') or Config()).to_dict()
+        given = (read_config(config).get('model') or Config()).to_dict()
         if 'backbone' not in given:
             raise ValueError(f'--encoder {name}: expected a config with model.backbone')
     kept = {**Config.fromfile(_MODELS / 'segmentor.py').model.to_dict(), **given}

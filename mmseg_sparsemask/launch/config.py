@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmseg_sparsemask.utils.overrides import override
+from mmseg_sparsemask.utils.read_config import override, read_config
 from mmseg_sparsemask.utils.registered import type_name
 
 
@@ -30,15 +30,9 @@ def load_config(
         The config, with ``work_dir`` and ``launcher`` set.
 
     Raises:
-        ValueError: It is no Python, or has no place for an option; see `override`.
+        ValueError: It is no Python, or has no place for an option; see `read_config`.
     """
-    try:
-        cfg = Config.fromfile(path)
-    except SyntaxError as error:
-        raise ValueError(
-            f'{path}: this config, or one that it inherits, is no Python: {error.msg}, line '
-            f'{error.lineno}: {(error.text or "").strip():.80}'
-        ) from None
+    cfg = read_config(path)
     cfg.launcher = launcher
     override(cfg, cfg_options)
     if work_dir is not None:

@@ -10,7 +10,6 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
 from mmseg.registry import MODELS
 
 from mmseg_sparsemask.connectivity import to_dict
@@ -20,6 +19,7 @@ from mmseg_sparsemask.models.losses.build import budget_losses
 from mmseg_sparsemask.search.record import SCORES_KEY, PruneSettings, Search, WeightHistory
 from mmseg_sparsemask.search.supernet import find_supernet
 from mmseg_sparsemask.utils.checkpoints import load_checkpoint
+from mmseg_sparsemask.utils.read_config import read_config
 from mmseg_sparsemask.utils.registered import type_name
 
 #: Where a checkpoint's ``meta`` has the description of its search.
@@ -135,7 +135,7 @@ def _settings(hook: Mapping[str, Any]) -> PruneSettings:
 
 
 def _from_config(config: str) -> tuple[FDNHead, PruneSettings]:
-    cfg = Config.fromfile(config)
+    cfg = read_config(config)
     hooks = [hook for hook in cfg.get('custom_hooks') or () if type_name(hook) == 'PruneHook']
     head = find_supernet(MODELS.build(cfg.model.decode_head))
     return head, _settings(hooks[0] if hooks else {})

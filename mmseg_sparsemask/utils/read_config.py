@@ -1,0 +1,51 @@
+"""Configs as users give them: a file, and what ``--cfg-options`` puts into it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.config import Config
+
+
+def read_config(path: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> Config:
+    """Read a config.
+
+    Args:
+        path: The file.
+        options: See `override`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no Python, or has no place for an option.
+    """
+    try:
+        cfg = Config.fromfile(path)
+    except SyntaxError as error:
+        raise ValueError(
+            f'{path}: this config, or one that it inherits, is no Python: {error.msg}, line '
+            f'{error.lineno}: {(error.text or "").strip():.80}'
+        ) from None
+    override(cfg, options)
+    return cfg
+
+
+def override(cfg: Config, options: Mapping[str, Any] | None) -> None:
+    """Set values of a config.
+
+    Args:
+        cfg: A config of MMEngine.
+        options: By dotted keys.
+
+    Raises:
+        ValueError: A key leads through what is neither a dict nor a list, or beyond a list's end.
+    """
+    options = dict(options or {})
+    try:
+        cfg.merge_from_dict(options)
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f'--cfg-options {" ".join(options)}: expected dotted keys of settings, numbers from 0 '
+            f'for the items of lists; the config has no such place ({error.args[0]})'
+        ) from None
