@@ -86,6 +86,8 @@ DRAWN = {
     'sparsemask_mbv2_voc': lambda: draw_graph(
         preset('sparsemask_mbv2_voc', (2, 2, 4, 8, 16, 16, 32, 32, 32))
     ),
+    'voc_animals_connection_weights': lambda: weights('voc_animals'),
+    'voc_animals_connectivity': lambda: draw_graph(graph('voc_animals')),
 }
 
 

@@ -21,14 +21,15 @@ def parse_args():
         action=argparse.BooleanOptionalAction,
         help='merge stages with equal inputs and drop subsumed ones (default: as in the search)',
     )
-    parser.add_argument(
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
         '--permute-seed',
         type=int,
         metavar='N',
         help='put the weights in random places first, as a control: as many connections are left, '
         'with as many parameters within 5 %%; needs --out',
     )
-    parser.add_argument(
+    instead.add_argument(
         '--connectivity',
         metavar='WHAT',
         help='cut the supernet to these connections (a connectivity.json or the name of a preset), '
@@ -45,7 +46,7 @@ def parse_args():
         help='config that finetune.py inherits (default: as in the search, else the retrain config '
         'with a shorter schedule)',
     )
-    parser.add_argument(
+    instead.add_argument(
         '--budget',
         metavar='KIND=LIMIT',
         help='pick the best decoder within it from the front that tools/front.py made of the '

@@ -1,5 +1,9 @@
 """A supernet with its weights in random places."""
 
+import runpy
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from mmengine.registry import init_default_scope
@@ -11,6 +15,8 @@ from mmseg_sparsemask.connectivity import prune
 from mmseg_sparsemask.models.inheritance import pruned_head
 from mmseg_sparsemask.search.permuted import permuted_supernet
 from mmseg_sparsemask.search.pruned_file import largest_difference
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -70,3 +76,12 @@ def test_equal_weights_have_no_places(head):
     pruned = prune(head.connection_weights(), head.connectivity.strides)
     with pytest.raises(ValueError, match='weights that differ, got .* all 0.5 .RelaxedConn'):
         permuted_supernet(head, pruned, 0)
+
+
+@pytest.mark.parametrize('other', [['--connectivity', 'flat'], ['--budget', 'parameters=1000']])
+def test_one_decoder_is_asked_for(other, monkeypatch, capsys):
+    """Permuted weights, connections of one's own, or a point of a front."""
+    monkeypatch.setattr(sys, 'argv', ['prune.py', 'a.pth', '--permute-seed', '1', *other])
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(ROOT / 'tools/prune.py'), run_name='__main__')
+    assert 'not allowed with argument --permute-seed' in capsys.readouterr().err
