@@ -202,6 +202,9 @@ class Steps:
             return entry.config or '', options
         found = self.search_dir(entry.search, run.search_seed)
         config = USES[entry.use or '']
+        if entry.use != 'retrain':
+            # All weights are in pruned.pth: finetune.py names no others that could be overridden.
+            options = {k: v for k, v in options.items() if 'init_cfg' not in k.split('.')}
         if not entry.control:
             return self._found(run) / config, options
         folder = run.work_dir(self.root).parent
