@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, fields, replace
 from pathlib import Path
+from threading import Event
 
 import pytest
 import yaml
@@ -17,9 +18,10 @@ from compare.test_results import UNET
 
 from mmseg_sparsemask.compare import runner as runner_module
 from mmseg_sparsemask.compare import steps as steps_module
-from mmseg_sparsemask.compare.plan import read_table, runs_of
+from mmseg_sparsemask.compare.plan import Run, read_table, runs_of
 from mmseg_sparsemask.compare.results import append_results, read_results
 from mmseg_sparsemask.compare.runner import TableRunner
+from mmseg_sparsemask.compare.steps import Steps
 from mmseg_sparsemask.search.front_table import Point
 
 #: As the tools do it: one process a work directory, and files at its end.
@@ -287,3 +289,14 @@ def test_points_of_a_front_are_found_once_and_trained(table, tmp_path):
         record = json.loads((search / f'point-{limit}/run.json').read_text())
         assert record['config'] == str(search / f'front/{found}/finetune.py')
         assert f'front.py --points {limit} --rerank 9 > finetune.py' in record['described']
+
+
+def test_weights_of_an_encoder_are_given_to_what_begins_with_them(table):
+    """A `finetune.py` has no place for them: all of its weights are in ``pruned.pth``."""
+    weights = 'model.backbone.init_cfg.checkpoint'
+    table = replace(table, options={weights: 'a.pth'})
+    steps = Steps(table, Path('w'), Path('.'), Event())
+    unet, tuned, _ = table.entries
+    for entry, given in ((unet, True), (tuned, False), (replace(tuned, use='retrain'), True)):
+        _, options = steps._start_of(Run(entry, 0))
+        assert (weights in options) == given
