@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from mmseg_sparsemask.connectivity.presets import pyramid_levels
 from mmseg_sparsemask.fit.data import FolderData
 from mmseg_sparsemask.fit.encoders import Encoder
+from mmseg_sparsemask.report.page import templates_beside
 from mmseg_sparsemask.utils.derived_config import Beside, as_python
 from mmseg_sparsemask.utils.files import write_atomically
 
@@ -67,17 +66,6 @@ class Plan:
         return (long, short) if self.crop[0] > self.crop[1] else (short, long)
 
 
-def environment() -> Environment:
-    """What fills in the templates."""
-    return Environment(
-        loader=FileSystemLoader(Path(__file__).parent / 'templates'),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-
-
 def write_configs(folder: Path, data: FolderData, encoder: Encoder, plan: Plan) -> None:
     """Write ``data.py``, ``encoder.py``, ``schedule.py`` and the networks' configs.
 
@@ -91,7 +79,7 @@ def write_configs(folder: Path, data: FolderData, encoder: Encoder, plan: Plan) 
         ValueError: A file cannot be written.
     """
     here = str(folder.absolute())
-    templates = environment()
+    templates = templates_beside(__file__, keep_trailing_newline=True)
     templates.filters['warmup'] = lambda iterations: min(30, max(1, iterations // 10))
     templates.filters['config'] = lambda value, indent=0: as_python(
         value, here, False, ' ' * indent

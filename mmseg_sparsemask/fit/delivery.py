@@ -10,8 +10,8 @@ from threading import Event
 
 from mmseg_sparsemask.compare.steps import Steps
 from mmseg_sparsemask.fit.choice import Network
-from mmseg_sparsemask.fit.configs import environment
 from mmseg_sparsemask.fit.networks import Networks
+from mmseg_sparsemask.report.page import templates_beside
 from mmseg_sparsemask.utils.commands import shown_path
 from mmseg_sparsemask.utils.files import output_folder, read_json, write_json
 
@@ -69,8 +69,5 @@ def usage(chosen: Network, files: Sequence[Path]) -> str:
     """Five lines of Python that use the network."""
     onnx = [repr(shown_path(path)) for path in files if path.suffix == '.onnx']
     config, checkpoint = (repr(shown_path(path)) for path in (chosen.config, chosen.checkpoint))
-    return (
-        environment()
-        .get_template('usage.py.jinja')
-        .render(onnx=onnx[0] if onnx else None, config=config, checkpoint=checkpoint)
-    )
+    template = templates_beside(__file__, keep_trailing_newline=True).get_template('usage.py.jinja')
+    return template.render(onnx=onnx[0] if onnx else None, config=config, checkpoint=checkpoint)

@@ -9,6 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
+from reference import tiny
 from reference.naive import NaiveDecoder
 from torch import nn
 
@@ -216,14 +217,7 @@ def test_a_row_says_which_checkpoint_it_measured(tmp_path):
 
 def test_a_search_may_name_its_head_by_the_class(tmp_path):
     """As configs in pure Python do."""
-    config = tmp_path / 'search.py'
-    config.write_text(
-        'from mmengine.config import read_base\n'
-        'with read_base():\n'
-        '    from mmseg_sparsemask.configs.fdn_mobilenetv2 import *\n'
-        'from mmseg_sparsemask.models.decode_heads import FDNHead\n'
-        'model.update(decode_head=dict(model["decode_head"], type=FDNHead, num_classes=3))\n'
-    )
+    config = tiny.write_pure_search(tmp_path)
     (row,) = rows(config, [tmp_path])
     assert row.notes[0].startswith('the supernet is shown: no retrain.py in')
 

@@ -96,14 +96,7 @@ def test_tool(tmp_path):
 
 def test_a_search_may_name_its_head_by_the_class(tmp_path, monkeypatch):
     """As configs in pure Python do."""
-    config = tmp_path / 'search.py'
-    config.write_text(
-        'from mmengine.config import read_base\n'
-        'with read_base():\n'
-        '    from mmseg_sparsemask.configs.fdn_mobilenetv2 import *\n'
-        'from mmseg_sparsemask.models.decode_heads import FDNHead\n'
-        'model.update(decode_head=dict(model["decode_head"], type=FDNHead, num_classes=2))\n'
-    )
+    config = tiny.write_pure_search(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, 'argv', ['latency_table.py', str(config), '--decoders', '0'])
     with pytest.raises(SystemExit, match='decoders, .*: expected at least 1, got 0'):

@@ -10,10 +10,10 @@ import sys
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner, load_checkpoint
+from mmengine.runner import load_checkpoint
 from mmseg.registry import MODELS
-from reference import tiny
-from reference.fronts import MORE, run, write_table
+from reference import fronts, tiny
+from reference.fronts import run, write_table
 from reference.heads import relative
 
 from mmseg_sparsemask.connectivity import load
@@ -32,10 +32,7 @@ FILES = set(
 
 @pytest.fixture(scope='module')
 def searched(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('front')
-    config = tiny.write_configs(folder, iterations=20, more=MORE)
-    Runner.from_cfg(tiny.load(config, folder / 'w')).train()
-    return folder / 'w'
+    return fronts.searched(tmp_path_factory.mktemp('front'), 20)
 
 
 @pytest.fixture(scope='module')

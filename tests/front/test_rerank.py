@@ -5,9 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from mmengine.runner import Runner
-from reference import tiny
-from reference.fronts import MORE, run
+from reference import fronts
+from reference.fronts import run
 
 from mmseg_sparsemask.connectivity import Connectivity
 from mmseg_sparsemask.front import rerank
@@ -22,10 +21,7 @@ ASKED = ['--held-back', 4, '--points', 2000, 4000, '--swaps', 2, '--rerank', 4]
 
 @pytest.fixture(scope='module')
 def searched(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('rerank')
-    config = tiny.write_configs(folder, iterations=4, more=MORE)
-    Runner.from_cfg(tiny.load(config, folder / 'w')).train()
-    return folder / 'w'
+    return fronts.searched(tmp_path_factory.mktemp('rerank'), 4)
 
 
 def supernet(searched, folder, iterations):

@@ -4,8 +4,7 @@ import csv
 import math
 
 import pytest
-from mmengine.runner import Runner
-from reference import tiny
+from reference import fronts
 from reference.fronts import MORE, run
 
 from mmseg_sparsemask.connectivity import Connection, Connectivity, load, preset
@@ -21,11 +20,9 @@ MORE = MORE.replace('val_cfg = val_dataloader = val_evaluator = None', '')
 
 @pytest.fixture(scope='module')
 def searched(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('why')
-    config = tiny.write_configs(folder, iterations=8, more=MORE)
-    Runner.from_cfg(tiny.load(config, folder / 'w')).train()
-    run(folder / 'w', *ASKED)
-    return folder / 'w'
+    work_dir = fronts.searched(tmp_path_factory.mktemp('why'), 8, MORE)
+    run(work_dir, *ASKED)
+    return work_dir
 
 
 def rows_of(folder):

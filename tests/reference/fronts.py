@@ -2,6 +2,7 @@
 
 import runpy
 
+from mmengine.runner import Runner
 from reference import tiny
 
 from mmseg_sparsemask.connectivity import DecoderShape, preset
@@ -14,6 +15,13 @@ model['decode_head'].update(connections=dict(type='SampledConnections'), loss_co
 train_dataloader['dataset']['indices'] = 20
 val_cfg = val_dataloader = val_evaluator = None
 """
+
+
+def searched(folder, iterations, more=MORE):
+    """Work directory of a search with a config of `tiny`, trained."""
+    config = tiny.write_configs(folder, iterations=iterations, more=more)
+    Runner.from_cfg(tiny.load(config, folder / 'w')).train()
+    return folder / 'w'
 
 
 def run(*arguments):

@@ -85,6 +85,19 @@ def write_configs(folder, iterations=6, more=''):
     return folder / 'search.py'
 
 
+def write_pure_search(folder):
+    """Write a search in pure Python, which names its head by the class; return the config."""
+    config = folder / 'search.py'
+    config.write_text(
+        'from mmengine.config import read_base\n'
+        'with read_base():\n'
+        '    from mmseg_sparsemask.configs.fdn_mobilenetv2 import *\n'
+        'from mmseg_sparsemask.models.decode_heads import FDNHead\n'
+        'model.update(decode_head=dict(model["decode_head"], type=FDNHead, num_classes=2))\n'
+    )
+    return config
+
+
 def load(path, work_dir, **options):
     """A config ready for a Runner in this process.
 
