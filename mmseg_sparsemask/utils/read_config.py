@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.utils import import_modules_from_strings
 
 
 def read_config(path: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> Config:
@@ -32,7 +33,7 @@ def read_config(path: str | os.PathLike[str], options: Mapping[str, Any] | None 
 
 
 def override(cfg: Config, options: Mapping[str, Any] | None) -> None:
-    """Set values of a config.
+    """Set values of a config, and import the modules that they name under ``custom_imports``.
 
     Args:
         cfg: A config of MMEngine.
@@ -49,3 +50,6 @@ def override(cfg: Config, options: Mapping[str, Any] | None) -> None:
             f'--cfg-options {" ".join(options)}: expected dotted keys of settings, numbers from 0 '
             f'for the items of lists; the config has no such place ({error.args[0]})'
         ) from None
+    if any(key.split('.')[0] == 'custom_imports' for key in options):
+        # Those of the file were imported when it was read.
+        import_modules_from_strings(**cfg.custom_imports)
