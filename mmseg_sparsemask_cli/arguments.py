@@ -112,7 +112,7 @@ def shape(
 def work_dir(default: str) -> argparse.ArgumentParser:
     """``--work-dir``: the folder of a run, with its logs and checkpoints; a path, or None."""
     return _parent(
-        '--work-dir', metavar='DIR', help=f'where the run writes all it leaves (default: {default})'
+        '--work-dir', metavar='DIR', help=f'folder for all files of the run (default: {default})'
     )
 
 
@@ -121,7 +121,7 @@ def trust_checkpoint() -> argparse.ArgumentParser:
     return _parent(
         '--trust-checkpoint',
         action='store_true',
-        help='read a checkpoint that may run code while it is read, or by what it names',
+        help='read a checkpoint that may run code, itself or through a config that it names',
     )
 
 

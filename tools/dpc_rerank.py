@@ -1,4 +1,4 @@
-"""Train the best cells of a search for real, and report Spearman's rank correlation."""
+"""Train the best cells of a search end to end, and report Spearman's rank correlation."""
 
 import argparse
 import os

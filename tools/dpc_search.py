@@ -16,7 +16,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='search config, e.g. configs/dpc/search_mbv2_shapes.py')
     parser.add_argument('--workers', type=int, default=1, help='processes to start here')
     parser.add_argument(
-        '--trials', type=int, required=True, help='finished trials wanted in all, not more'
+        '--trials',
+        type=int,
+        required=True,
+        help='finished trials in all, with those of earlier starts',
     )
     return parser.parse_args()
 

@@ -9,12 +9,17 @@ def parse_args():
     parser.add_argument('gt_dir', help='annotations: .mat of BSDS500 or PNG, with the same names')
     parser.add_argument('--title', default='prediction', help='name of the curve in the plot')
     parser.add_argument('--thresholds', type=int, default=99, help='number of cut levels')
-    parser.add_argument('--max-dist', type=float, default=0.0075, help='share of the diagonal')
-    parser.add_argument('--no-nms', action='store_true', help='the maps are thinned already')
+    parser.add_argument(
+        '--max-dist',
+        type=float,
+        default=0.0075,
+        help='largest distance of a match, as a share of the diagonal',
+    )
+    parser.add_argument('--no-nms', action='store_true', help='the maps are already thinned')
     parser.add_argument(
         '--workers',
         type=int,
-        help='processes (0: none besides this; default: one for each core, 16 at most)',
+        help='processes (0: only this one; default: one for each core, at most 16)',
     )
     return parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""Own images to a chosen network: looks at them, trains several decoders, and compares them."""
+"""Train several decoders on your images, compare them, and export the best."""
 
 import os
 import re
@@ -27,13 +27,17 @@ def parse_args(argv=None):
         help="the encoder's weights, or none to start from scratch (default: ImageNet's, if they "
         'are here or can be fetched)',
     )
-    parser.add_argument('--classes', help='names, joined by commas, or a file with one a line')
     parser.add_argument(
-        '--minutes', type=cost, default=30.0, help='all that may be spent (default: 30)'
+        '--classes', help='names, joined by commas, or a file with one class a line'
     )
-    parser.add_argument('--latency', type=cost, metavar='20ms', help='for one image, at most')
     parser.add_argument(
-        '--parameters', type=cost, metavar='N', help='of the whole network, at most'
+        '--minutes', type=cost, default=30.0, help='total time to spend (default: 30)'
+    )
+    parser.add_argument(
+        '--latency', type=cost, metavar='20ms', help='most time of the network for one image'
+    )
+    parser.add_argument(
+        '--parameters', type=cost, metavar='N', help='most parameters of the whole network'
     )
     parser.add_argument('--resume', action='store_true', help='go on with what is in --out')
     args = parser.parse_args(argv)

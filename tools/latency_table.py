@@ -14,9 +14,12 @@ def parse_args():
         '--decoders', type=int, default=200, help='random decoders to time (default: 200)'
     )
     parser.add_argument(
-        '--left-out', type=int, default=30, help='more, for the error of the fit (default: 30)'
+        '--left-out',
+        type=int,
+        default=30,
+        help='further ones, for the error of the fit (default: 30)',
     )
-    parser.add_argument('--seed', type=int, default=0, help='of the random decoders')
+    parser.add_argument('--seed', type=int, default=0, help='seed of the random decoders')
     return parser.parse_args()
 
 

@@ -12,7 +12,7 @@ def parse_args(argv=None):
     parser.add_argument('config', help='a config of the decoders, for channels and classes')
     parser.add_argument('connectivity', nargs='+', help='two connectivity.json files or more')
     parser.add_argument(
-        '--draws', type=int, default=20, help='times that random decoders are drawn (default: 20)'
+        '--draws', type=int, default=20, help='how often random decoders are drawn (default: 20)'
     )
     return parser.parse_args(argv)
 

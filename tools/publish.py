@@ -21,11 +21,11 @@ def parse_args(argv=None):
         metavar='JSON',
         help='scores of this checkpoint that tools/test.py wrote (WORK_DIR/TIME/TIME.json)',
     )
-    parser.add_argument('--name', help="of the network (default: the folder's)")
+    parser.add_argument('--name', help="name of the network (default: the folder's)")
     parser.add_argument(
         '--data-set', help='name of the test data set (default: its type and split in the config)'
     )
-    parser.add_argument('--license', help='of the weights, such as apache-2.0')
+    parser.add_argument('--license', help='licence of the weights, such as apache-2.0')
     parser.add_argument(
         '--search-dir',
         help='work directory of the search, for its figures (default: the folder of the config, if '

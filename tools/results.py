@@ -11,10 +11,10 @@ ROOT = Path(__file__).resolve().parents[1]
 def parse_args(argv=None):
     parser = parser_of(__doc__)
     commands = parser.add_subparsers(dest='command', required=True)
-    add = commands.add_parser(
-        'add', parents=[device()], help='add a row for each of some work directories'
+    add = commands.add_parser('add', parents=[device()], help='add a row for each work directory')
+    add.add_argument(
+        'work_dirs', nargs='+', type=Path, help='work directories of runs of tools/run_table.py'
     )
-    add.add_argument('work_dirs', nargs='+', type=Path, help='of runs of tools/run_table.py')
     add.add_argument(
         '--csv', type=Path, required=True, help='file to add to, such as results/x.csv'
     )
@@ -31,7 +31,7 @@ def parse_args(argv=None):
         '--root', type=Path, default=ROOT, help='folder with results/ and docs/ (the repository)'
     )
     page.add_argument(
-        '--csv', type=Path, nargs='+', metavar='FILE', help='own files in place of results/*.csv'
+        '--csv', type=Path, nargs='+', metavar='FILE', help='your files in place of results/*.csv'
     )
     args = parser.parse_args(argv)
     if args.command == 'page' and (args.csv is None) != (args.out is None):

@@ -14,7 +14,7 @@ TOOLS = Path(__file__).resolve().parent
 
 def parse_args(argv=None):
     parser = parser_of(__doc__, work_dir('work_dirs/<name of the table>'))
-    parser.add_argument('table', type=Path, help='YAML file, such as results/camvid.yaml')
+    parser.add_argument('table', type=Path, help='YAML file, such as results/voc-animals_mbv2.yaml')
     parser.add_argument(
         '--results', type=Path, help='CSV file to add rows to (default: beside the table)'
     )

@@ -27,7 +27,7 @@ def parse_args(argv=None):
         nargs='+',
         choices=['onnx', 'torchscript', 'torch_export'],
         default=['onnx'],
-        help='what to write',
+        help='formats to write',
     )
     parser.add_argument(
         '--images',
@@ -61,21 +61,21 @@ def parse_args(argv=None):
         type=int,
         default=200,
         metavar='N',
-        help='of the test data set, at equal distances, to measure the mean IoU of smaller files',
+        help='images of the test data set, evenly spread, to measure the mean IoU of smaller files',
     )
     parser.add_argument(
         '--miou-tolerance',
         type=float,
         default=1.0,
         metavar='POINTS',
-        help='of mean IoU that a smaller file may lose; one that loses more is not written',
+        help='points of mean IoU that a smaller file may lose; one that loses more is not written',
     )
     parser.add_argument(
         '--miou-share',
         type=float,
         default=0.05,
         metavar='PART',
-        help='of the mean IoU that a smaller file may lose, where that is less',
+        help='share of the mean IoU that a smaller file may lose, where that is less',
     )
     args = parser.parse_args(argv)
     if args.test_images < 1:
