@@ -144,7 +144,7 @@ def load(path: str | os.PathLike[str]) -> Connectivity:
 def resolve(
     spec: ConnectivityLike, strides: Sequence[int] | None = None, shape: DecoderShape | None = None
 ) -> Connectivity:
-    """Whatever a config may say of a connectivity, as a Connectivity.
+    """The Connectivity of any form that a config may hold.
 
     Args:
         spec: One of

@@ -1,4 +1,4 @@
-"""From the full network down: what costs most for what it gives goes first."""
+"""From the full network down: the connections that cost most for their worth are dropped first."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Scores(Protocol):
         """The loss that counts."""
 
     def first_loss(self, connectivity: Connectivity) -> float:
-        """A cheaper one, that tells what is hopeless."""
+        """A cheaper loss, which rules out hopeless decoders."""
 
 
 def descend(

@@ -93,14 +93,14 @@ class Scorer:
         return sum(halves) / 2
 
     def first_loss(self, connectivity: Connectivity) -> float:
-        """Loss of a part on the first half, which tells what is hopeless at half the price."""
+        """Loss of a part on the first half, which rules out hopeless parts at half the price."""
         return self._half_loss(connectivity, 0)
 
     def importance(self, connectivity: Connectivity) -> dict[Connection, float]:
         """By how much the loss would rise without each connection, to first order.
 
         That is ``-w dL/dw`` (Molchanov et al., "Importance estimation for neural network pruning",
-        CVPR 2019), on a quarter of the images: it only says what is worth to be scored.
+        CVPR 2019), on a quarter of the images: it only says which decoders are worth scoring.
         """
         if connectivity not in self._importance:
             weights = [self.head.connections.raw[stage] for stage in connectivity.stages]
@@ -121,7 +121,7 @@ class Scorer:
         return self._importance[connectivity]
 
     def chance(self) -> float:
-        """Loss of naming the share of each class, whatever the image: what a decoder must beat."""
+        """Loss of a constant guess, the share of each class: what a decoder must beat."""
         labels = self.images.labels
         labels = labels[labels != self.head.ignore_index]
         shares = torch.bincount(labels.flatten()).double() / max(labels.numel(), 1)
@@ -219,7 +219,7 @@ def note(path: Path, part: Connectivity, **found: float | Sequence[float | None]
 
 
 def noted_lines(path: Path) -> list[dict[str, Any]]:
-    """What earlier runs have noted; a line that a killed run has not finished is taken away."""
+    """What earlier runs have noted; a line that a killed run did not finish is removed."""
     text = path.read_text(encoding='utf-8') if path.is_file() else ''
     lines = text.split('\n')
     if lines.pop():

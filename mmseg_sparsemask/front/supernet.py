@@ -50,10 +50,10 @@ class FrontSettings:
         count: Their number then.
         images: Training images to score on.
         swaps: Swaps to score for each budget.
-        controls: Random decoders with both costs of a point to score beside it.
+        controls: Random decoders with both costs of a point, to score beside it.
         validate: Whether the points are validated, too.
         whole: Whether the encoder counts, as it must where supernets have different ones.
-        why: Validation images to say on what each connection is worth; 0 for not to.
+        why: Validation images on which to measure what each connection is worth; 0 for none.
         rerank: Iterations of a short training that decoders are ranked by; 0 for inherited weights.
     """
 

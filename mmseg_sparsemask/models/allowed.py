@@ -1,9 +1,9 @@
 """What a description of a network from elsewhere may say: names of classes, and plain settings.
 
-A class or a setting that is not in these lists is refused, whatever it is: so a class that learns
-to read files in a later version of MMSegmentation gains nothing by it. What a setting may be hangs
-on its name alone, and is such that no value can name a file, an address or something to import.
-Whether a class has a setting of that name is left to the class.
+A class or a setting that is not in these lists is refused: so a class that reads files in a later
+version of MMSegmentation does no harm. The name of a setting alone decides which values it may
+have, and none of them can name a file, an address or something to import. The class itself decides
+whether it has a setting of that name.
 """
 
 from __future__ import annotations

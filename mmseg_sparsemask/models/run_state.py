@@ -38,7 +38,7 @@ def _set_aside(
 
 @torch.no_grad()
 def take_up_state(model: nn.Module) -> None:
-    """Go on where the run was whose state was loaded last; without effect the second time."""
+    """Continue the run whose state was loaded last; a second call has no effect."""
     for module in model.modules():
         found: dict[str, Tensor] = module.__dict__.pop('set_aside', {})
         for name, value in found.items():
@@ -46,7 +46,7 @@ def take_up_state(model: nn.Module) -> None:
 
 
 def take_up_run(runner: Runner) -> None:
-    """Let a resumed run go on where it was, its averaged network too; else without effect."""
+    """Let a resumed run continue, with its averaged network; other runs are not changed."""
     if runner.iter:
         averages = [hook.ema_model for hook in runner.hooks if isinstance(hook, EMAHook)]
         for model in [runner.model, *averages]:

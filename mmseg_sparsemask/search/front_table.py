@@ -137,7 +137,7 @@ def pick(points: Sequence[Point], kind: str, limit: float) -> Point:
 
 
 def picked(search: str, budget: str, front: Path | None = None) -> str:
-    """What is told of the point that a budget picks from the front of a search.
+    """What users are told of the point that a budget picks from the front of a search.
 
     Args:
         search: Work directory, or a checkpoint in it.

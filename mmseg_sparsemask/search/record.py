@@ -92,7 +92,7 @@ class Search:
 
     Attributes:
         head: The supernet.
-        state: State of the network; what it is inside of is taken away.
+        state: State of the network, without the names of modules around it.
         prefix: Where the supernet is in it, usually ``decode_head.``.
         title: Its name, for people.
         meta: Plain values on where it comes from, for connectivity.json; with its ``iteration``.
@@ -158,7 +158,7 @@ class Search:
         return prune_to_budgets(weights, strides, self.head.budgets, threshold, merge, meta)
 
     def cut(self, spec: ConnectivityLike) -> Connectivity:
-        """A decoder of one's own choice, of connections that the supernet has.
+        """A decoder that the user chooses, of connections that the supernet has.
 
         Args:
             spec: See `connectivity.io.resolve`.
@@ -175,5 +175,5 @@ class Search:
         return wanted
 
     def with_head(self, head: FDNHead, title: str) -> Search:
-        """The record of another supernet in the place of this one, which has no past."""
+        """The record of another supernet in place of this one, without a history."""
         return replace(self, head=head, title=title, history=WeightHistory(), scores=[])

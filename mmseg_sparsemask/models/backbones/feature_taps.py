@@ -26,9 +26,9 @@ class FeatureTaps(BaseModule):
     """A backbone that gives the outputs of named modules.
 
     Any registered backbone will do: its modules are tapped as they run, finest feature first, and
-    what it returns itself is ignored. To get a feature before its activation, name the module
-    before it: ``'conv1.bn'`` instead of ``'conv1'``. A module that takes the place of a named one,
-    such as SyncBN that of BN, is tapped in its stead.
+    its own output is ignored. To get a feature before its activation, name the module before it:
+    ``'conv1.bn'`` instead of ``'conv1'``. A module that replaces a named one, such as SyncBN in
+    place of BN, is tapped instead of it.
 
     Args:
         backbone: Config of the backbone.

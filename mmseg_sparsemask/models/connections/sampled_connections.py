@@ -19,9 +19,9 @@ from mmseg_sparsemask.models.connections.counter_noise import counter_noise
 class SampledConnections(ConnectionRule):
     """All connections at full strength, of which each training pass takes a random part.
 
-    So that every part of the supernet works without training of its own, as in "Once for all" (Cai
-    et al., ICLR 2020). The sizes come from the sandwich rule (BigNAS, Yu et al., ECCV 2020): in
-    every `full_every`-th pass, and in the first, the full network is trained; else
+    Every part of the supernet then works without training of its own, as in "Once for all" (Cai et
+    al., ICLR 2020). The sizes come from the sandwich rule (BigNAS, Yu et al., ECCV 2020): in every
+    `full_every`-th pass, and in the first, the full network is trained; else
 
     1. an end is drawn among the stages that may be one, and a share between 0 and 1;
     2. each connection stays with this share as its probability, and what does not reach the end

@@ -31,8 +31,8 @@ class _ReLU6(torch.autograd.Function):
 class InPlaceReLU6(nn.Module):
     """ReLU6 that overwrites its input and keeps its output for the backward pass.
 
-    The library's in-place form keeps a copy of the input, which costs its time and its memory; the
-    output is kept by the layer that follows anyway.
+    The library's in-place form keeps a copy of the input, which costs time and memory; the next
+    layer keeps the output anyway.
     """
 
     def forward(self, x: Tensor) -> Tensor:

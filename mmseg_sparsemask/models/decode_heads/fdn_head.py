@@ -201,9 +201,9 @@ class FDNHead(FusionHead):
     def origin(self, rows: Tensor) -> Tensor | None:
         """About the mean of rows (P, C), where products are in half precision or rows are alike.
 
-        A normalisation takes the mean away from the product. Where a source hardly varies, the
-        digits that are left then would be rounding, which the next stages enlarge: so the mean is
-        taken away before. Of rows that are equal nothing is left then.
+        A normalisation subtracts the mean from the product. Where a source hardly varies, only
+        rounding errors would be left, which the next stages enlarge; so the mean is subtracted
+        first. Rows that are equal then become 0.
         """
         if self.training and alike(rows):
             return rows[0]

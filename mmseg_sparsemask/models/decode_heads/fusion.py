@@ -84,7 +84,7 @@ def half_precision(rows: Tensor) -> bool:
 def few_of(rows: Tensor) -> Tensor | None:
     """A few of rows (P, C), to look at their values.
 
-    None but on a CPU and uncompiled: elsewhere to look would be to wait.
+    None on other devices than CPUs, where looking means waiting, and none while compiling.
     """
     if rows.device.type != 'cpu' or torch.compiler.is_compiling():
         return None
@@ -92,7 +92,7 @@ def few_of(rows: Tensor) -> Tensor | None:
 
 
 def alike(rows: Tensor) -> bool:
-    """Whether rows (P, C) are nearly the same, by the looks of a few of them."""
+    """Whether rows (P, C) are nearly the same, judged by a few of them."""
     few = few_of(rows)
     return few is not None and torch.allclose(few, few[0].expand_as(few), rtol=1e-3, atol=0)
 

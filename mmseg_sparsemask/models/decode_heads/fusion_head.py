@@ -43,8 +43,8 @@ class FusionHead(BaseDecodeHead):
         norm_cfg: Normalisation of the stages.
         act_cfg: Activation of the stages.
         act_encoder: Whether encoder features, and their average ``G``, are activated, too, as in
-            the published code. The paper's equations leave them as they are, and so does False:
-            what linear bottlenecks and transformers give says something by its sign. None means
+            the published code. The paper's equations leave them as they are, and so does False: the
+            sign of what linear bottlenecks and transformers give carries information. None means
             False, and for weights that are loaded whatever they were trained with.
         align_corners: For the upsampling inside the decoder, and of the logits to the label.
         dropout_ratio: Before the classifier.

@@ -26,12 +26,12 @@ class SparseMaskHead(FusionHead):
     ``D_l = BN( sum_t up( conv1x1_t( act(t) ) ) )`` over the sources t of stage ``Dl``; the
     classifier is a 1x1 convolution of ``act(D_1)``, or of the finest stage there is.
 
-    Sources differ in scale: what a connection brings from an encoder feature is several times what
-    one brings from a stage, so the features would drown the stages. A balanced start evens that
-    out: in the first pass in training, the weights of each connection are divided by the
-    deviation of what it gives. This is data-dependent initialisation as in Salimans and Kingma,
-    "Weight normalization" (NIPS 2016, Section 3), and Mishkin and Matas, "All you need is a good
-    init" (ICLR 2016). Weights that were loaded are not divided.
+    Sources differ in scale: a connection from an encoder feature gives several times as much as one
+    from a stage, so the features would drown the stages. A balanced start evens this out: in the
+    first pass in training, the weights of each connection are divided by the deviation of its
+    output. This is data-dependent initialisation as in Salimans and Kingma, "Weight normalization"
+    (NIPS 2016, Section 3), and Mishkin and Matas, "All you need is a good init" (ICLR 2016).
+    Weights that were loaded are not divided.
 
     Args:
         connectivity: A preset's name, a connectivity.json (path or content),
@@ -39,8 +39,8 @@ class SparseMaskHead(FusionHead):
             ``dict(source='random', seed=..., parameters=...)``. See ``docs/connectivity.md``.
         in_channels: Channels of ``E1`` .. ``EL``.
         in_index: Their places in the tuple that the backbone gives.
-        strides: Their strides. Needed by presets that fit any strides (``'fdn'``, ``'unet'``,
-            ``'sparse_acn'``); otherwise they are only checked.
+        strides: Their strides. Needed by presets that fit any strides, such as ``'unet'``, and by
+            random decoders; otherwise they are only checked.
         channels: Channels of every stage.
         num_classes: Classes of the labels.
         out_channels: Outputs of the classifier, as many as classes by default.

@@ -11,7 +11,7 @@ from mmseg_sparsemask.models.decode_heads.upsampling import as_map, as_rows, ups
 
 
 class StageConvs(nn.ParameterDict):
-    """The 1x1 convolutions into one stage, by source; called, it adds up what they give."""
+    """The 1x1 convolutions into one stage, by source; when called, it adds up their outputs."""
 
     # A ParameterDict refuses to be called, and so would run no hooks.
     __call__ = nn.Module.__call__

@@ -25,7 +25,7 @@ STRIP = 8
 
 
 def upsample(feature: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:
-    """Bilinear resize to a size (height, width), not by a factor; nothing to do if it has it."""
+    """Bilinear resize to a size (height, width), not by a factor; no work if it has that size."""
     if tuple(feature.shape[-2:]) == tuple(size):
         return feature
     return F.interpolate(feature, size=tuple(size), mode='bilinear', align_corners=align_corners)
