@@ -59,6 +59,10 @@ HELD = {
     'Whatever is changed': (
         'fuzz/test_fuzz_files.py::test_changed_config_json_is_refused_or_gives_labels',
     ),
+    '`OnnxPredictor` and': (
+        'deployment/test_onnx_content.py::test_what_no_exported_network_has',
+        'deployment/test_onnx_content.py::test_the_own_format_of_onnxruntime',
+    ),
     '`connectivity.json`, images': (
         'fuzz/test_fuzz_files.py::test_damaged_files_are_refused_by_name',
     ),

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from mmseg_sparsemask.deployment.metadata import INTERPOLATIONS, Metadata, check_checksum
+from mmseg_sparsemask.deployment.onnx_content import check_content
 from mmseg_sparsemask.utils.extras import require_extra
 from mmseg_sparsemask.utils.interpolation import interpolation_matrix
 
@@ -183,8 +184,8 @@ class OnnxPredictor(FilePredictor):
 
     Raises:
         ImportError: Onnxruntime is missing.
-        ValueError: The file is not there, was changed, or has no such metadata; or this onnxruntime
-            lacks a provider.
+        ValueError: The file is not there, was changed, has no such metadata, or holds what an
+            exported network has not; or this onnxruntime lacks a provider.
     """
 
     def __init__(
@@ -202,6 +203,7 @@ class OnnxPredictor(FilePredictor):
             raise ValueError(f'{path} does not exist')
         content = path.read_bytes()
         check_checksum(content, str(path))
+        check_content(content, str(path))
         if providers is None:
             kind, _, number = device.partition(':')
             gpu = [('CUDAExecutionProvider', {'device_id': int(number or 0)})]
@@ -213,6 +215,8 @@ class OnnxPredictor(FilePredictor):
                 'CUDA: onnxruntime-gpu) or use the CPU'
             )
         options = onnxruntime.SessionOptions()
+        # Or a file might be what was checked, and read as onnxruntime's own format.
+        options.add_session_config_entry('session.load_model_format', 'ONNX')
         if threads is not None:
             if threads < 1:
                 raise ValueError(f'threads: expected at least 1, got {threads}')
