@@ -54,11 +54,13 @@ def shown(path):
 
 def measure(cfg, checkpoint, device):
     """Scores on the test data set, by the toolbox's model on a device."""
+    from mmseg_sparsemask.models.pretrained import without_weights
     from mmseg_sparsemask.utils.runner import build_runner
 
     with tempfile.TemporaryDirectory() as work_dir:
         cfg.work_dir, cfg.load_from, cfg.launcher = work_dir, checkpoint, 'none'
         cfg.test_cfg = cfg.get('test_cfg') or dict(type='TestLoop')
+        cfg.model = without_weights(cfg.model)
         # The runner wants all of what trains, or nothing.
         for key in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'):
             cfg[key] = None

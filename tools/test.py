@@ -68,6 +68,7 @@ def prepare(args):
 def main():
     args = parse_args()
     from mmseg_sparsemask.launch.processes import end_rank, process_group
+    from mmseg_sparsemask.models.pretrained import without_weights
     from mmseg_sparsemask.utils.checkpoints import load_checkpoint, load_strictly
     from mmseg_sparsemask.utils.errors import one_line_errors
     from mmseg_sparsemask.utils.runner import build_runner
@@ -76,6 +77,9 @@ def main():
         cfg = prepare(args)
         # MMSegmentation runs what is in a file that it cannot read as data.
         checkpoint = load_checkpoint(args.checkpoint, args.trust_checkpoint)
+        if not args.allow_mismatch:
+            # All of them are in the checkpoint: none are fetched.
+            cfg.model = without_weights(cfg.model)
         with process_group(cfg):
             runner = build_runner(cfg)
             if not args.allow_mismatch:

@@ -18,13 +18,14 @@ from mmseg_sparsemask.compare.rows import Row, one_line
 from mmseg_sparsemask.models.backbones.probing import image_channels
 from mmseg_sparsemask.models.decode_heads import FDNHead
 from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
+from mmseg_sparsemask.models.pretrained import without_weights
 
 
 def build_segmentor(cfg: Config) -> nn.Module:
     """The model of a config in evaluation mode, without what needs several processes."""
     init_default_scope(cfg.get('default_scope', 'mmseg'))
-    # Syncing batch statistics needs a process group and has no part in the size.
-    built = revert_sync_batchnorm(MODELS.build(cfg.model))
+    # Syncing batch statistics needs a process group and has no part in the size; nor have values.
+    built = revert_sync_batchnorm(MODELS.build(without_weights(cfg.model)))
     # Not chained: some backbones' train() returns nothing.
     built.eval()
     return built

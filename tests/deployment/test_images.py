@@ -1,5 +1,6 @@
 """Images that are odd, images of a data set, and what is not fetched to label them."""
 
+import runpy
 import sys
 import zlib
 
@@ -10,6 +11,7 @@ from deployment.test_predictor import picture, with_steps
 from mmengine.config import Config
 from reference.tiny import ROOT, call
 
+from mmseg_sparsemask.compare.sizes import build_segmentor
 from mmseg_sparsemask.deployment.accuracy import images_of
 from mmseg_sparsemask.deployment.metadata import Metadata
 from mmseg_sparsemask.deployment.onnx_predictor import OnnxPredictor, read_image
@@ -52,7 +54,11 @@ def test_an_image_that_nothing_is_left_of_is_one_error_and_others_are_drawn(
     assert [path.name for path in (tmp_path / 'shown').iterdir()] == ['b.png']
 
 
-def test_no_weights_are_fetched_for_a_network_that_has_its_own(trained, monkeypatch):
+@pytest.mark.parametrize('told', [dict(pretrained=True), {}])  # the toolbox's default is true
+@pytest.mark.parametrize('build', ['load', 'size', 'publish', 'test'])
+def test_no_weights_are_fetched_for_a_network_that_has_its_own(
+    build, told, trained, tmp_path, monkeypatch
+):
     timm = pytest.importorskip('timm', reason='timm is not installed (extra pretrained)')
     asked = []
 
@@ -60,14 +66,30 @@ def test_no_weights_are_fetched_for_a_network_that_has_its_own(trained, monkeypa
         asked.append(options['pretrained'])
         raise RuntimeError('seen')
 
+    def run(cfg):
+        create(**cfg.model.backbone.backbone)
+
     monkeypatch.setattr(timm, 'create_model', create)
-    for told in (dict(pretrained=True), {}):  # the toolbox's default is true
-        cfg = Config.fromfile(trained[0])
-        timms = dict(type='TIMMBackbone', model_name='resnet10t', features_only=True, **told)
-        cfg.model.backbone.backbone = timms
-        with pytest.raises(RuntimeError, match='seen'):
-            load_model(cfg, str(trained[1]))
-    assert asked == [False, False]
+    monkeypatch.setattr('mmseg_sparsemask.utils.runner.build_runner', run)
+    config, checkpoint = tmp_path / 'timm.py', str(trained[1])
+    cfg = Config.fromfile(trained[0])
+    timms = dict(type='TIMMBackbone', model_name='resnet10t', features_only=True, **told)
+    cfg.model.backbone.backbone = timms
+    cfg.dump(config)
+    given = ['test.py', str(config), checkpoint, '--work-dir', str(tmp_path / 'w')]
+    monkeypatch.setattr(sys, 'argv', given)
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    tools = ROOT / 'tools'
+    with pytest.raises(RuntimeError, match='seen'):
+        {
+            'load': lambda: load_model(cfg, checkpoint),
+            'size': lambda: build_segmentor(cfg),
+            'publish': lambda: runpy.run_path(str(tools / 'publish.py'))['measure'](
+                cfg, checkpoint, 'cpu'
+            ),
+            'test': lambda: runpy.run_path(str(tools / 'test.py'), run_name='__main__'),
+        }[build]()
+    assert asked == [False]
 
 
 def test_images_are_spread_over_the_whole_data_set(trained):
