@@ -232,6 +232,11 @@ class DeployedSegmentor(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Logits (N, classes, H, W) of normalised images (N, 3, H, W)."""
         logits = self.decoder(self.backbone(image))
+        if not isinstance(logits, Tensor):
+            raise ValueError(
+                f'expected a decode head that gives a map of logits, got {type(logits).__name__} '
+                f'from {type(self.decoder).__name__}, which is not exported'
+            )
         return resize(logits, image.shape[-2:], self.align_corners)
 
 

@@ -218,6 +218,15 @@ def test_refuses_what_it_cannot_fold():
         deployed_segmentor(nn.Conv2d(1, 1, 1))
 
 
+def test_heads_that_give_no_map_are_named(model):
+    """EncNet's gives a vector beside it, which the toolbox drops when it predicts."""
+    changed = copy.deepcopy(model)
+    sizes = dict(in_channels=[8, 4, 8], in_index=[0, 1, 2], channels=8, num_codes=4, num_classes=6)
+    changed.decode_head = MODELS.build(dict(type='EncHead', norm_cfg=dict(type='BN'), **sizes))
+    with pytest.raises(ValueError, match='map of logits, got tuple from EncHead'):
+        deployed_segmentor(changed)
+
+
 def segmentor(head=None, features=('relu', 'layer1', 'layer2'), neck=None):
     init_default_scope('mmseg')
     resnet = dict(
