@@ -27,6 +27,7 @@ from mmseg_sparsemask.models.backbones.probing import image_channels
 from mmseg_sparsemask.models.pretrained import without_weights
 from mmseg_sparsemask.utils.checkpoints import load_checkpoint, load_strictly
 from mmseg_sparsemask.utils.read_config import override, read_config
+from mmseg_sparsemask.utils.tool_command import tool_command
 
 #: Transforms that read the labels of an image, besides those derived from MMCV's.
 LABEL_LOADERS = (
@@ -71,7 +72,13 @@ def load_model(
 def _dataset_meta(cfg: Config) -> dict[str, Any]:
     dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
     kind = _class_of(dataset['type'], DATASETS) if dataset.get('type') else None
-    return {**getattr(kind, 'METAINFO', {}), **(dataset.get('metainfo') or {})}
+    known, given = getattr(kind, 'METAINFO', {}), dict(dataset.get('metainfo') or {})
+    colours = dict(zip(known.get('classes') or (), known.get('palette') or ()))
+    chosen = given.get('classes')
+    # Classes that a config chooses keep their colours, as the data set itself sees to.
+    if chosen and 'palette' not in given and set(chosen) <= colours.keys():
+        given['palette'] = [colours[name] for name in chosen]
+    return {**known, **given}
 
 
 def class_colours(
@@ -209,8 +216,9 @@ def _written(step: Mapping[str, Any]) -> str:
 def _refused(what: str, option: str = 'test_dataloader.dataset.pipeline=...') -> ValueError:
     return ValueError(
         f'an exported file cannot do what the config asks for in testing: {what}. It reads, '
-        f'resizes and normalises an image; leave this out (--cfg-options {option}), or predict '
-        'with the config and its checkpoint'
+        f'resizes and normalises an image; leave this out ({option}, in a config that inherits '
+        f'this one or by --cfg-options of {tool_command("deployment/export")}), or predict with '
+        'the config and its checkpoint'
     )
 
 

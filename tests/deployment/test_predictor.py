@@ -114,7 +114,7 @@ def test_what_a_file_cannot_do_is_refused_by_name(step, model):
         ({'loader': dict(type='LoadImageFromFile', to_float32=True)}, 'to_float32=True'),
         ({'loader': dict(type='LoadImageFromFile', color_type='grayscale')}, 'grayscale'),
         ({'loader': dict(type='LoadImageFromFile', imdecode_backend='pillow')}, 'pillow'),
-        ({'mode': 'slide'}, "mode='slide'.*--cfg-options model.test_cfg.mode=whole"),
+        ({'mode': 'slide'}, "mode='slide'.*model.test_cfg.mode=whole, in a config"),
         ({'padding': dict(size_divisor=32)}, 'data_preprocessor.test_cfg=None'),
     ],
 )
@@ -209,6 +209,12 @@ def test_classes_come_from_the_data_set_if_the_checkpoint_has_none(trained, tmp_
     from mmseg_sparsemask.datasets.shapes import ShapesDataset
 
     assert metadata_of(model).classes == tuple(ShapesDataset.METAINFO['classes'])
+    # Chosen ones in an order of their own, each with its colour.
+    cfg, known = Config.fromfile(trained[0]), ShapesDataset.METAINFO
+    cfg.test_dataloader.dataset.metainfo = dict(classes=known['classes'][::-1])
+    found = metadata_of(load_model(cfg, str(tmp_path / 'bare.pth')))
+    assert found.classes == tuple(known['classes'][::-1])
+    assert found.palette == tuple(map(tuple, known['palette'][::-1]))
 
 
 def inference(*arguments, cwd, check=True):
