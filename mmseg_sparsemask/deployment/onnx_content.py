@@ -22,7 +22,10 @@ _MESSAGES: dict[str, dict[int, str]] = {
 }
 
 # What some of them may be: operators are ONNX's own, and numbers lie in the file.
-_VALUES: dict[tuple[str, int], tuple[object, ...]] = {('node', 7): (b'', b'ai.onnx'), ('tensor', 14): (0,)}
+_VALUES: dict[tuple[str, int], tuple[object, ...]] = {
+    ('node', 7): (b'', b'ai.onnx'),
+    ('tensor', 14): (0,),
+}
 
 
 def check_content(content: bytes, source: str) -> None:
