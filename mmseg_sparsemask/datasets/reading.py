@@ -14,7 +14,8 @@ import mmengine.fileio as fileio
 import numpy as np
 from PIL import Image
 
-from mmseg_sparsemask.utils.files import replacing
+from mmseg_sparsemask.utils.files import output_folder, replacing
+from mmseg_sparsemask.utils.words import counted
 
 #: The largest image that is read, in pixels: 8192 x 8192. What a damaged header says is refused
 #: before it takes memory.
@@ -100,6 +101,28 @@ def by_stem(
             )
         found[path.stem] = path
     return found
+
+
+def make_folders(files: Collection[Path]) -> None:
+    """Make the folders of the files that a converter is going to write, all of them.
+
+    Raises:
+        ValueError: A folder holds others of the same kinds, as of an earlier conversion. A data set
+            takes all of a folder, so that images of one split would be in another, too.
+    """
+    files = set(files)
+    folders = {file.parent for file in files}
+    suffixes = {file.suffix for file in files}
+    for folder in sorted(filter(Path.is_dir, folders)):
+        others = [p for p in visible(folder) if p.suffix in suffixes and p not in files]
+        if others:
+            raise ValueError(
+                f'{folder} holds {counted(len(others), "file")} that this conversion does not '
+                f'write, such as {others[0].name}, and the data set would take them, too; delete '
+                'the folder, or choose another one with --out'
+            )
+    for folder in folders:
+        output_folder(folder)
 
 
 def suffixes_in(folder: Path) -> tuple[str, list[str]]:

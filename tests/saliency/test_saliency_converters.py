@@ -80,7 +80,7 @@ def sod(tmp_path):
             (folder / f'{name}.jpg').write_text(name)
             if split != 'test':
                 (tmp_path / 'masks' / f'{name}.png').write_text(name)
-    return tmp_path / 'bsds', tmp_path / 'masks', tmp_path / 'out'
+    return tmp_path / 'bsds', tmp_path / 'masks', tmp_path / 'joined'
 
 
 def test_sod(sod):
@@ -111,3 +111,20 @@ def test_what_a_killed_run_left_is_no_data_and_goes(msra, sod):
     convert_msra_b(*msra, counts=COUNTS)
     join_sod(*sod)
     assert not list(msra[2].rglob('.*')) and not list(sod[2].rglob('.*'))
+
+
+def test_another_conversion_in_the_same_folder_is_refused(msra, sod):
+    """A data set takes all of a folder: images would be in two splits, or of two data sets."""
+    convert_msra_b(*msra, counts=COUNTS)
+    before = sorted(msra[2].rglob('*'))
+    msra[1]['val'].write_text('0_3\n')
+    msra[1]['test'].write_text('0_2\n')
+    with pytest.raises(ValueError, match=r'holds 1 file that .* 0_3\.jpg, .* --out'):
+        convert_msra_b(*msra, counts=COUNTS)
+    assert sorted(msra[2].rglob('*')) == before
+    with pytest.raises(ValueError, match=r'images/test holds 1 file'):
+        join_sod(sod[0], sod[1], msra[2])
+    (msra[2] / 'images/test/notes.txt').touch()  # no data set takes it
+    for path in (*msra[2].rglob('*.jpg'), *msra[2].rglob('*.png')):
+        path.unlink()
+    assert join_sod(sod[0], sod[1], msra[2]) == dict(train=2, test=1)
