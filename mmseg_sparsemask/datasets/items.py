@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,19 @@ def data_item(dataset: BaseSegDataset, image: str, label: str | None) -> dict[st
     settings = dict(label_map=dataset.label_map, reduce_zero_label=dataset.reduce_zero_label)
     annotation = dict(seg_map_path=label) if label else {}
     return dict(img_path=image, **annotation, **settings, seg_fields=[])
+
+
+def stated_meta(kind: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Classes and colours of a data set that is not built, as far as it states them.
+
+    Args:
+        kind: Its class, or None.
+        settings: Of a config; their ``metainfo`` may name a file of classes in place of them.
+    """
+    given = settings.get('metainfo') or {}
+    if hasattr(kind, '_load_metainfo'):  # MMEngine's own way
+        return dict(kind._load_metainfo(given))
+    return {**getattr(kind, 'METAINFO', {}), **given}
 
 
 def files_digest(dataset: Any, places: Iterable[int]) -> str:

@@ -20,6 +20,7 @@ from mmseg.registry import DATASETS, MODELS, TRANSFORMS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from mmseg_sparsemask.datasets.items import stated_meta
 from mmseg_sparsemask.datasets.palette import voc_palette
 from mmseg_sparsemask.deployment.metadata import Metadata, is_resize
 from mmseg_sparsemask.deployment.onnx_predictor import Predictor
@@ -72,13 +73,13 @@ def load_model(
 def _dataset_meta(cfg: Config) -> dict[str, Any]:
     dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
     kind = _class_of(dataset['type'], DATASETS) if dataset.get('type') else None
-    known, given = getattr(kind, 'METAINFO', {}), dict(dataset.get('metainfo') or {})
+    known, meta = getattr(kind, 'METAINFO', {}), stated_meta(kind, dataset)
     colours = dict(zip(known.get('classes') or (), known.get('palette') or ()))
-    chosen = given.get('classes')
+    chosen = meta.get('classes')
     # Classes that a config chooses keep their colours, as the data set itself sees to.
-    if chosen and 'palette' not in given and set(chosen) <= colours.keys():
-        given['palette'] = [colours[name] for name in chosen]
-    return {**known, **given}
+    if chosen and meta.get('palette') == known.get('palette') and set(chosen) <= colours.keys():
+        meta['palette'] = [colours[name] for name in chosen]
+    return meta
 
 
 def class_colours(

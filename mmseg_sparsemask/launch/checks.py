@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 
+from mmseg_sparsemask.datasets.items import stated_meta
 from mmseg_sparsemask.models.describe import describe_backbone, head_mismatch
 from mmseg_sparsemask.search.derived import leaves_end_unused
 from mmseg_sparsemask.utils.extras import require_extra
@@ -64,11 +65,11 @@ def check_data_roots(cfg: Config, loaders: Sequence[str]) -> None:
     Raises:
         FileNotFoundError: When something is missing.
     """
-    for key, dataset in _datasets(cfg, loaders):
+    for key, dataset in datasets_of(cfg, loaders):
         _check_dataset(cfg, key, dataset)
 
 
-def _datasets(cfg: Config, loaders: Sequence[str]) -> Iterator[tuple[str, dict]]:
+def datasets_of(cfg: Config, loaders: Sequence[str]) -> Iterator[tuple[str, dict]]:
     """(key, settings) of every data set of some loaders, also of those inside others."""
     for loader in loaders:
         if cfg.get(loader, None) is not None:
@@ -89,7 +90,7 @@ def _check_dataset(cfg: Config, key: str, dataset: dict) -> None:
         return
     if root and not os.path.isdir(root):
         # Every key that names this folder, so that one change of them is enough.
-        everywhere = _datasets(cfg, ('train_dataloader', 'val_dataloader', 'test_dataloader'))
+        everywhere = datasets_of(cfg, ('train_dataloader', 'val_dataloader', 'test_dataloader'))
         keys = [name for name, other in everywhere if other.get('data_root') == root]
         raise FileNotFoundError(
             f'{key}.data_root = {root!r} does not exist (data set {dataset.get("type")}, '
@@ -123,11 +124,10 @@ def check_classes(cfg: Config, loader: str) -> None:
     Raises:
         ValueError: A head has fewer, so that labels would be out of its range.
     """
-    for key, dataset in _datasets(cfg, [loader]):
+    for key, dataset in datasets_of(cfg, [loader]):
         kind = dataset.get('type')
         kind = DATASETS.get(kind) if isinstance(kind, str) else kind
-        meta = {**getattr(kind, 'METAINFO', {}), **(dataset.get('metainfo') or {})}
-        classes = len(meta.get('classes') or ())
+        classes = len(stated_meta(kind, dataset).get('classes') or ())
         for name, head in heads_of(cfg.model):
             number = head.get('num_classes')
             if not classes or number is None or number == classes or {number, classes} <= {1, 2}:

@@ -6,6 +6,8 @@ import os
 
 from mmengine.config import Config
 
+from mmseg_sparsemask.launch.checks import datasets_of
+
 
 def enable_drawing(
     cfg: Config, show: bool = False, show_dir: str | None = None, wait_time: float = 2.0
@@ -46,7 +48,10 @@ def enable_tta(cfg: Config) -> None:
             raise ValueError(f'--tta needs {key} in the config; configs/_base_ has examples')
     # The copies of one image are not stacked, so each batch holds one image.
     cfg.test_dataloader.batch_size = 1
-    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    for _, dataset in datasets_of(cfg, ['test_dataloader']):
+        # What repeats or joins others has no pipeline of its own.
+        if not {'dataset', 'datasets'} & dataset.keys():
+            dataset['pipeline'] = cfg.tta_pipeline
     cfg.tta_model.module = cfg.model
     cfg.model = cfg.tta_model
 

@@ -3,6 +3,7 @@ from mmengine.config import Config
 from reference.tiny import ROOT
 
 from mmseg_sparsemask.datasets import CamVidDataset
+from mmseg_sparsemask.deployment.predictor import _dataset_meta
 from mmseg_sparsemask.launch import checks
 from mmseg_sparsemask.launch.checks import (
     check_checkpoint,
@@ -111,6 +112,17 @@ def test_more_classes_than_the_data_set(monkeypatch):
     cfg.train_dataloader.dataset.metainfo = dict(classes=list('abcdefghijklmnopqrstu'))
     check_classes(cfg, 'train_dataloader')
     assert len(said) == 1
+
+
+@pytest.mark.parametrize('kind', ['BaseSegDataset', 'ShapesDataset'])
+def test_classes_may_be_the_name_of_a_file(tmp_path, kind):
+    """As MMEngine reads it: their number is not that of the letters in its name."""
+    (tmp_path / 'classes.txt').write_text('warm\ncold\n')
+    named = dict(type=kind, metainfo=dict(classes=str(tmp_path / 'classes.txt')))
+    cfg = config(train_dataloader=dict(dataset=named), test_dataloader=dict(dataset=named))
+    cfg.model.decode_head = dict(num_classes=2)
+    check_classes(cfg, 'train_dataloader')
+    assert _dataset_meta(cfg)['classes'] == ['warm', 'cold']
 
 
 @pytest.mark.parametrize('heads, classes', [(1, 1), (1, 2), (2, 1), (2, 2), (1, 3), (2, 3)])

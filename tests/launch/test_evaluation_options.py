@@ -33,6 +33,17 @@ def test_tta():
         enable_tta(config(test_dataloader=loader, tta_model=dict(type='T')))
 
 
+def test_tta_of_data_sets_inside_others():
+    parts = [dict(type='A', pipeline=[1]), dict(type='B', dataset=dict(type='A'), times=2)]
+    loader = dict(batch_size=4, dataset=dict(type='ConcatDataset', datasets=parts))
+    cfg = config(test_dataloader=loader, tta_model=dict(type='T'), tta_pipeline=[2])
+    enable_tta(cfg)
+    one = dict(type='A', pipeline=[2])
+    assert cfg.test_dataloader.dataset == dict(
+        type='ConcatDataset', datasets=[one, dict(type='B', dataset=one, times=2)]
+    )
+
+
 def test_predictions_are_written_by_every_metric():
     one = config(test_evaluator=dict(type='IoUMetric'))
     write_predictions_to(one, 'p')
