@@ -76,21 +76,24 @@ class ProbabilityMapMetric(BaseMetric):
             if self.output_dir is not None:
                 save_map(prob, self.output_dir, name)
             scored = None if self.format_only else self.score(sample, prob, name)
-            self.results.append((name, scored))
+            self.results.append((sample['img_path'], scored))
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Scores of the data set; none with ``format_only``.
 
         Raises:
-            ValueError: If an image was evaluated twice.
+            ValueError: If an image was evaluated twice, or one map took the place of another.
         """
-        names = [name for name, _ in results]
-        twice = sorted(name for name, count in Counter(names).items() if count > 1)
-        if twice:
-            raise ValueError(
-                f'{len(twice)} images were evaluated twice, for example {twice[0]}; '
-                'remove duplicates from the list of the data set'
-            )
+        paths = [path for path, _ in results]
+        names = [Path(path).stem for path in paths]
+        for known, what in ((paths, 'images were evaluated'), (names, 'maps were written')):
+            twice = sorted(name for name, count in Counter(known).items() if count > 1)
+            if twice and (known is paths or self.output_dir is not None):
+                raise ValueError(
+                    f'{len(twice)} {what} twice, for example {Path(twice[0]).stem}; remove '
+                    'duplicates from the list of the data set, and test data sets that share '
+                    'names one by one'
+                )
         if self.output_dir is not None:
             logger = MMLogger.get_current_instance()
             logger.info(f'{self.map_kind} maps are saved to {self.output_dir}')

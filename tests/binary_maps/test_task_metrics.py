@@ -236,3 +236,11 @@ def test_wrong_settings():
         METRICS.build(dict(type='EdgeMetric', thresholds=0))
     with pytest.raises(ValueError, match='number of processes'):
         METRICS.build(dict(type='EdgeMetric', num_workers=-1))
+
+
+@pytest.mark.parametrize('cfg, make', [(EDGE, edge_sample), (SALIENCY, saliency_sample)])
+def test_joined_data_sets_may_share_names_unless_maps_are_written(cfg, make, tmp_path):
+    samples = [make(0), {**make(1), 'img_path': 'elsewhere/0.jpg'}]
+    assert run(cfg, samples) == run(cfg, [make(0), make(1)])
+    with pytest.raises(ValueError, match='1 maps were written twice, for example 0; .* one by one'):
+        run({**cfg, 'output_dir': str(tmp_path)}, samples)
