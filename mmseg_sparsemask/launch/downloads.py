@@ -11,6 +11,19 @@ from urllib.parse import urlparse
 
 import torch
 from mmengine.config import Config
+from mmengine.runner.checkpoint import (
+    get_external_models,
+    get_mmcls_models,
+    get_torchvision_models,
+)
+
+#: Addresses by name, for each prefix of a name that MMEngine knows.
+_ZOOS = {
+    'mmcls': get_mmcls_models,
+    'open-mmlab': get_external_models,
+    'openmmlab': get_external_models,
+    'torchvision': get_torchvision_models,
+}
 
 
 @contextmanager
@@ -42,11 +55,13 @@ def explained_downloads(cfg: Config) -> Iterator[None]:
 
 
 def addresses(settings: Any, key: str) -> Iterator[tuple[str, str]]:
-    """(key of the ``init_cfg``, address) of all weights that a part of a config is to fetch."""
+    """(key of ``init_cfg`` or ``pretrained``, address) of all weights that a part is to fetch."""
     if isinstance(settings, dict):
         start = settings.get('init_cfg')
-        if isinstance(start, dict) and _is_address(start.get('checkpoint')):
-            yield f'{key}.init_cfg', start['checkpoint']
+        named = {'init_cfg': start.get('checkpoint') if isinstance(start, dict) else None}
+        for name, value in {**named, 'pretrained': settings.get('pretrained')}.items():
+            if address := _address(value):
+                yield f'{key}.{name}', address
         for name, value in settings.items():
             yield from addresses(value, f'{key}.{name}')
     elif isinstance(settings, (list, tuple)):
@@ -60,5 +75,9 @@ def cached_file(address: str) -> str:
     return os.path.join(torch.hub.get_dir(), 'checkpoints', name)
 
 
-def _is_address(value: Any) -> bool:
-    return isinstance(value, str) and value.startswith(('http://', 'https://'))
+def _address(value: Any) -> str | None:
+    """Where weights are fetched from, also those that a model zoo knows by name."""
+    scheme, separator, name = value.partition('://') if isinstance(value, str) else ('', '', '')
+    if separator and scheme in _ZOOS:
+        scheme, separator, _ = (value := str(_ZOOS[scheme]().get(name))).partition('://')
+    return str(value) if separator and scheme in ('http', 'https') else None

@@ -25,6 +25,22 @@ def test_addresses_in_a_config():
     assert list(addresses(MODEL, 'model')) == [('model.backbone.backbone.init_cfg', ADDRESS)]
 
 
+def test_weights_named_as_in_the_configs_of_the_toolbox(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    named = dict(type='Pretrained', checkpoint='open-mmlab://resnet101_v1c')
+    model = dict(pretrained='open-mmlab://resnet50_v1c', backbone=dict(init_cfg=named))
+    found = dict(addresses(model, 'model'))
+    assert sorted(found) == ['model.backbone.init_cfg', 'model.pretrained']
+    assert all(a.startswith('https://') and a.endswith('.pth') for a in found.values())
+    assert 'resnet50_v1c' in found['model.pretrained']
+    with pytest.raises(ConnectionError) as error, explained_downloads(Config(dict(model=model))):
+        raise URLError('no route')
+    file = cached_file(found['model.backbone.init_cfg'])
+    assert f'at {file}' in str(error.value) and 'model.pretrained=None' in str(error.value)
+    assert not dict(addresses(dict(pretrained='open-mmlab://none'), 'model'))
+    assert not dict(addresses(dict(pretrained='here.pth', init_cfg=None), 'model'))
+
+
 def test_the_message_and_a_file_that_is_there(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
     path = tmp_path / 'checkpoints/net-1234.pth'
