@@ -30,20 +30,29 @@ def main() -> None:
 
 
 def rerank(args: argparse.Namespace) -> None:
-    from mmseg_sparsemask.dpc.rerank import run_rerank
+    from mmseg_sparsemask.dpc.rerank import run_rerank, training_config
     from mmseg_sparsemask.dpc.storage import STORAGE_VARIABLE
+    from mmseg_sparsemask.launch.checks import check_data_roots, check_extras
+    from mmseg_sparsemask.launch.downloads import explained_downloads
     from mmseg_sparsemask.utils.read_config import read_config
 
     name = Path(args.config).stem
     search_dir = Path('work_dirs') / name
-    run_rerank(
-        read_config(args.config),
-        storage=args.storage or os.environ.get(STORAGE_VARIABLE) or str(search_dir / 'study.db'),
-        study_name=args.study_name or name,
-        top=args.top,
-        work_dir=args.work_dir or search_dir / 'rerank',
-        options=args.cfg_options,
-    )
+    cfg = read_config(args.config)
+    training = training_config(cfg, args.cfg_options)
+    check_extras(training)
+    check_data_roots(training, ('train_dataloader', 'val_dataloader'))
+    with explained_downloads(training):
+        run_rerank(
+            cfg,
+            storage=args.storage
+            or os.environ.get(STORAGE_VARIABLE)
+            or str(search_dir / 'study.db'),
+            study_name=args.study_name or name,
+            top=args.top,
+            work_dir=args.work_dir or search_dir / 'rerank',
+            options=args.cfg_options,
+        )
 
 
 if __name__ == '__main__':

@@ -38,18 +38,24 @@ def main() -> None:
 def search(args: argparse.Namespace) -> None:
     from mmseg_sparsemask.dpc.search import run_search
     from mmseg_sparsemask.dpc.storage import STORAGE_VARIABLE
+    from mmseg_sparsemask.launch.checks import check_data_roots, check_extras
+    from mmseg_sparsemask.launch.downloads import explained_downloads
     from mmseg_sparsemask.utils.read_config import read_config
 
     name = Path(args.config).stem
     work_dir = Path(args.work_dir or f'work_dirs/{name}')
-    run_search(
-        read_config(args.config, args.cfg_options),
-        storage=args.storage or os.environ.get(STORAGE_VARIABLE) or str(work_dir / 'study.db'),
-        study_name=args.study_name or name,
-        workers=args.workers,
-        trials=args.trials,
-        work_dir=work_dir,
-    )
+    cfg = read_config(args.config, args.cfg_options)
+    check_extras(cfg)
+    check_data_roots(cfg, ('train_dataloader', 'val_dataloader'))
+    with explained_downloads(cfg):
+        run_search(
+            cfg,
+            storage=args.storage or os.environ.get(STORAGE_VARIABLE) or str(work_dir / 'study.db'),
+            study_name=args.study_name or name,
+            workers=args.workers,
+            trials=args.trials,
+            work_dir=work_dir,
+        )
 
 
 if __name__ == '__main__':

@@ -240,12 +240,20 @@ def train_cell(
 
 
 def measure_latency(task: ProxyTask, cell: Cell, repeats: int = 15) -> float:
-    """Milliseconds of the config's own head on one cached feature: the median of some runs."""
+    """Milliseconds of the config's own head on one cached feature: the median of some runs.
+
+    On a CPU with one thread, so that it does not depend on how many workers share the machine.
+    """
     device = torch.device(get_device())
     head = MODELS.build(task.head(cell, narrow=False)).to(device).eval()
     x = torch.zeros(1, head.in_channels, *task.feature_size, device=device)
-    with torch.no_grad():
-        times = repeated(lambda: head((x,)), repeats, str(device), warmup=3)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.no_grad():
+            times = repeated(lambda: head((x,)), repeats, str(device), warmup=3)
+    finally:
+        torch.set_num_threads(threads)
     return 1e3 * statistics.median(times)
 
 
@@ -295,6 +303,18 @@ def _weights(checkpoint: str, trust: bool) -> dict[str, Any]:
     return dict(data.get('state_dict', data))
 
 
+def _check_encoder(model: Any, weights: Mapping[str, Any], checkpoint: str) -> None:
+    """Refuse weights of another network, which would leave the features to random ones."""
+    for part in ('backbone', 'neck')[: 1 + model.with_neck]:
+        for name, parameter in getattr(model, part).named_parameters(part):
+            if getattr(weights.get(name), 'shape', None) != parameter.shape:
+                raise ValueError(
+                    f'load_from: {checkpoint} holds no {name} of the shape '
+                    f'{tuple(parameter.shape)}; expected a checkpoint of a network with this '
+                    'encoder. Weights of the encoder alone belong into model.backbone.init_cfg'
+                )
+
+
 def prepare_task(cfg: Config) -> ProxyTask:
     """Pretrain if asked, compute both caches if missing, and return the proxy task.
 
@@ -324,7 +344,9 @@ def prepare_task(cfg: Config) -> ProxyTask:
             with warnings_alone():
                 model.init_weights()
     if checkpoint:
-        load_state_dict(model, _weights(checkpoint, settings.trust_checkpoint))
+        weights = _weights(checkpoint, settings.trust_checkpoint)
+        _check_encoder(model, weights, checkpoint)
+        load_state_dict(model, weights)
     model = model.to(get_device())
     folders = {}
     for part, images, passes in (

@@ -5,22 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import optuna
 from matplotlib.figure import Figure
+from mmengine.config import Config
 from mmengine.logging import print_log
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from mmseg_sparsemask.dpc.cell import Cell
 from mmseg_sparsemask.dpc.cell_figure import draw_cell
+from mmseg_sparsemask.dpc.presets import aspp
 from mmseg_sparsemask.dpc.settings import SearchSettings
 from mmseg_sparsemask.dpc.study import finished_trials
 from mmseg_sparsemask.report import CellRecord, Step, StudyRecord, study_page, write_page
 from mmseg_sparsemask.utils.derived_config import Beside, write_derived_config
 from mmseg_sparsemask.utils.figures import new_figure, save_figure
-from mmseg_sparsemask.utils.files import csv_text, read_json, write_atomically, write_json
+from mmseg_sparsemask.utils.files import (
+    check_work_dir,
+    csv_text,
+    read_json,
+    write_atomically,
+    write_json,
+)
+from mmseg_sparsemask.utils.registered import type_name
 from mmseg_sparsemask.utils.tool_command import tool_command
 from mmseg_sparsemask.utils.words import counted
 from mmseg_sparsemask.utils.work_dir import keep_earlier
@@ -61,11 +71,43 @@ def write_best(cell: str, notes: Mapping[str, Any], base: str | None, work_dir: 
     best.save(work_dir / 'cell.json')
     save_figure(draw_cell(best.canonical()), work_dir / 'cell.svg')
     if base:
-        head = {'decode_head': {'cell': best.to_published()}}
-        settings = {'work_dir': Beside('retrain'), 'model': head}
-        comment = f'The cell {best.hash}, found by a search.'
-        write_derived_config(work_dir / 'retrain.py', base, settings, comment)
+        _write_retrain(work_dir / 'retrain.py', best, base)
     return best
+
+
+def _write_retrain(path: Path, cell: Cell, base: str) -> None:
+    head = {'decode_head': {'cell': cell.to_published()}}
+    settings = {'work_dir': Beside('retrain'), 'model': head}
+    comment = f'The cell {cell.hash}, found by a search.'
+    # What is inherited from a pure-Python config can only be read in a pure-Python config.
+    write_derived_config(path, base, settings, comment, Config._is_lazy_import(base))
+
+
+def check_retrain(base: str, work_dir: Path) -> None:
+    """Make sure that ``retrain.py`` can be written at the end, by writing and reading one now.
+
+    Args:
+        base: The training config to inherit.
+        work_dir: Where it will be written.
+
+    Raises:
+        ValueError: It cannot be used; the message says why.
+    """
+    check_work_dir(work_dir)
+    cell = aspp()
+    with TemporaryDirectory(prefix='.check', dir=work_dir) as folder:
+        try:
+            _write_retrain(Path(folder) / 'retrain.py', cell, base)
+            head = Config.fromfile(Path(folder) / 'retrain.py').model.decode_head
+            if type_name(head) != 'DPCHead':
+                raise ValueError(f"expected a decode_head 'DPCHead', got {type_name(head)!r}")
+            if Cell.from_published(head.cell) != cell:
+                raise ValueError('the cell of its decode_head cannot be replaced')
+        except Exception as error:  # a config is a program: whatever it may do
+            reason = ' '.join(str(error).split()) or type(error).__name__
+            raise ValueError(
+                f'dpc_search.retrain: {base} cannot be used for retrain.py at the end: {reason}'
+            ) from error
 
 
 def holds_results_of(work_dir: Path, study_name: str) -> bool:

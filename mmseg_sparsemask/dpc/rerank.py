@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 from scipy.stats import spearmanr
 
 from mmseg_sparsemask.dpc.cell import Cell
-from mmseg_sparsemask.dpc.report import ranking, write_best
+from mmseg_sparsemask.dpc.report import check_retrain, ranking, write_best
 from mmseg_sparsemask.dpc.settings import SearchSettings
 from mmseg_sparsemask.dpc.storage import open_storage
 from mmseg_sparsemask.utils.checkpoints import checkpoint_to_resume
@@ -76,6 +76,22 @@ def train_for_real(cell: Cell, config: Config, work_dir: Path) -> float:
     return miou
 
 
+def training_config(cfg: Config, options: dict[str, Any] | None = None) -> Config:
+    """The config that the cells of a search are trained with.
+
+    Args:
+        cfg: The search config; its ``dpc_search.retrain`` names it.
+        options: Changes to it, as from ``--cfg-options``.
+
+    Raises:
+        ValueError: The search config names none.
+    """
+    retrain = SearchSettings.from_config(cfg).retrain
+    if retrain is None:
+        raise ValueError(f'{cfg.filename} names no dpc_search.retrain, the config to train with')
+    return read_config(retrain, options)
+
+
 def run_rerank(
     cfg: Config,
     storage: str,
@@ -105,8 +121,7 @@ def run_rerank(
     """
     check_whole(1, **{'--top': top})
     settings = SearchSettings.from_config(cfg)
-    if settings.retrain is None:
-        raise ValueError(f'{cfg.filename} names no dpc_search.retrain, the config to train with')
+    config = training_config(cfg, options)
     opened = open_storage(storage)
     try:
         study = optuna.load_study(study_name=study_name, storage=opened)
@@ -120,10 +135,10 @@ def run_rerank(
         raise ValueError(f'the study {study_name!r} has no finished trial that keeps the bounds')
     if len(ranked) < top:
         print_log(f'training all of the study: {counted(len(ranked), "finished cell")}', 'current')
-    work_dir = Path(work_dir)
-    config = read_config(settings.retrain, options)
+    work_dir, base = Path(work_dir), str(settings.retrain)
+    check_retrain(base, work_dir)
     with lock_work_dir(work_dir):
-        return _train_all(ranked[:top], config, work_dir, settings.retrain, study_name)
+        return _train_all(ranked[:top], config, work_dir, base, study_name)
 
 
 def _train_all(

@@ -24,7 +24,12 @@ from optuna.study import Study
 from tqdm import tqdm
 
 from mmseg_sparsemask.dpc.proxy import prepare_task
-from mmseg_sparsemask.dpc.report import claim_results, holds_results_of, write_study_report
+from mmseg_sparsemask.dpc.report import (
+    check_retrain,
+    claim_results,
+    holds_results_of,
+    write_study_report,
+)
 from mmseg_sparsemask.dpc.settings import ProxySettings, SearchSettings
 from mmseg_sparsemask.dpc.storage import open_storage, shown_url, storage_url
 from mmseg_sparsemask.dpc.study import Watch, check_fingerprint, finished_trials, open_study
@@ -204,6 +209,8 @@ def run_search(
     work_dir = Path(work_dir)
     with ExitStack() as stack:
         writes = _hold(stack, work_dir, study_name)
+        if settings.retrain:
+            check_retrain(settings.retrain, work_dir)
         task = prepare_task(cfg)
         study = open_study(
             opened, study_name, settings.directions, search_fingerprint(settings, task)

@@ -18,6 +18,7 @@ from typing import Any
 
 import optuna
 import torch
+from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 from mmengine.utils import import_modules_from_strings
 from optuna.exceptions import UpdateFinishedTrialError
@@ -41,6 +42,7 @@ from mmseg_sparsemask.dpc.study import (
     signs_of_life,
 )
 from mmseg_sparsemask.utils.registered import replace_sync_bn
+from mmseg_sparsemask.utils.timing import processor
 
 #: Failures in a row after which a worker gives up.
 MAX_ERRORS = 3
@@ -108,6 +110,8 @@ def settings_fingerprint(
         'decode_head': head,
         'val_evaluator': evaluator,
     }
+    if 'latency' in {*settings.objectives, *settings.constraints}:
+        found['latency'] = f'on {processor(get_device())}'
     return dict(json.loads(json.dumps(found, default=repr)))
 
 

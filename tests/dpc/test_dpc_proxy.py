@@ -9,6 +9,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmseg.registry import MODELS
 
@@ -92,6 +93,20 @@ def test_latency_is_that_of_the_configs_own_head(task, monkeypatch):
     assert built[0]['channels'] == 8 and 'filters' not in built[0]
 
 
+def test_latency_does_not_depend_on_the_number_of_workers(task, monkeypatch):
+    """Each of them has its share of the threads."""
+    monkeypatch.setattr(
+        'mmseg_sparsemask.dpc.proxy.repeated', lambda *args, **kwargs: [torch.get_num_threads()]
+    )
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert measure_latency(task, CELL) == 1e3
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_held_out_images_without_labels(task, tmp_path):
     labels = np.load(Path(task.val) / 'labels.npy', mmap_mode='r+')
     labels[:] = 255
@@ -109,6 +124,24 @@ def test_pretraining_starts_from_data_alone(tiny, tmp_path):
     tiny.load_from = str(tmp_path / 'theirs.pth')
     tiny.dpc_search.proxy.pretrain_iters = 1
     with pytest.raises(ValueError, match='trust_checkpoint=True'):
+        prepare_task(tiny)
+
+
+@pytest.mark.parametrize('width', [0.25, 0.5, None])
+def test_weights_of_another_encoder_are_refused(tiny, tmp_path, width):
+    """The features would be those of random weights, as far as names and shapes differ."""
+    model = {**tiny.model.to_dict(), 'neck': None}
+    model['backbone']['widen_factor'] = width or 0.25
+    init_default_scope('mmseg')
+    state = MODELS.build(model).state_dict()
+    if width is None:  # as published weights of an encoder are named
+        state = {name.removeprefix('backbone.'): tensor for name, tensor in state.items()}
+    torch.save({'state_dict': state}, tmp_path / 'theirs.pth')
+    tiny.load_from = str(tmp_path / 'theirs.pth')
+    if width == 0.25:
+        assert prepare_task(tiny).keys
+        return
+    with pytest.raises(ValueError, match=r'holds no backbone\.conv1\.conv\.weight of the shape'):
         prepare_task(tiny)
 
 

@@ -29,3 +29,15 @@ def test_a_config_that_is_no_python(tool, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, 'argv', [tool, *CALLS[tool]])
     with pytest.raises(SystemExit, match='bad.py: this config, .* is no Python: .*line 1'):
         runpy.run_path(str(TOOLS / tool), run_name='__main__')
+
+
+@pytest.mark.parametrize('call', [['dpc_search.py', '--trials', '1'], ['dpc_rerank.py']])
+def test_cells_without_the_data_set(call, tmp_path, monkeypatch):
+    """As tools/train.py says it: with the key that sets the folder."""
+    monkeypatch.chdir(tmp_path)
+    config = TOOLS.parent / 'configs/dpc/search_mbv2_voc.py'
+    monkeypatch.setattr(sys, 'argv', [call[0], str(config), *call[1:]])
+    place = r'train_dataloader\.dataset\.datasets\.0\.data_root'
+    with pytest.raises(SystemExit, match=rf'^error: {place} = .* does not exist'):
+        runpy.run_path(str(TOOLS / call[0]), run_name='__main__')
+    assert not list(tmp_path.iterdir())
