@@ -20,13 +20,7 @@ from optuna.trial import TrialState
 from mmseg_sparsemask.dpc import worker as worker_module
 from mmseg_sparsemask.dpc.cell import Cell
 from mmseg_sparsemask.dpc.proxy import ProxyResult, prepare_task
-from mmseg_sparsemask.dpc.report import (
-    check_retrain,
-    pareto_front,
-    ranking,
-    write_best,
-    write_study_report,
-)
+from mmseg_sparsemask.dpc.report import pareto_front, ranking, write_study_report
 from mmseg_sparsemask.dpc.samplers import build_sampler, distributions
 from mmseg_sparsemask.dpc.search import run_search
 from mmseg_sparsemask.dpc.settings import SearchSettings
@@ -359,39 +353,6 @@ def test_what_scores_depend_on_is_known_by_a_study(make_job, fake, monkeypatch, 
     config.merge_from_dict({part: change})
     with pytest.raises(ValueError, match='was started with'):
         run_search(config, job.storage, 's', 1, 3, job.work_dir)
-
-
-@pytest.mark.parametrize('change', [dict(objectives=('miou', 'latency')), dict()])
-def test_times_of_another_processor_do_not_compare(make_job, fake, monkeypatch, change):
-    job = make_job(3, **change)
-    study_of(job)
-    monkeypatch.setattr(worker_module, 'processor', lambda device: 'another')
-    if not change:
-        return study_of(job)  # no score depends on it
-    with pytest.raises(ValueError, match=r'with latency=on .*, this is latency=on another; '):
-        study_of(job)
-
-
-def test_a_training_config_in_pure_python(tiny, tmp_path):
-    """What inherits it has to be one, too."""
-    (tmp_path / 'pure.py').write_text(
-        'from mmengine.config import read_base\n\nwith read_base():\n    from .tiny import *\n'
-    )
-    check_retrain(str(tmp_path / 'pure.py'), tmp_path / 'out')
-    text = '-1:conv1x1 0:sep3x3_1x2'
-    cell = write_best(text, {}, str(tmp_path / 'pure.py'), tmp_path / 'out')
-    config = Config.fromfile(tmp_path / 'out/retrain.py')
-    assert Cell.from_published(config.model.decode_head.cell) == cell
-    assert config.work_dir == str(tmp_path / 'out/retrain')
-
-
-def test_a_training_config_without_a_cell_is_refused_before_the_search(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr('mmseg_sparsemask.dpc.search.prepare_task', lambda cfg: pytest.fail('ran'))
-    (tmp_path / 'fcn.py').write_text("model = dict(decode_head=dict(type='FCNHead'))\n")
-    tiny.dpc_search.retrain = './fcn.py'
-    with pytest.raises(ValueError, match=r"retrain: .*fcn\.py cannot .* 'DPCHead', got 'FCNHead'"):
-        run_search(tiny, str(tmp_path / 'study.db'), 's', 1, 2, tmp_path / 'work')
-    assert not list((tmp_path / 'work').glob('.check*'))
 
 
 def test_a_worker_imports_what_the_config_imports(make_job, fake, monkeypatch, tmp_path):
