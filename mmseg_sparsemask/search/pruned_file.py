@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from mmseg_sparsemask.models.decode_heads import FDNHead
+from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
 from mmseg_sparsemask.search.record import Search
 from mmseg_sparsemask.utils.checkpoints import write_checkpoint
 
@@ -38,7 +39,7 @@ def write_pruned(
 
 
 @torch.no_grad()
-def largest_difference(head: FDNHead, pruned: nn.Module, size: int = 256) -> float:
+def largest_difference(head: FDNHead, pruned: FusionHead, size: int = 256) -> float:
     """Largest difference of two decoders' logits on random features, relative to the largest logit.
 
     Args:
@@ -48,11 +49,11 @@ def largest_difference(head: FDNHead, pruned: nn.Module, size: int = 256) -> flo
     """
     generator = torch.Generator().manual_seed(0)
     like = head.conv_seg.weight
-    features: list[Tensor | None] = [None] * (max(head.in_index) + 1)
-    for index, channels, stride in zip(head.in_index, head.in_channels, head.connectivity.strides):
+    features = []
+    for channels, stride in zip(head.in_channels, head.connectivity.strides):
         side = -(-size // stride)
         feature = torch.randn(2, channels, side, side, generator=generator)
-        features[index] = feature.to(device=like.device, dtype=like.dtype)
-    expected = head(features)
-    difference = (pruned(features) - expected).abs().max() / expected.abs().max()
+        features.append(feature.to(device=like.device, dtype=like.dtype))
+    expected = head.decode(features)
+    difference = (pruned.decode(features) - expected).abs().max() / expected.abs().max()
     return float(difference)

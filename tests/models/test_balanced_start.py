@@ -163,9 +163,11 @@ def test_weights_of_before_mean_what_they_meant(kind):
         asked.load_state_dict(without_marks(old))
 
 
-def test_weights_of_other_networks_say_nothing():
+@pytest.mark.parametrize('name', ['conv_seg.bias', 'convs.0.conv.weight'])
+def test_weights_of_other_networks_say_nothing(name):
+    """Also those of the toolbox's heads, such as FCNHead, which have a part ``convs``, too."""
     head = make_head('SparseMaskHead', CASE, torch.float64, balanced=True)
-    head.load_state_dict({'conv_seg.bias': head.conv_seg.bias + 1}, strict=False)
+    head.load_state_dict({name: head.conv_seg.bias + 1}, strict=False)
     assert not head.act_encoder and not head.is_balanced
     start(head, features_for())
     assert deviations(head, features_for())['E1', 'D1'] == pytest.approx(1)

@@ -84,6 +84,13 @@ def test_difference_where_a_live_connection_is_dropped():
     assert largest_difference(head, pruned_head(head, connectivity)) > 1e-3
 
 
+def test_features_may_be_counted_from_the_end():
+    options = dict(in_index=[-4, -3, 2, -1])
+    head = make_head('FDNHead', 'odd', torch.float32, **options).eval()
+    connectivity = prune(head.connection_weights(), head.connectivity.strides, 1e-6)
+    assert largest_difference(head, pruned_head(head, connectivity)) < 1e-5
+
+
 def test_finetune_config(tmp_path):
     tiny.write_configs(tmp_path)
     base = tmp_path / 'sparse.py'

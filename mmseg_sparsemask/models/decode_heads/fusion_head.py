@@ -255,7 +255,8 @@ class FusionHead(BaseDecodeHead):
 
 def holds_decoder(state_dict: Mapping[str, Any], prefix: str) -> bool:
     """Whether a state has the weights of a FusionHead under a prefix."""
-    return any(key.startswith(f'{prefix}convs.') for key in state_dict)
+    # Other heads have a part of this name, too, with numbers for stages.
+    return any(key.startswith(f'{prefix}convs.D') for key in state_dict)
 
 
 class _Pass:
