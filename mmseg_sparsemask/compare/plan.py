@@ -20,9 +20,6 @@ USES = {'finetune': 'finetune.py', 'retrain': 'retrain.py', 'pruned': 'finetune.
 #: those of the search with seed 0; or its supernet is cut to random connections of the same costs.
 CONTROLS = ('permuted', 'random')
 
-#: Iterations between checkpoints, so that a run that is stopped loses little.
-CHECKPOINT_INTERVAL = 100
-
 
 @dataclass(frozen=True)
 class Search:
@@ -339,35 +336,6 @@ def runs_of(table: Table, only: Sequence[str] = ()) -> list[Run]:
         for place, seed in enumerate(entry.seeds)
     ]
     return [run for _, run in sorted(numbered, key=lambda item: item[0])]
-
-
-def schedule_options(config: Mapping[str, Any], iterations: int) -> dict[str, Any]:
-    """What gives a config a number of iterations, and leaves the validation to the end.
-
-    Args:
-        config: Its content; schedulers keep their shape.
-        iterations: Iterations of the training.
-
-    Raises:
-        ValueError: The config counts epochs.
-    """
-    before = config.get('train_cfg', {}).get('max_iters')
-    if before is None:
-        raise ValueError(
-            'expected a config that counts iterations (train_cfg.max_iters), got '
-            f'{dict(config.get("train_cfg", {}))}'
-        )
-    options = {
-        'train_cfg.max_iters': iterations,
-        'train_cfg.val_interval': iterations + 1,
-        'default_hooks.checkpoint.interval': min(iterations, CHECKPOINT_INTERVAL),
-    }
-    for place, scheduler in enumerate(config.get('param_scheduler') or []):
-        for key in ('begin', 'end'):
-            if scheduler.get(key):
-                scaled = max(1, round(scheduler[key] * iterations / before))
-                options[f'param_scheduler.{place}.{key}'] = scaled
-    return options
 
 
 def as_arguments(options: Mapping[str, Any]) -> list[str]:

@@ -17,17 +17,20 @@ from mmseg_sparsemask.compare.plan import (
     Search,
     Table,
     as_arguments,
-    schedule_options,
 )
 from mmseg_sparsemask.compare.run_record import RUN_FILE, log_of, read_run, surroundings
 from mmseg_sparsemask.connectivity import DecoderShape, load, save
 from mmseg_sparsemask.connectivity.controls import like
 from mmseg_sparsemask.connectivity.io import resolve
 from mmseg_sparsemask.search.front_table import pick, read_points
+from mmseg_sparsemask.search.schedule import scaled_schedules
 from mmseg_sparsemask.utils.checkpoints import LAST_CHECKPOINT
 from mmseg_sparsemask.utils.commands import call_tool, run_tool, shown_path
 from mmseg_sparsemask.utils.files import read_json, write_json
 from mmseg_sparsemask.utils.work_dir import is_locked
+
+#: Iterations between checkpoints, so that a run that is stopped loses little.
+CHECKPOINT_INTERVAL = 100
 
 
 class BusyError(Exception):
@@ -262,6 +265,39 @@ class Steps:
         elif entry.control:
             steps.append(f'tools/prune.py --connectivity random.json (seed {run.seed})')
         return ' > '.join([*steps, Path(config).name])
+
+
+def schedule_options(config: Mapping[str, Any], iterations: int) -> dict[str, Any]:
+    """What gives a config a number of iterations, and leaves the validation to the end.
+
+    Args:
+        config: Its content; schedulers keep their shape.
+        iterations: Iterations of the training.
+
+    Raises:
+        ValueError: The config counts epochs, or has a schedule of another kind than MMEngine's.
+    """
+    before = config.get('train_cfg', {}).get('max_iters')
+    if before is None:
+        raise ValueError(
+            'expected a config that counts iterations (train_cfg.max_iters), got '
+            f'{dict(config.get("train_cfg", {}))}'
+        )
+    options = {
+        'train_cfg.max_iters': iterations,
+        'train_cfg.val_interval': iterations + 1,
+        'default_hooks.checkpoint.interval': min(iterations, CHECKPOINT_INTERVAL),
+    }
+    given = config.get('param_scheduler') or []
+    alone = isinstance(given, Mapping)
+    scaled = scaled_schedules(config, iterations / before)
+    for place, (old, new) in enumerate(zip([given] if alone else given, scaled)):
+        where = 'param_scheduler' if alone else f'param_scheduler.{place}'
+        for key, value in old.items():
+            # Ends that do not change are written, too: a run that began with them goes on.
+            if key in ('begin', 'end') and value or key != 'type' and new[key] != value:
+                options[f'{where}.{key}'] = new[key]
+    return options
 
 
 def last_checkpoint(work_dir: Path) -> Path:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -50,9 +51,7 @@ def shortened(cfg: Config, iterations: float, rate: float) -> dict[str, Any]:
             'fine-tuning in PruneHook(finetune_config=...)'
         )
 
-    def time(value: float) -> int:
-        return max(1, round(value * iterations)) if value else 0
-
+    time = partial(_time, iterations=iterations)
     total = time(train[unit])
     counts: dict[str, Any] = {unit: total}
     counts |= {key: min(train[key], total) for key in ('val_interval',) if train.get(key)}
@@ -63,24 +62,47 @@ def shortened(cfg: Config, iterations: float, rate: float) -> dict[str, Any]:
     }
     if train.get('dynamic_intervals'):
         counts['dynamic_intervals'] = [(time(a), b) for a, b in train['dynamic_intervals']]
-    schedules = cfg.get('param_scheduler') or []
-    if schedules:
-        schedules = schedules if isinstance(schedules, list) else [schedules]
-        settings['param_scheduler'] = [_shorter(one, time, iterations, rate) for one in schedules]
+    try:
+        if schedules := scaled_schedules(cfg, iterations, rate):
+            settings['param_scheduler'] = schedules
+    except ValueError as error:
+        raise ValueError(
+            f'{error}; name a config for fine-tuning in PruneHook(finetune_config=...)'
+        ) from None
     return settings
 
 
-def _shorter(
-    schedule: Mapping[str, Any], time: Callable[[float], int], iterations: float, rate: float
-) -> dict[str, Any]:
+def scaled_schedules(
+    cfg: Mapping[str, Any], iterations: float, rate: float = 1.0
+) -> list[dict[str, Any]]:
+    """The schedules of a config for a training of another length.
+
+    Args:
+        cfg: The config.
+        iterations: Factor for every time in ``param_scheduler``.
+        rate: Factor for every learning rate there.
+
+    Raises:
+        ValueError: One is of another kind than MMEngine's.
+    """
+    schedules = cfg.get('param_scheduler') or []
+    schedules = schedules if isinstance(schedules, (list, tuple)) else [schedules]
+    return [_scaled(one, iterations, rate) for one in schedules]
+
+
+def _time(value: float, iterations: float) -> int:
+    return max(1, round(value * iterations)) if value else 0
+
+
+def _scaled(schedule: Mapping[str, Any], iterations: float, rate: float) -> dict[str, Any]:
     """A schedule with its times and learning rates scaled."""
+    time = partial(_time, iterations=iterations)
     name = type_name(schedule)
     kind = re.fullmatch(r'(\w+\.)*(\w+?)(LR|Momentum|ParamScheduler)', name)
     if kind is None or kind[2] not in _TIMES:
         raise ValueError(
             f'param_scheduler: expected schedules of MMEngine ({", ".join(_TIMES)}), got {name}, '
-            'which cannot be shortened; name a config for fine-tuning in '
-            'PruneHook(finetune_config=...)'
+            'which cannot be shortened'
         )
     times, shorter = ('begin', 'end', *_TIMES[kind[2]]), dict(schedule, type=name)
     begin = schedule.get('begin', 0)

@@ -12,9 +12,9 @@ from mmseg_sparsemask.compare.plan import (
     as_arguments,
     read_table,
     runs_of,
-    schedule_options,
 )
 from mmseg_sparsemask.compare.run_record import parse_options
+from mmseg_sparsemask.compare.steps import schedule_options
 
 ROOT = Path(__file__).parents[2]
 TABLES = sorted((ROOT / 'results').glob('*.yaml'))
@@ -187,6 +187,25 @@ def test_schedules_keep_their_shape():
     assert ends == [(0, 60), (60, 600)]
     with pytest.raises(ValueError, match='expected a config that counts iterations'):
         schedule_options(Config.fromfile('configs/sparsemask/unet_mbv2_voc.py'), 600)
+
+
+@pytest.mark.parametrize(
+    ('schedules', 'scaled'),
+    [
+        ([dict(type='MultiStepLR', milestones=[60, 80])], [dict(milestones=[30, 40])]),
+        (
+            [dict(type='LinearLR', end=10), dict(type='CosineAnnealingLR', T_max=90, begin=10)],
+            [dict(end=5), dict(T_max=45, begin=5)],
+        ),
+        (dict(type='StepLR', step_size=40, gamma=0.1), dict(step_size=20, gamma=0.1)),
+    ],
+)
+def test_every_time_of_a_schedule_is_scaled(schedules, scaled):
+    cfg = Config(dict(train_cfg=dict(max_iters=100), param_scheduler=schedules))
+    cfg.merge_from_dict(parse_options(as_arguments(schedule_options(cfg, 50))))
+    kept = [schedules, scaled] if isinstance(scaled, list) else [[schedules], [scaled]]
+    wanted = [{**one, **times} for one, times in zip(*kept)]
+    assert cfg.param_scheduler == (wanted if isinstance(scaled, list) else wanted[0])
 
 
 @pytest.mark.parametrize('path', TABLES, ids=lambda path: path.stem)
