@@ -59,6 +59,7 @@ def measure(cfg, checkpoint, device):
 
     with tempfile.TemporaryDirectory() as work_dir:
         cfg.work_dir, cfg.load_from, cfg.launcher = work_dir, checkpoint, 'none'
+        cfg.resume = False
         cfg.test_cfg = cfg.get('test_cfg') or dict(type='TestLoop')
         cfg.model = without_weights(cfg.model)
         # The runner wants all of what trains, or nothing.

@@ -51,7 +51,8 @@ def prepare(args):
     from mmseg_sparsemask.utils.files import check_work_dir
 
     cfg = load_config(args.config, args.work_dir, args.cfg_options, args.launcher)
-    cfg.load_from = args.checkpoint
+    # A config that goes on by itself would take up a whole training from this checkpoint.
+    cfg.load_from, cfg.resume = args.checkpoint, False
     check_checkpoint(args.checkpoint)
     if args.show or args.show_dir:
         enable_drawing(cfg, args.show, args.show_dir, args.wait_time)

@@ -71,8 +71,10 @@ def write_finetune(
     content |= _decoder(cfg, connectivity)
     # Everything is in pruned.pth: no encoder has to be fetched first.
     content['model'] = {**_without_pretrained(cfg.model), **content['model']}
-    # Retrained, it may be wider.
-    content['model']['decode_head'] |= {'channels': head.channels, 'act_encoder': head.act_encoder}
+    content['model']['decode_head'] |= _as_searched(head, cfg.model.decode_head)
+    if cfg.get('resume'):
+        # For the toolbox that is to go on with what load_from names, which no run has left.
+        content['resume'] = False
     schedule = f'the schedule of {os.path.basename(base)}'
     if settings.finetune_config is None:
         content |= shortened(cfg, FINETUNE_ITERATIONS, FINETUNE_RATE)
@@ -159,6 +161,27 @@ def _decoder(cfg: Config, connectivity: Connectivity) -> dict[str, Any]:
         unused = {'find_unused_parameters': True}
         content |= {'model_wrapper_cfg': unused} if cfg.get('model_wrapper_cfg') else unused
     return content
+
+
+def _as_searched(head: FDNHead, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without which the weights of a search compute something else.
+
+    Retrained, a decoder may be wider, or have another activation.
+
+    Args:
+        head: The supernet.
+        given: The decode head of the config to inherit.
+    """
+    same = ('channels', 'act_encoder', 'align_corners', 'threshold')
+    found = {name: getattr(head, name) for name in same if getattr(head, name) is not None}
+    act, norm = given.get('act_cfg'), given.get('norm_cfg') or {'type': 'BN'}
+    searched = {**head.act_cfg, 'type': type_name(head.act_cfg)}
+    if searched != ({**act, 'type': type_name(act)} if act else {'type': 'ReLU6'}):
+        found['act_cfg'] = {'_delete_': True, **searched} if act else searched
+    eps = [one.get('eps', 1e-5) for one in (head.norm_cfg, norm)]
+    if eps[0] != eps[1]:
+        found['norm_cfg'] = {'type': type_name(norm), 'eps': eps[0]}
+    return found
 
 
 def leaves_end_unused(connectivity: Connectivity) -> bool:

@@ -27,7 +27,14 @@ from mmseg_sparsemask.search.record import PruneSettings
 FOUND = Connectivity((2, 4, 8, 16, 32), {'D5': ['E5', 'G'], 'D1': ['E1', 'E3', 'D5']})
 
 #: What finetune.py needs to know of the supernet.
-HEAD = SimpleNamespace(act_encoder=True, channels=8)
+HEAD = SimpleNamespace(
+    act_encoder=True,
+    channels=8,
+    align_corners=True,
+    threshold=None,
+    act_cfg=dict(type='ReLU6'),
+    norm_cfg=dict(type='BN'),
+)
 
 
 @pytest.fixture
@@ -135,9 +142,46 @@ def test_a_schedule_of_its_own(tmp_path):
     assert 'with the schedule of own.py.' in (tmp_path / 'finetune.py').read_text()
 
 
+OWN = "_base_ = ['sparse.py']\nmodel = dict(decode_head=dict({}))\n"
+
+
 def retrain(tmp_path, text):
     (tmp_path / 'retrain_base.py').write_text(text)
     return PruneSettings(retrain_config=str(tmp_path / 'retrain_base.py'))
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        'align_corners=False',
+        "act_cfg=dict(type='LeakyReLU', negative_slope=0.3)",
+        "norm_cfg=dict(type='SyncBN', eps=0.1)",
+        "align_corners=False, act_cfg=dict(type='GELU'), norm_cfg=dict(type='BN', eps=0.1)",
+    ],
+)
+@pytest.mark.parametrize('searched', [{}, dict(act_cfg=dict(type='ELU', alpha=0.5))], ids=str)
+def test_what_is_trained_further_computes_what_was_searched(tmp_path, text, searched):
+    """Whatever the retrain config says that changes what the weights mean."""
+    tiny.write_configs(tmp_path)
+    settings = retrain(tmp_path, OWN.format(text))
+    head = make_head('FDNHead', 'odd', torch.float32, act_encoder=False, **searched).eval()
+    sizes = dict(in_channels=head.in_channels, in_index=head.in_index, num_classes=3)
+    graph = prune(head.connection_weights(), head.connectivity.strides, 1e-6)
+    write_finetune(tmp_path / 'finetune.py', head, graph, settings)
+    given = dict(Config.fromfile(tmp_path / 'finetune.py').model.decode_head)
+    given.update(sizes, strides=list(graph.strides))
+    found = MODELS.build(given).eval()
+    found.load_state_dict(pruned_head(head, graph).state_dict(), strict=False)
+    assert largest_difference(head, found) < 1e-5
+
+
+def test_a_run_that_resumes_by_its_config_starts_from_what_was_found(tmp_path):
+    tiny.write_configs(tmp_path)
+    settings = retrain(tmp_path, "_base_ = ['sparse.py']\nresume = True\n")
+    write_finetune(tmp_path / 'finetune.py', HEAD, FOUND, settings)
+    write_retrain(tmp_path / 'retrain.py', FOUND, settings)
+    assert Config.fromfile(tmp_path / 'finetune.py').resume is False
+    assert Config.fromfile(tmp_path / 'retrain.py').resume is True
 
 
 PURE = """
@@ -154,7 +198,6 @@ model['decode_head'].update(
 param_scheduler = [dict(type=LinearLR, start_factor=0.1, end=30, by_epoch=False),
                    dict(type=PolyLR, begin=30, end=400, by_epoch=False)]
 """
-OWN = "_base_ = ['sparse.py']\nmodel = dict(decode_head=dict({}))\n"
 
 
 @pytest.mark.parametrize(
