@@ -23,6 +23,9 @@ from mmseg_sparsemask.utils.tool_command import tool_command
 #: What a URI looks like to MMSegmentation's file backends; such a place cannot be checked here.
 _URI_MARK = '://'
 
+#: Heads that make labels of their own of those that are given: STDC's learns boundaries.
+_OWN_LABELS = ('STDCHead',)
+
 
 def check_checkpoint(checkpoint: str) -> None:
     """Make sure that a checkpoint given as a local path exists.
@@ -128,7 +131,7 @@ def check_classes(cfg: Config, loader: str) -> None:
         kind = dataset.get('type')
         kind = DATASETS.get(kind) if isinstance(kind, str) else kind
         classes = len(stated_meta(kind, dataset).get('classes') or ())
-        for name, head in heads_of(cfg.model):
+        for name, head in labelled_heads(cfg.model):
             number = head.get('num_classes')
             if not classes or number is None or number == classes or {number, classes} <= {1, 2}:
                 continue
@@ -206,6 +209,11 @@ def heads_of(model: dict) -> Iterator[tuple[str, dict]]:
             yield f'model.{key}', heads
         for number, head in enumerate(heads if isinstance(heads, (list, tuple)) else ()):
             yield f'model.{key}.{number}', head
+
+
+def labelled_heads(model: dict) -> Iterator[tuple[str, dict]]:
+    """(key, settings) of every head of a model that learns the classes of the data."""
+    yield from (item for item in heads_of(model) if type_name(item[1]) not in _OWN_LABELS)
 
 
 def warn_without_pruning(cfg: Config) -> None:

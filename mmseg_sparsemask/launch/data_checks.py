@@ -18,7 +18,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 
 from mmseg_sparsemask.datasets.reading import read_raw_image, suffixes_in
-from mmseg_sparsemask.launch.checks import heads_of, warn
+from mmseg_sparsemask.launch.checks import heads_of, labelled_heads, warn
 from mmseg_sparsemask.models.backbones.probing import image_channels
 from mmseg_sparsemask.utils.words import listed
 
@@ -148,7 +148,7 @@ def _remedy(seen: Collection[int]) -> str:
 def _check_labels(cfg: Config, key: str, dataset: Any) -> bool:
     """Refuse labels that a head does not have; return whether a class was missing, and say it."""
     classes = (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()
-    heads = [head for _, head in heads_of(cfg.model) if head.get('num_classes')]
+    heads = [head for _, head in labelled_heads(cfg.model) if head.get('num_classes')]
     ignored = _ignored(cfg)
     seen: Counter[int] = Counter()
     cut: set[int] = set()

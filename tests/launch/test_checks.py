@@ -1,3 +1,6 @@
+from pathlib import Path
+
+import mmseg
 import pytest
 from mmengine.config import Config
 from reference.tiny import ROOT
@@ -123,6 +126,10 @@ def test_classes_may_be_the_name_of_a_file(tmp_path, kind):
     cfg.model.decode_head = dict(num_classes=2)
     check_classes(cfg, 'train_dataloader')
     assert _dataset_meta(cfg)['classes'] == ['warm', 'cold']
+    cfg.model.decode_head.num_classes = 1
+    (tmp_path / 'classes.txt').write_text('warm\ncold\nhot\n')
+    with pytest.raises(ValueError, match='has 3 classes'):
+        check_classes(cfg, 'train_dataloader')
 
 
 @pytest.mark.parametrize('heads, classes', [(1, 1), (1, 2), (2, 1), (2, 2), (1, 3), (2, 3)])
@@ -133,6 +140,17 @@ def test_a_binary_task_may_count_the_background(heads, classes):
     if classes < 3:
         return check_classes(cfg, 'train_dataloader')
     with pytest.raises(ValueError, match='has 3 classes'):
+        check_classes(cfg, 'train_dataloader')
+
+
+def test_a_head_of_boundaries_has_classes_of_its_own():
+    """STDC as the toolbox has it, whose last auxiliary head tells two."""
+    cfg = Config.fromfile(Path(mmseg.__file__).parent / '.mim/configs/_base_/models/stdc.py')
+    data = dict(type='BaseSegDataset', metainfo=dict(classes=list('abcdefghijklmnopqrs')))
+    cfg.train_dataloader = dict(dataset=data)
+    check_classes(cfg, 'train_dataloader')
+    cfg.model.auxiliary_head[0].num_classes = 2
+    with pytest.raises(ValueError, match=r'auxiliary_head\.0\.num_classes = 2'):
         check_classes(cfg, 'train_dataloader')
 
 
