@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mmengine.fileio import list_from_file
 from mmseg.datasets import BaseSegDataset
 
 from mmseg_sparsemask.utils.repeatable import fingerprint_key
