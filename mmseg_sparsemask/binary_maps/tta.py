@@ -13,9 +13,8 @@ from mmseg.utils import SampleList
 class BinaryTTAModel(BaseTTAModel):
     """Average the foreground probability over scales and flips.
 
-    The toolbox's ``SegTTAModel`` applies the sigmoid to maps that already went through it and keeps
-    the last augmentation's map instead of the mean; label maps at one half survive that,
-    metrics on probabilities do not.
+    The toolbox's ``SegTTAModel`` applies the sigmoid to maps that already went through it, so that
+    every probability is above one half, and keeps the last augmentation's map instead of the mean.
     """
 
     def merge_preds(self, data_samples_list: list[SampleList]) -> SampleList:

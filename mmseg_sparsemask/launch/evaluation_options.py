@@ -6,7 +6,8 @@ import os
 
 from mmengine.config import Config
 
-from mmseg_sparsemask.launch.checks import datasets_of
+from mmseg_sparsemask.launch.checks import datasets_of, heads_of
+from mmseg_sparsemask.utils.registered import type_name
 
 
 def enable_drawing(
@@ -52,6 +53,11 @@ def enable_tta(cfg: Config) -> None:
         # What repeats or joins others has no pipeline of its own.
         if not {'dataset', 'datasets'} & dataset.keys():
             dataset['pipeline'] = cfg.tta_pipeline
+    heads = [head for name, head in heads_of(cfg.model) if name.startswith('model.decode_head')]
+    outputs = [head.get('out_channels') or head.get('num_classes') for head in heads]
+    if outputs[-1:] == [1] and type_name(cfg.tta_model).rpartition('.')[2] == 'SegTTAModel':
+        # The toolbox's takes the sigmoid of what is a probability: all would be foreground.
+        cfg.tta_model.type = 'BinaryTTAModel'
     cfg.tta_model.module = cfg.model
     cfg.model = cfg.tta_model
 

@@ -33,6 +33,23 @@ def test_tta():
         enable_tta(config(test_dataloader=loader, tta_model=dict(type='T')))
 
 
+@pytest.mark.parametrize(
+    'head, merged',
+    [
+        (dict(num_classes=2, out_channels=1), 'BinaryTTAModel'),
+        (dict(num_classes=1), 'BinaryTTAModel'),
+        (dict(num_classes=2), 'SegTTAModel'),
+    ],
+)
+def test_one_output_has_a_merging_of_its_own(head, merged):
+    """The toolbox's takes the sigmoid twice, which makes every pixel foreground."""
+    loader = dict(batch_size=1, dataset=dict(pipeline=[1]))
+    cfg = config(test_dataloader=loader, tta_model=dict(type='SegTTAModel'), tta_pipeline=[2])
+    cfg.model.decode_head = head
+    enable_tta(cfg)
+    assert cfg.model.type == merged
+
+
 def test_tta_of_data_sets_inside_others():
     parts = [dict(type='A', pipeline=[1]), dict(type='B', dataset=dict(type='A'), times=2)]
     loader = dict(batch_size=4, dataset=dict(type='ConcatDataset', datasets=parts))
