@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -112,12 +113,23 @@ def _check_alike(supernets: Sequence[Supernet]) -> None:
 def _chosen(
     supernets: Sequence[Supernet], settings: FrontSettings
 ) -> tuple[list[Decoder], list[tuple[float, float]]]:
-    """The decoders of the front, the cheapest first, and (cost, loss) of all that was scored."""
+    """The decoders of the front, the cheapest first, and (cost, loss) of all that was scored.
+
+    A decoder whose short training diverged has no place in either.
+
+    Raises:
+        ValueError: All of them diverged.
+    """
     losses = {
         (place, graph): loss
         for place, supernet in enumerate(supernets)
         for graph, loss in supernet.ranks.items()
+        if math.isfinite(loss)
     }
+    if not losses:
+        raise ValueError(
+            'every short training diverged, so there is nothing to rank by; leave out --rerank'
+        )
 
     def cost(decoder: Decoder) -> float:
         return supernets[decoder[0]].cost(decoder[1])

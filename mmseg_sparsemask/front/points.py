@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -119,7 +118,6 @@ def draw_front(scored: Sequence[tuple[float, float]], points: Sequence[Point], u
         points: Points of the front, the cheapest first.
         unit: Unit of the costs, for the axis.
     """
-    scored = [(cost, loss) for cost, loss in scored if math.isfinite(loss)]
     figure = new_figure(7.0, 4.5)
     axes = figure.add_subplot()
     axes.plot(*zip(*scored), '.', color='0.7', markersize=3, label='scored')

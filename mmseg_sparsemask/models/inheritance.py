@@ -169,6 +169,7 @@ def decoder_like(
         head.in_channels,
         head.in_index,
         channels=head.channels,
+        dropout_ratio=head.dropout_ratio,
         num_classes=head.num_classes,
         out_channels=head.out_channels,
         threshold=head.threshold,

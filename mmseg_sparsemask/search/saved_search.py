@@ -32,7 +32,7 @@ _OWN = Path(__file__).parents[1] / '.mim/configs'
 #: Attributes of a supernet that its description holds.
 HEAD_SETTINGS = (
     'in_channels in_index channels num_classes out_channels threshold norm_cfg act_cfg '
-    'align_corners act_encoder'
+    'align_corners act_encoder dropout_ratio'
 ).split()
 
 

@@ -9,12 +9,16 @@ from reference import fronts
 from reference.fronts import run
 
 from mmseg_sparsemask.connectivity import Connectivity
-from mmseg_sparsemask.front import rerank
+from mmseg_sparsemask.front import find, rerank
 from mmseg_sparsemask.front.find import search_files, with_statistics
 from mmseg_sparsemask.front.points import draw_front
 from mmseg_sparsemask.front.supernet import FrontSettings, Source, Supernet
 from mmseg_sparsemask.search.front_table import TABLE, pick, read_points
-from mmseg_sparsemask.search.saved_search import read_search
+from mmseg_sparsemask.search.saved_search import (
+    describe_search,
+    described_search,
+    read_search,
+)
 
 ASKED = ['--held-back', 4, '--points', 2000, 4000, '--swaps', 2, '--rerank', 4]
 
@@ -91,9 +95,33 @@ def test_a_training_that_diverged_is_never_the_best(searched, tmp_path, monkeypa
     decoder = graph(one, D3='E3', D1='E1 D3')
     assert one.trainings.loss(decoder) == math.inf
     assert supernet(searched, tmp_path, 2).trainings.loss(decoder) == math.inf
-    scored = [(1.0, 2.0), (2.0, math.inf), (3.0, math.inf)]
+    # Of two, the one that diverged has no place in the front, nor in its picture.
+    one.trainings.losses[decoder], better = math.inf, graph(one, D1='E1 E3')
+    one.trainings.losses[better] = 2.0
+    ((place, chosen),), scored = find._chosen([one], one.settings)
+    assert (place, chosen) == (0, better) and scored == [(one.cost(better), 2.0)]
     figure = draw_front(scored, [SimpleNamespace(cost=1.0, rank_loss=2.0)], 'parameters')
     assert math.isfinite(figure.axes[0].get_ylim()[1])
+
+
+def test_a_front_of_nothing_but_trainings_that_diverged_says_so(searched, tmp_path, monkeypatch):
+    monkeypatch.setattr(rerank, 'RATE', 1e38)
+    with pytest.raises(SystemExit, match='every short training diverged.*leave out --rerank'):
+        run(searched, *ASKED, '--out', tmp_path)
+    assert not (tmp_path / TABLE).exists()
+
+
+def test_short_trainings_have_the_dropout_of_the_supernet(searched, tmp_path):
+    one = supernet(searched, tmp_path, 2)
+    decoder = graph(one, D3='E3', D1='E1 D3')
+    checkpoint, config = other_config(searched, tmp_path, 'dropout_ratio=0.5')
+    source = Source(read_search(checkpoint, str(config)), config, tmp_path)
+    other = Supernet(source, FrontSettings(images=4, rerank=2))
+    assert other.trainings._trained(decoder).dropout_ratio == 0.5
+    assert other.trainings.loss(decoder) != one.trainings.loss(decoder)
+    # What a checkpoint says of its search has it, too.
+    described = describe_search(other.head, source.search.settings)
+    assert described_search(described)[0].dropout_ratio == 0.5
 
 
 def test_it_learns(searched, tmp_path):
