@@ -21,10 +21,12 @@ from torch import nn
 
 from mmseg_sparsemask.launch.checks import check_extras
 from mmseg_sparsemask.models import pretrained
+from mmseg_sparsemask.models.allowed import FETCHING
 from mmseg_sparsemask.models.describe import describe_backbone
 from mmseg_sparsemask.utils.checkpoints import load_checkpoint
 from mmseg_sparsemask.utils.extras import require_extra
 from mmseg_sparsemask.utils.read_config import read_config
+from mmseg_sparsemask.utils.registered import type_name
 
 _MODELS = Path(__file__).parents[1] / '.mim/configs/_base_/models'
 
@@ -88,7 +90,13 @@ def find_encoder(name: str, weights: str | Path | None, folder: Path) -> Encoder
     inner = parts['backbone']
     while 'backbone' in inner:
         inner = inner['backbone']
-    own = inner.pop('init_cfg', None)
+    # Weights are named in three ways: as the segmentor's, the backbone's, and by a flag of timm's.
+    outer = parts.pop('pretrained', None)
+    named = {key: inner.pop(key, None) for key in ('init_cfg', 'pretrained', 'checkpoint_path')}
+    if isinstance(path := named['pretrained'] or outer, str):
+        named['init_cfg'] = dict(type='Pretrained', checkpoint=path)
+    if type_name(inner).endswith(FETCHING):
+        inner['pretrained'] = False
     init_default_scope('mmseg')
     found = describe_backbone(parts).features
     strides = [feature.stride for feature in found]
@@ -99,14 +107,17 @@ def find_encoder(name: str, weights: str | Path | None, folder: Path) -> Encoder
         )
     network, said = MODELS.build(dict(inner)), f'{name} from scratch'
     if weights is None:
-        said = _fetch(name, own, inner, network, folder / 'encoder.pth')
+        said = _fetch(name, named, inner, network, folder / 'encoder.pth')
     elif str(weights) != NONE:
-        inner['init_cfg'] = _of_file(Path(weights), network)
-        said = f'{name} with the weights of {weights}'
+        inner['init_cfg'], lacking = _of_file(Path(weights), network)
+        said = f'{name} with the weights of {weights}{lacking}'
     layers = any(isinstance(module, nn.LayerNorm) for module in network.modules())
-    rule = ('layers' if layers else 'sgd') if 'init_cfg' in inner or 'pretrained' in inner else None
+    learned = any(inner.get(key) for key in named)
+    rule = ('layers' if layers else 'sgd') if learned else 'scratch'
+    if not learned and named['init_cfg'] and _checkpoint_of(named['init_cfg']) is None:
+        inner['init_cfg'] = named['init_cfg']  # how it is drawn
     channels = [feature.channels for feature in found]
-    return Encoder(parts, channels, strides, LAST.get(name), rule or 'scratch', said)
+    return Encoder(parts, channels, strides, LAST.get(name), rule, said)
 
 
 def _parts(name: str) -> dict[str, Any]:
@@ -131,37 +142,50 @@ def _parts(name: str) -> dict[str, Any]:
         if 'backbone' not in given:
             raise ValueError(f'--encoder {name}: expected a config with model.backbone')
     kept = {**Config.fromfile(_MODELS / 'segmentor.py').model.to_dict(), **given}
-    return {key: kept[key] for key in ('data_preprocessor', 'backbone', 'neck') if kept.get(key)}
+    keys = ('data_preprocessor', 'backbone', 'neck', 'pretrained')
+    return {key: kept[key] for key in keys if kept.get(key)}
 
 
-def _fetch(name: str, own: Any, inner: dict[str, Any], network: nn.Module, written: Path) -> str:
+def _checkpoint_of(init_cfg: Any) -> str | None:
+    """The weights that an ``init_cfg`` names; None if it draws them."""
+    parts = init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg or {}]
+    found = (part.get('checkpoint') for part in parts if 'Pretrained' in type_name(part))
+    return next(found, None)
+
+
+def _fetch(
+    name: str, named: Mapping[str, Any], inner: dict[str, Any], network: nn.Module, written: Path
+) -> str:
     """Let a backbone start from the weights of its config; what is said of them.
 
     Args:
         name: Of the encoder.
-        own: The ``init_cfg`` of its config.
-        inner: Its backbone, which gets another one.
+        named: What of its config names weights: ``init_cfg``, ``pretrained``, ``checkpoint_path``.
+        inner: Its backbone, which gets one of them.
         network: The same, built.
         written: File for weights in another form.
     """
-    checkpoint = own.get('checkpoint') if isinstance(own, Mapping) else None
+    own, lacking = named['init_cfg'], ''
+    checkpoint = _checkpoint_of(own)
+    flagged = 'pretrained' in inner and named['pretrained'] is not False
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(PATIENCE)
     # What is fetched is fetched now; every training finds it where it was put.
     try:
-        if name.startswith(TIMM):
+        if named['checkpoint_path']:
+            inner['checkpoint_path'] = named['checkpoint_path']
+        elif flagged and checkpoint is None:
             _look_for_hub()
             MODELS.build({**inner, 'pretrained': True})
             inner['pretrained'] = True
         elif name == LITE0 and not Path(checkpoint).is_file():
             state = pretrained.read_efficientnet_lite0(pretrained.efficientnet_lite0_file())
             pretrained.write_backbone(written, state, pretrained.PACKAGE)
-            inner['init_cfg'] = _of_file(written, network)
+            inner['init_cfg'], lacking = _of_file(written, network)
         elif checkpoint and Path(checkpoint).is_file():
-            inner['init_cfg'] = _of_file(Path(checkpoint), network)
-        elif own:
-            if checkpoint:
-                CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+            inner['init_cfg'], lacking = _of_file(Path(checkpoint), network)
+        elif checkpoint:
+            CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
             inner['init_cfg'] = own
         else:
             return f'{name} from scratch: its config names no weights'
@@ -171,7 +195,7 @@ def _fetch(name: str, own: Any, inner: dict[str, Any], network: nn.Module, writt
         return f'{name} from scratch, no weights: {reason} (--weights takes a file)'
     finally:
         socket.setdefaulttimeout(patience)
-    return f'{name} with its pretrained weights'
+    return f'{name} with its pretrained weights{lacking}'
 
 
 def _look_for_hub() -> None:
@@ -190,20 +214,34 @@ def _look_for_hub() -> None:
         constants.HF_HUB_OFFLINE = True
 
 
-def _of_file(path: Path, network: nn.Module) -> dict[str, Any]:
+def _of_file(path: Path, network: nn.Module) -> tuple[dict[str, Any], str]:
     """The ``init_cfg`` that takes an encoder's weights from a file, whatever stands before names.
+
+    Returns:
+        It, and what is said of parameters that the file lacks: where features are normalised, or
+        positions are resized, some may be missing.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: They are those of another network.
     """
     content = load_checkpoint(path)
-    state, own = content.get('state_dict', content), network.state_dict()
+    state = content.get('state_dict', content)
+    own = {key: tuple(value.shape) for key, value in network.named_parameters()}
+    first = next(iter(own))
+    shapes = {key: tuple(getattr(value, 'shape', ())) for key, value in state.items()}
+    before = {key.removesuffix(first) for key in shapes if f'.{key}'.endswith(f'.{first}')}
+    prefix = max(('', *before), key=lambda p: sum(f'{p}{key}' in shapes for key in own))
+    lacking = sum(shapes.get(f'{prefix}{key}') != shape for key, shape in own.items())
+    if 2 * lacking >= len(own):
+        key = f'{prefix}{first}'
+        key = key if key in shapes else next(iter(shapes), 'nothing')
+        raise ValueError(
+            f'{path}: expected weights of {type(network).__name__}, such as {first!r} of the shape '
+            f'{own[first]}, got {key!r} of {shapes.get(key, ())}; {lacking} of {len(own)} '
+            'parameters are not in it'
+        )
     settings = dict(type='Pretrained', checkpoint=str(path.absolute()))
-    for prefix, more in (('', {}), ('backbone.', {'prefix': 'backbone'})):
-        if len({f'{prefix}{key}' for key in own} & set(state)) > len(own) / 2:
-            return {**settings, **more}
-    raise ValueError(
-        f'{path}: expected weights of {type(network).__name__}, such as {next(iter(own))!r}, got '
-        f'{next(iter(state), "nothing")!r}'
-    )
+    more = {'prefix': prefix.rstrip('.')} if prefix else {}
+    said = f', which lacks {lacking} of {len(own)} parameters' if lacking else ''
+    return {**settings, **more}, said

@@ -54,7 +54,7 @@ def test_features_of_the_named(name, tmp_path, monkeypatch):
     assert [64 // f.shape[2] for f in given] == list(found.strides)
 
 
-@pytest.mark.parametrize('prefix', ['', 'backbone.'])
+@pytest.mark.parametrize('prefix', ['', 'backbone.', 'module.backbone.backbone.'])
 def test_weights_that_were_given_are_loaded(prefix, tmp_path):
     config = tmp_path / 'small.py'
     config.write_text(SMALL_ENCODER)
@@ -133,3 +133,82 @@ def test_weights_of_another_encoder(tmp_path):
         find_encoder(str(tmp_path / 'small.py'), tmp_path / 'other.pth', tmp_path)
     with pytest.raises(FileNotFoundError, match='gone.pth'):
         find_encoder(str(tmp_path / 'small.py'), tmp_path / 'gone.pth', tmp_path)
+
+
+def test_weights_of_another_width_or_depth(tmp_path):
+    """Those of one name and another shape would stay as they were drawn, with a line in the log."""
+    (tmp_path / 'small.py').write_text(SMALL_ENCODER)
+    wider = SMALL_ENCODER.replace('channels=8', 'channels=16')
+    (tmp_path / 'wider.py').write_text(wider)
+    (tmp_path / 'deeper.py').write_text(SMALL_ENCODER.replace('depth=18', 'depth=34'))
+    inner = find_encoder(str(tmp_path / 'small.py'), None, tmp_path).parts['backbone']['backbone']
+    init_default_scope('mmseg')
+    state = MODELS.build(inner).state_dict()
+    weights = tmp_path / 'weights.pth'
+    torch.save({'state_dict': state}, weights)
+    wanted = r"of the shape \(16, 3, 7, 7\), got 'conv1.weight' of \(8, 3, 7, 7\); 60 of 60 param"
+    with pytest.raises(ValueError, match=wanted):
+        find_encoder(str(tmp_path / 'wider.py'), weights, tmp_path)
+    said = find_encoder(str(tmp_path / 'deeper.py'), weights, tmp_path).said
+    assert said.endswith('weights.pth, which lacks 48 of 108 parameters')
+
+
+TIMM_CONFIG = """
+model = dict(
+    backbone=dict(
+        type='mmpretrain.TIMMBackbone', model_name='resnet18', features_only=True, pretrained=True
+    )
+)
+"""
+
+
+@pytest.mark.parametrize('weights', [None, 'none', 'weights.pth'])
+def test_a_flag_for_weights_in_a_config(weights, tmp_path, monkeypatch):
+    """It counts where nobody says otherwise: with it, timm's models take no others."""
+    timm = pytest.importorskip('timm')
+    create, asked = timm.create_model, []
+
+    def without_download(*args, pretrained=False, **kwargs):
+        asked.append(pretrained)
+        return create(*args, pretrained=False, **kwargs)
+
+    monkeypatch.setattr(timm, 'create_model', without_download)
+    monkeypatch.setattr(encoders, '_look_for_hub', lambda: None)
+    (tmp_path / 'timm.py').write_text(TIMM_CONFIG)
+    init_default_scope('mmseg')
+    inner = dict(type='mmpretrain.TIMMBackbone', model_name='resnet18', features_only=True)
+    state = {key: value + 1 for key, value in MODELS.build(inner).state_dict().items()}
+    torch.save({'state_dict': state}, tmp_path / 'weights.pth')
+    found = find_encoder('timm.py', weights, tmp_path)
+    assert (True in asked) == found.parts['backbone']['pretrained'] == (weights is None)
+    assert (found.rule == 'scratch') == ('from scratch' in found.said) == (weights == 'none')
+    if weights == 'weights.pth':
+        backbone = MODELS.build(found.parts['backbone'])
+        backbone.init_weights()
+        assert all(torch.equal(v, state[k]) for k, v in backbone.state_dict().items())
+
+
+@pytest.mark.parametrize('place', ['model', 'backbone'])
+def test_weights_that_a_config_names_as_pretrained(place, tmp_path):
+    """The toolbox's own configs name them at the segmentor, older ones at the backbone."""
+    inner = dict(type='ResNet', depth=18, stem_channels=8, base_channels=8)
+    init_default_scope('mmseg')
+    torch.save({'state_dict': MODELS.build(inner).state_dict()}, tmp_path / 'weights.pth')
+    named = {'pretrained': 'weights.pth'}
+    model = {'backbone': {**inner, **(named if place == 'backbone' else {})}}
+    model |= named if place == 'model' else {}
+    (tmp_path / 'named.py').write_text(f'model = {model}\n')
+    found = find_encoder('named.py', None, tmp_path)
+    assert found.rule == 'sgd' and found.said == 'named.py with its pretrained weights'
+    assert found.parts['backbone']['init_cfg']['checkpoint'] == str(tmp_path / 'weights.pth')
+    found = find_encoder('named.py', 'none', tmp_path)
+    assert found.rule == 'scratch' and not {'init_cfg', 'pretrained'} & found.parts['backbone'].keys()
+
+
+def test_how_weights_are_drawn_is_no_pretraining(tmp_path):
+    drawn = "base_channels=8, init_cfg=dict(type='Kaiming', layer='Conv2d')"
+    (tmp_path / 'drawn.py').write_text(SMALL_ENCODER.replace('base_channels=8', drawn))
+    for weights in (None, 'none'):
+        found = find_encoder('drawn.py', weights, tmp_path)
+        assert found.rule == 'scratch' and 'from scratch' in found.said
+        assert found.parts['backbone']['backbone']['init_cfg']['type'] == 'Kaiming'
