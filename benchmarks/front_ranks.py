@@ -91,7 +91,9 @@ def main() -> None:
     parser.add_argument('search', type=Path, help='work directory of a search')
     parser.add_argument('results', type=Path, nargs='+', help='CSV files of results')
     parser.add_argument('--training', default='from ImageNet weights', help='which of their runs')
-    parser.add_argument('--rerank', type=int, default=0, help='score by a training of so many steps')
+    parser.add_argument(
+        '--rerank', type=int, default=0, help='score by a training of so many steps'
+    )
     parser.add_argument('--images', type=int, default=64, help='training images to score on')
     parser.add_argument('--out', type=Path, required=True, help='folder to write')
     parser.add_argument('--trust-checkpoint', action='store_true')

@@ -55,7 +55,9 @@ def run(args):
         print(runner.progress(left))
         return
     runner.run(args.processes)
-    print(f'\n{results} has all rows; {tool_command("results", "page")} writes the page')
+    own = results.resolve().parent != TOOLS.parent / 'results'
+    where = ('--csv', results, '--out', results.with_suffix('.md')) if own else ()
+    print(f'\n{results} has all rows; {tool_command("results", "page", *where)} writes the page')
 
 
 if __name__ == '__main__':

@@ -211,6 +211,16 @@ def _to_table(name: str, content: Any, check_configs: bool) -> Table:
     names = [entry.name for entry in entries] + list(searches)
     if len(set(names)) < len(names):
         raise ValueError(f'expected a name of its own for each entry and search, got {names}')
+    rows: dict[tuple[Any, ...], str] = {}
+    for entry in entries:
+        # As a row is known by, see `Run.group`: the second would count as done.
+        before = searches[entry.search].iterations if entry.search else 0
+        row = (entry.method, entry.training, before, entry.iterations)
+        if (other := rows.setdefault(row, entry.name)) != entry.name:
+            raise ValueError(
+                f'entries {other} and {entry.name} have one method, training and number of '
+                'iterations, by which rows are told apart; give one another method or training'
+            )
     for key, search in searches.items():
         _check_iterations(f'search {key}', search.iterations, least=1)
         if isinstance(search.front, str) or not all(isinstance(one, str) for one in search.front):

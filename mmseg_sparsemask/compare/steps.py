@@ -18,7 +18,13 @@ from mmseg_sparsemask.compare.plan import (
     Table,
     as_arguments,
 )
-from mmseg_sparsemask.compare.run_record import RUN_FILE, log_of, read_run, surroundings
+from mmseg_sparsemask.compare.run_record import (
+    RUN_FILE,
+    log_of,
+    parse_options,
+    read_run,
+    surroundings,
+)
 from mmseg_sparsemask.connectivity import DecoderShape, load, save
 from mmseg_sparsemask.connectivity.controls import like
 from mmseg_sparsemask.connectivity.io import resolve
@@ -217,8 +223,7 @@ class Steps:
             if entry.control == 'permuted':
                 how = ('--permute-seed', str(run.seed))
             else:
-                search = Config.fromfile(self.table.searches[entry.search].config)
-                shape, settings = self._like_found(run, search)
+                shape, settings = self._like_found(run, self.table.searches[entry.search])
                 save(resolve(settings, shape=shape), folder / 'random.json')
                 how = ('--connectivity', str(folder / 'random.json'))
             title = f'{entry.method}, seed {run.seed}: prune'
@@ -228,16 +233,19 @@ class Steps:
 
     def _size_options(self, run: Run) -> dict[str, Any]:
         """Seed and costs of a run's random decoder."""
-        _, settings = self._like_found(run, Config.fromfile(run.entry.config))
+        _, settings = self._like_found(run, run.entry)
         return {
             f'model.decode_head.connectivity.{key}': value
             for key, value in settings.items()
             if key != 'source'
         }
 
-    def _like_found(self, run: Run, config: Config) -> tuple[DecoderShape, dict[str, Any]]:
+    def _like_found(self, run: Run, of: Entry | Search) -> tuple[DecoderShape, dict[str, Any]]:
         """Shape of a config's decoder, and a random one that costs what a run's search found."""
-        head = config.model.decode_head
+        cfg = Config.fromfile(of.config or '')
+        # They may make it wider.
+        cfg.merge_from_dict(parse_options(as_arguments(self._options(of, run.seed))))
+        head = cfg.model.decode_head
         shape = DecoderShape(head.strides, head.in_channels, head.channels, head.num_classes)
         found = load(self._found(run) / 'connectivity.json')
         same = run.entry.same_inputs

@@ -93,6 +93,8 @@ def write_configs(folder: Path, data: FolderData, encoder: Encoder, plan: Plan) 
     test = data.dataset('test') if 'test' in data.counts else None
     write('data', 'data', train=data.dataset('train'), val=data.dataset('val'), test=test)
     preprocessor = {**encoder.parts['data_preprocessor'], 'size': plan.crop}
+    # The toolbox pads by one of the two alone.
+    preprocessor.pop('size_divisor', None)
     write('encoder', 'encoder', parts={**encoder.parts, 'data_preprocessor': preprocessor})
     write('schedule', 'schedule')
     write('fcn', 'fcn')

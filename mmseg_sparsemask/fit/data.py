@@ -122,7 +122,8 @@ def look(
     )
     samples = _read_all(pairs, splits, image_dir, mask_dir)
     meaning = find_meaning([sample.mask for sample in samples], lines)
-    pixels = {split: _pixels(meaning, samples, split) for split in ('train', 'val')}
+    counts = dict(Counter(sorted(sample.split for sample in samples)))
+    pixels = {split: _pixels(meaning, samples, split) for split in counts}
     values = sorted({value for sample in samples for value in sample.mask.pixels})
     held = listed([shown(value) for value in values], 20)
     if np.count_nonzero(pixels['train'][:-1]) < 2:
@@ -130,13 +131,17 @@ def look(
             f'{mask_dir}: expected two classes at least in the masks to train on, which hold one; '
             f'all masks hold {held}'
         )
+    if void_only := [split for split in counts if not pixels[split][:-1].any()]:
+        raise ValueError(
+            f'{mask_dir}: all pixels of {listed(void_only)} are void, so nothing can be scored; '
+            'label some, or divide the images by lists train.txt and val.txt'
+        )
     settings = _write(samples, meaning, image_dir, mask_dir, folder)
     sizes = np.array([sample.mask.size for sample in samples])
     height, width = np.median(sizes, axis=0).astype(int).tolist()
     low, high = (f'{size[0]}x{size[1]}' for size in (sizes.min(0), sizes.max(0)))
     *labelled, void = (pixels['train'] / pixels['train'].sum()).tolist()
     shares = tuple(share / sum(labelled) for share in labelled)
-    counts = dict(Counter(sorted(sample.split for sample in samples)))
     labels = Path(settings['data_prefix']['seg_map_path'])
     return FolderData(
         classes=meaning.classes,

@@ -104,10 +104,19 @@ def _check_alike(supernets: Sequence[Supernet]) -> None:
             'expected supernets of the same classes, got '
             + ', '.join(f'{s.name} with {s.head.num_classes}' for s in supernets)
         )
+    sizes = {s.scorer.images.size for s in supernets}
+    if len(sizes) > 1:
+        raise ValueError(
+            f'expected supernets that are scored on images of one size, got {sorted(sizes)}: '
+            'neither losses nor multiply-adds of others can be compared'
+        )
     tables = [s.table for s in supernets if s.settings.cost == 'latency' and s.table]
-    where = {(t.device, t.threads, t.meta.get('processor')) for t in tables}
+    where = {(t.device, t.threads, t.meta.get('processor'), t.image_size) for t in tables}
     if len(where) > 1:
-        raise ValueError(f'expected latency tables of one machine, got {sorted(map(str, where))}')
+        raise ValueError(
+            'expected latency tables of one machine and size of images, got '
+            f'{sorted(map(str, where))}'
+        )
 
 
 def _chosen(

@@ -123,6 +123,10 @@ def test_a_page_needs_no_configs(tmp_path):
         (changed(1, name='unet'), 'a name of its own for each'),
         (changed(1, search='x'), "no search 'x'; there are search"),
         (changed(0, same_inputs=True), 'entry unet: same_inputs is about size_of'),
+        (
+            {**GOOD, 'entries': [*GOOD['entries'], dict(GOOD['entries'][0], name='other')]},
+            'entries unet and other have one method, training and number of iterations',
+        ),
         (changed(0, point=5000), 'entry unet: point is about the front of a search'),
         (changed(1, point=0.5), 'entry found: point: expected parameters, got 0.5'),
         (changed(1, point=True), 'entry found: point: expected parameters, got True'),

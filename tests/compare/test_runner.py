@@ -18,11 +18,15 @@ from compare.test_results import UNET
 
 from mmseg_sparsemask.compare import runner as runner_module
 from mmseg_sparsemask.compare import steps as steps_module
-from mmseg_sparsemask.compare.plan import Run, read_table, runs_of
+from mmseg_sparsemask.compare.plan import Entry, Run, Search, read_table, runs_of
 from mmseg_sparsemask.compare.results import append_results, read_results
 from mmseg_sparsemask.compare.runner import TableRunner
 from mmseg_sparsemask.compare.steps import Steps
+from mmseg_sparsemask.connectivity import preset
+from mmseg_sparsemask.connectivity.presets import MBV2_STRIDES
 from mmseg_sparsemask.search.front_table import Point
+
+ROOT = Path(__file__).parents[2]
 
 #: As the tools do it: one process a work directory, and files at its end.
 TOOL = """
@@ -300,3 +304,24 @@ def test_weights_of_an_encoder_are_given_to_what_begins_with_them(table):
     for entry, given in ((unet, True), (tuned, False), (replace(tuned, use='retrain'), True)):
         _, options = steps._start_of(Run(entry, 0))
         assert (weights in options) == given
+
+
+def test_a_control_has_the_width_that_options_give(table, monkeypatch):
+    """Its costs are counted in the network that is trained, not in that of the config alone."""
+    monkeypatch.chdir(ROOT)
+    width = {'model.decode_head.channels': 8}
+    folder = Path(table.name)  # only joined to
+    search = Search('configs/sparsemask/fdn_mbv2_shapes.py', 1, options=width)
+    sized = Entry(
+        *('r', 'random', 't', (0,), 1, 'configs/sparsemask/unet_mbv2_shapes.py'),
+        size_of='search',
+        options=width,
+    )
+    found = preset('unet', MBV2_STRIDES)
+    monkeypatch.setattr(steps_module, 'load', lambda path: found)
+    table = replace(table, searches={'search': search}, entries=(sized,))
+    steps = Steps(table, folder, Path('.'), Event())
+    for of in (sized, search):
+        shape, settings = steps._like_found(Run(sized, 0), of)
+        assert shape.channels == 8
+        assert settings['parameters'] == shape.cost(found, (64, 64)).parameters

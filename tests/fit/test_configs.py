@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -50,7 +51,12 @@ def test_a_training_step_of_each(written, name):
     cfg = read(written, name)
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     held = PLAN.held_back if name == SUPERNET else 0
-    assert len(dataset) == written[1].counts['train'] - held
+    count = written[1].counts['train']
+    assert len(dataset) == count - held
+    # Neighbours may be frames of one video, or of one folder: they are from all over.
+    seen = cfg.train_dataloader.dataset.get('indices', range(count))
+    gaps = np.diff([-1, *sorted({*range(count)} - {*seen})])
+    assert not held or (len(gaps) == held and np.ptp(gaps) <= 1)
     model = MODELS.build(cfg.model).train()
     items = [dataset[place] for place in range(2)]
     batch = {k: [item[k] for item in items] for k in ('inputs', 'data_samples')}
@@ -58,6 +64,16 @@ def test_a_training_step_of_each(written, name):
     assert batch['inputs'].shape == (2, 3, *PLAN.crop)
     losses = model.loss(**batch)
     assert torch.isfinite(losses['decode.loss_ce'])
+
+
+def test_an_encoder_whose_images_were_padded_otherwise(written, tmp_path):
+    """The toolbox takes a size or a divisor: with both, the first step would end."""
+    configs, data, encoder = written
+    padded = {**encoder.parts['data_preprocessor'], 'size_divisor': 32}
+    encoder = replace(encoder, parts={**encoder.parts, 'data_preprocessor': padded})
+    write_configs(tmp_path, data, encoder, PLAN)
+    cfg = read((tmp_path,), 'unet')
+    assert cfg.model.data_preprocessor == read(written, 'unet').model.data_preprocessor
 
 
 def test_lengths_and_rates(written):

@@ -105,10 +105,17 @@ def ambiguous(labels):
     return with_palette(labels, tuple(np.random.default_rng(labels[0]).permutation([0, 1, 2, 255])))
 
 
+def void_alone_to_score(folders):
+    rewrite('05', form=lambda labels: Image.fromarray(np.full_like(labels, 255)))(folders)
+    (folders.root / 'train.txt').write_text('\n'.join({*A_DOZEN} - {'05'}))
+    (folders.root / 'val.txt').write_text('05')
+
+
 # What is done to a dozen of images with the labels 0, 1, 2 and 255; what is said; of which classes.
 REFUSED = {
     'no folder': (remove('masks'), 'masks is not a folder; give a folder of images', None),
     'empty folder': (lambda f: [p.unlink() for p in f.images.iterdir()], 'holds nothing', None),
+    'void alone to score': (void_alone_to_score, 'all pixels of val are void, so nothing', None),
     'one image': (alone, 'expected an image with a mask to train on and one to score', None),
     'no mask is named so': (
         lambda f: [

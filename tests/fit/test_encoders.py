@@ -202,7 +202,9 @@ def test_weights_that_a_config_names_as_pretrained(place, tmp_path):
     assert found.rule == 'sgd' and found.said == 'named.py with its pretrained weights'
     assert found.parts['backbone']['init_cfg']['checkpoint'] == str(tmp_path / 'weights.pth')
     found = find_encoder('named.py', 'none', tmp_path)
-    assert found.rule == 'scratch' and not {'init_cfg', 'pretrained'} & found.parts['backbone'].keys()
+    assert (
+        found.rule == 'scratch' and not {'init_cfg', 'pretrained'} & found.parts['backbone'].keys()
+    )
 
 
 def test_how_weights_are_drawn_is_no_pretraining(tmp_path):

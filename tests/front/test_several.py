@@ -1,11 +1,14 @@
 """Several supernets in one front, of other widths and rules, joined by what the network costs."""
 
+from types import SimpleNamespace
+
 import pytest
 from mmengine.runner import Runner
 from reference import tiny
 from reference.fronts import MORE, run, write_table
 
 from mmseg_sparsemask.connectivity import load
+from mmseg_sparsemask.front.find import _check_alike
 from mmseg_sparsemask.front.supernet import rank_agreement
 from mmseg_sparsemask.search.front_table import read_points
 
@@ -99,6 +102,21 @@ def test_what_several_searches_need(arguments, capsys):
     with pytest.raises(SystemExit, match='2'):
         run('a', 'b', *arguments)
     assert 'search' in capsys.readouterr().err
+
+
+def test_images_of_several_sizes_are_not_compared():
+    def supernet(*size):
+        return SimpleNamespace(
+            head=SimpleNamespace(num_classes=2),
+            search=SimpleNamespace(dataset_meta=None),
+            scorer=SimpleNamespace(images=SimpleNamespace(size=size)),
+            settings=SimpleNamespace(cost='multiply_adds'),
+            table=None,
+        )
+
+    _check_alike([supernet(32, 32), supernet(32, 32)])
+    with pytest.raises(ValueError, match=r'one size, got \[\(32, 32\), \(64, 32\)\]'):
+        _check_alike([supernet(64, 32), supernet(32, 32)])
 
 
 def test_rank_agreement_counts_decoders_of_like_cost():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -203,3 +204,19 @@ def test_a_work_directory_of_another_kind_has_no_row(tmp_path):
     done = subprocess.run(tool, env=env, capture_output=True, text=True)
     assert done.returncode != 0 and "run.json lacks 'image_size'" in done.stderr
     assert not (tmp_path / 'x.csv').exists()
+
+
+def test_the_page_of_ones_own_table_goes_beside_it(tmp_path, monkeypatch, capsys):
+    """Without its file the next command would write this project's page."""
+    table(tmp_path, ['unet'])
+    monkeypatch.setattr('mmseg_sparsemask.compare.runner.TableRunner.run', lambda *_: None)
+    monkeypatch.chdir(tmp_path)
+    tool = runpy.run_path(str(ROOT / 'tools/run_table.py'))['main']
+    tool(['tiny.yaml'])
+    assert 'results page --csv tiny.csv --out tiny.md writes' in says(capsys)
+    tool(['tiny.yaml', '--results', str(ROOT / 'results/tiny.csv')])
+    assert 'results page writes' in says(capsys)
+
+
+def says(capsys):
+    return capsys.readouterr().out.replace('results.py', 'results')
