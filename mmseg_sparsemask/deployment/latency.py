@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from mmseg.models import EncoderDecoder
 from torch import nn
 from tqdm import tqdm
 
@@ -17,7 +18,7 @@ from mmseg_sparsemask.connectivity import Connectivity, DecoderShape
 from mmseg_sparsemask.connectivity.cost import feature_size
 from mmseg_sparsemask.connectivity.latency import LatencyTable, fit_costs, relative_errors
 from mmseg_sparsemask.connectivity.prune import drop_unreachable
-from mmseg_sparsemask.deployment.deployed import DeployedDecoder
+from mmseg_sparsemask.deployment.deployed import DeployedDecoder, deployed_segmentor
 from mmseg_sparsemask.models.backbones.probing import image_channels
 from mmseg_sparsemask.models.decode_heads.fusion_head import FusionHead
 from mmseg_sparsemask.utils.timing import processor, repeated
@@ -100,7 +101,7 @@ def time_decoder(
 
 
 def time_encoder(
-    network: nn.Module,
+    network: EncoderDecoder,
     image_size: tuple[int, int],
     device: str = 'cpu',
     threads: int = 1,
@@ -109,18 +110,18 @@ def time_encoder(
     """Milliseconds of one image through the encoder of a segmentor, timed as decoders are.
 
     Args:
-        network: With ``backbone`` and ``extract_feat``.
+        network: Its encoder is timed in the deployed form, with its neck.
         image_size: (height, width) of the image in pixels.
         device: As torch names it.
         threads: Threads of the CPU.
         repeats: How many passes count.
     """
     keep_memory()
-    network = network.to(device, memory_format=torch.channels_last).eval()
+    encoder = deployed_segmentor(network).backbone.to(device, memory_format=torch.channels_last)
     image = torch.rand(1, image_channels(network.backbone), *image_size, device=device)
     image = image.contiguous(memory_format=torch.channels_last)
     with _threads(threads), torch.inference_mode():
-        return 1000 * min(repeated(lambda: network.extract_feat(image), repeats, device))
+        return 1000 * min(repeated(lambda: encoder(image), repeats, device))
 
 
 def measure_table(

@@ -8,8 +8,11 @@ import subprocess
 import sys
 
 import pytest
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from reference import tiny
+from torch import nn
 
 import mmseg_sparsemask  # noqa: F401
 from mmseg_sparsemask.connectivity import DecoderShape, preset
@@ -19,6 +22,7 @@ from mmseg_sparsemask.deployment.latency import (
     measure_table,
     time_again,
     time_decoder,
+    time_encoder,
 )
 
 STRIDES = [2, 4, 8]
@@ -44,6 +48,21 @@ def test_more_work_takes_longer():
     little = time_decoder(small, shape, (32, 32))
     much = time_decoder(small, shape, (256, 256))
     assert 0 < little < much
+
+
+def test_an_encoder_is_timed_as_it_is_deployed(tmp_path, monkeypatch):
+    """Its normalisations are folded, as in the network that the times are for."""
+    init_default_scope('mmseg')
+    network = MODELS.build(Config.fromfile(tiny.write_configs(tmp_path)).model)
+
+    def watched(run, *_):
+        with monkeypatch.context() as patch:
+            patch.setattr(nn.BatchNorm2d, 'forward', lambda *_: pytest.fail('not folded'))
+            run()
+        return [0.5]
+
+    monkeypatch.setattr('mmseg_sparsemask.deployment.latency.repeated', watched)
+    assert time_encoder(network, (32, 32)) == 500
 
 
 def test_random_decoders_are_of_all_sizes_and_repeatable():
