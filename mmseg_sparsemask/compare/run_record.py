@@ -228,7 +228,7 @@ def network_of(result: Result) -> Method:
 
 def _config_of_found(search: Config, result: Result) -> Config:
     """What a search's ``retrain.py`` inherits, with the connections that the search found."""
-    (hook,) = (hook for hook in search.custom_hooks if type_name(hook) == 'PruneHook')
+    (hook,) = (one for one in search.custom_hooks if type_name(one).endswith('PruneHook'))
     cfg = Config.fromfile(hook.retrain_config)
     stages = {}
     for stage in result.connectivity.split(' · '):

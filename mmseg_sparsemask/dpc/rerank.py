@@ -51,6 +51,9 @@ def train_for_real(cell: Cell, config: Config, work_dir: Path) -> float:
 
     Returns:
         The mIoU in percent after the last iteration.
+
+    Raises:
+        ValueError: The config's validation gives no mIoU.
     """
     plan = {k: v for k, v in config.to_dict().items() if k not in UNSCORED}
     work_dir = work_dir / f'{cell.hash}-{fingerprint_key(plan)[:8]}'
@@ -71,7 +74,13 @@ def train_for_real(cell: Cell, config: Config, work_dir: Path) -> float:
         run.load_from = str(checkpoint)
     runner = build_runner(run)
     runner.train()
-    miou = round(float(runner.val()['mIoU']), 4)
+    scores = runner.val()
+    if 'mIoU' not in scores:
+        raise ValueError(
+            f'val_evaluator: expected one that gives mIoU, such as IoUMetric, got {[*scores]}; the '
+            f'network that was trained is in {work_dir}'
+        )
+    miou = round(float(scores['mIoU']), 4)
     write_json(done, dict(miou=miou, cell=cell.to_dict()))
     return miou
 

@@ -136,7 +136,9 @@ def _settings(hook: Mapping[str, Any]) -> PruneSettings:
 
 def _from_config(config: str) -> tuple[FDNHead, PruneSettings]:
     cfg = read_config(config)
-    hooks = [hook for hook in cfg.get('custom_hooks') or () if type_name(hook) == 'PruneHook']
+    hooks = [
+        hook for hook in cfg.get('custom_hooks') or () if type_name(hook).endswith('PruneHook')
+    ]
     head = find_supernet(MODELS.build(cfg.model.decode_head))
     return head, _settings(hooks[0] if hooks else {})
 
