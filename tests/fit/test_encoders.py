@@ -90,7 +90,9 @@ def test_timm_without_a_network_asks_nobody(tmp_path, monkeypatch):
     assert constants.HF_HUB_OFFLINE is False
 
 
-def test_what_timm_has(tmp_path, monkeypatch):
+@pytest.fixture
+def asked(monkeypatch):
+    """Whether timm was asked for weights, model by model; it fetches none."""
     timm = pytest.importorskip('timm')
     create, asked = timm.create_model, []
 
@@ -100,6 +102,10 @@ def test_what_timm_has(tmp_path, monkeypatch):
 
     monkeypatch.setattr(timm, 'create_model', without_download)
     monkeypatch.setattr(encoders, '_look_for_hub', lambda: None)
+    return asked
+
+
+def test_what_timm_has(asked, tmp_path):
     found = find_encoder('timm:resnet18', None, tmp_path)
     assert list(found.strides) == [2, 4, 8, 16, 32] and True in asked
     assert found.rule == 'sgd' and found.parts['backbone']['pretrained'] is True
@@ -163,17 +169,8 @@ model = dict(
 
 
 @pytest.mark.parametrize('weights', [None, 'none', 'weights.pth'])
-def test_a_flag_for_weights_in_a_config(weights, tmp_path, monkeypatch):
+def test_a_flag_for_weights_in_a_config(asked, weights, tmp_path):
     """It counts where nobody says otherwise: with it, timm's models take no others."""
-    timm = pytest.importorskip('timm')
-    create, asked = timm.create_model, []
-
-    def without_download(*args, pretrained=False, **kwargs):
-        asked.append(pretrained)
-        return create(*args, pretrained=False, **kwargs)
-
-    monkeypatch.setattr(timm, 'create_model', without_download)
-    monkeypatch.setattr(encoders, '_look_for_hub', lambda: None)
     (tmp_path / 'timm.py').write_text(TIMM_CONFIG)
     init_default_scope('mmseg')
     inner = dict(type='mmpretrain.TIMMBackbone', model_name='resnet18', features_only=True)
