@@ -197,7 +197,7 @@ class Steps:
             if known and known.get(key) != value:
                 raise ValueError(
                     f'{work_dir} holds a run with {key} = {known.get(key)!r}, the table asks for '
-                    f'{value!r}; remove it, or choose another --work-dir'
+                    f'{value!r}; remove it, or take another folder'
                 )
         work_dir.mkdir(parents=True, exist_ok=True)
         return known or {**wanted, **self.surroundings, 'iterations': iterations, 'seconds': 0}
