@@ -98,12 +98,25 @@ def _layer(
 
 def _read(file: Any, source: str, shape: tuple[int, ...], name: str) -> np.ndarray:
     """A tensor of the file; kernels from (h, w, in, out) to (out, in, h, w)."""
-    found = file.get(source)
-    if found is None or getattr(found, 'shape', None) != shape:
-        kind = 'nothing' if found is None else f'the shape {getattr(found, "shape", "of a group")}'
+    found = _held(file, source)
+    if found is None or found.shape != shape or found.dtype.kind != 'f':
+        kind = 'nothing' if found is None else f'the shape {found.shape} ({found.dtype})'
         raise ValueError(
             f'{name}: expected HED on VGG16, with {source!r} of the shape {shape}, got {kind}; '
             f'give the file of the package {PACKAGE}'
         )
     value = np.asarray(found, np.float32)
     return np.ascontiguousarray(value.transpose(3, 2, 0, 1) if len(shape) == 4 else value)
+
+
+def _held(file: Any, source: str) -> Any:
+    """The data of a name that lie in this file itself; None for links, which can lead to others."""
+    from h5py import Dataset, Group, HardLink
+
+    found = file
+    for part in source.split('/'):
+        if not isinstance(found, Group) or not isinstance(found.get(part, getlink=True), HardLink):
+            return None
+        found = found[part]
+    own = isinstance(found, Dataset) and not (found.is_virtual or found.external)
+    return found if own else None

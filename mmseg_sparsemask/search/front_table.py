@@ -103,8 +103,15 @@ def read_points(folder: str | os.PathLike[str]) -> list[Point]:
         raise ValueError(f'{path}: expected the table of a front ({error!r})') from None
 
 
+def _shown(text: str) -> str:
+    """Text that may be shown: what steers a terminal is none."""
+    if not text.isprintable():
+        raise ValueError(f'expected printable text, got {text!r}')
+    return text
+
+
 _KINDS: dict[str, Callable[[str], Any]] = {
-    'str': str,
+    'str': _shown,
     'int': int,
     'float': float,
     'int | None': lambda text: int(text) if text else None,

