@@ -33,7 +33,7 @@ def _parent(*names: str, **settings: Any) -> argparse.ArgumentParser:
 
 
 # A text as Python writes it, and not a list, whose quotes some shells and launchers keep.
-_QUOTED = r"""(['"])(?![[(])((?!\1)[^\\\n]|\\.)*\1"""
+_QUOTED = r"""(['"])(?![\[(])((?!\1)[^\\\n]|\\.)*\1"""
 
 
 class _CfgOptions(argparse.Action):

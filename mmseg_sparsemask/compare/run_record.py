@@ -20,6 +20,7 @@ from mmseg_sparsemask.compare.rows import COSTS, Row
 from mmseg_sparsemask.compare.scores import find_score
 from mmseg_sparsemask.compare.sizes import build_segmentor, decoder_parameters, fill_sizes
 from mmseg_sparsemask.utils.files import read_json
+from mmseg_sparsemask.utils.read_config import override, read_config
 from mmseg_sparsemask.utils.registered import type_name
 from mmseg_sparsemask.utils.tool_command import tool_command
 from mmseg_sparsemask_cli.arguments import cfg_options
@@ -134,8 +135,7 @@ def _scores(folder: Path) -> dict[str, Any]:
 
 def _sizes(run: Mapping[str, Any], device: str | None) -> dict[str, Any]:
     """Graph, sizes and time of a run's network."""
-    cfg = Config.fromfile(run['config'])
-    cfg.merge_from_dict(parse_options(run['options']))
+    cfg = read_config(run['config'], parse_options(run['options']))
     row, model = Row(run['method']), build_segmentor(cfg)
     fill_sizes(model, row, tuple(run['image_size']))
     (milliseconds,) = _time([Method(row, model)], run, device)
@@ -211,7 +211,7 @@ def network_of(result: Result) -> Method:
             cfg = _config_of_found(cfg, result)
         if result.options != NONE:
             # A value in quotes may hold white space.
-            cfg.merge_from_dict(parse_options(re.split(r' (?=[\w.]+=)', result.options)))
+            override(cfg, parse_options(re.split(r' (?=[\w.]+=)', result.options)))
         model = build_segmentor(cfg)
     except Exception as error:
         raise ValueError(f'{result.title}: {named} cannot be built: {error}') from error

@@ -120,3 +120,18 @@ def test_a_commit_of_another_repository_is_not_ours(tmp_path, monkeypatch):
 def test_no_rows():
     with pytest.raises(ValueError, match='expected at least one row'):
         time_together([])
+
+
+def test_a_network_of_a_module_that_options_import(tmp_path, monkeypatch):
+    (tmp_path / 'own_segmentor_of_a_row.py').write_text(
+        'from mmseg.models import EncoderDecoder\n'
+        'from mmseg.registry import MODELS\n'
+        "MODELS.register_module(type('SegmentorOfARow', (EncoderDecoder,), {}))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    options = (
+        'custom_imports.imports=[mmseg_sparsemask,own_segmentor_of_a_row] '
+        'model.type=SegmentorOfARow randomness.seed=1'
+    )
+    method = network_of(row('FCN', 'fcn_mbv2_shapes.py', '-', 7_686, options))
+    assert type(method.model).__name__ == 'SegmentorOfARow'
