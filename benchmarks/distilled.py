@@ -32,23 +32,30 @@ class DistilledSegmentor(EncoderDecoder):
 
     def __init__(self, teacher: str, weight: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        (config,) = Path(teacher).glob('*.py')
-        network = MODELS.build(Config.fromfile(config).model).eval().requires_grad_(False)
-        state = load_checkpoint(last_checkpoint(Path(teacher)))['state_dict']
-        network.load_state_dict(state)
-        self.weight = weight
-        # In a list it is no part of this network: no parameters, no state, no training mode.
-        self._teacher = [network]
+        self.teacher, self.weight = Path(teacher), weight
+        # In a list it is no part of this network: no parameters, no state, no training mode. It is
+        # read when it is needed: a network that is only measured or tested needs none.
+        self._teacher: list[Any] = []
 
     def loss(self, inputs: Tensor, data_samples: list[Any]) -> dict[str, Tensor]:
         """Losses of the decoder's logits."""
         logits = self.decode_head(self.extract_feat(inputs))
         losses = self.decode_head.loss_by_feat(logits, data_samples)
         with torch.no_grad():
-            teacher = self._teacher[0].to(inputs.device)
+            if not self._teacher:
+                self._teacher.append(trained(self.teacher).to(inputs.device))
+            (teacher,) = self._teacher
             wanted = teacher.decode_head(teacher.extract_feat(inputs))
             wanted = functional.interpolate(wanted, logits.shape[2:], mode='bilinear')
         given, wanted = (functional.log_softmax(each, dim=1) for each in (logits, wanted))
         apart = functional.kl_div(given, wanted, reduction='none', log_target=True)
         losses['loss_distilled'] = self.weight * apart.sum(1).mean()
         return {f'decode.{name}': loss for name, loss in losses.items()}
+
+
+def trained(folder: Path) -> Any:
+    """The network of a work directory, in evaluation mode, with its last weights."""
+    (config,) = folder.glob('*.py')
+    network = MODELS.build(Config.fromfile(config).model).eval().requires_grad_(False)
+    network.load_state_dict(load_checkpoint(last_checkpoint(folder))['state_dict'])
+    return network

@@ -18,6 +18,8 @@ CONFIGS = 'configs/sparsemask'
 @pytest.fixture(autouse=True)
 def _in_the_repository(monkeypatch):
     monkeypatch.chdir(ROOT)
+    # Rows may name modules of `benchmarks`.
+    monkeypatch.syspath_prepend(ROOT)
 
 
 def row(method, config, connectivity, parameters, options='-'):
@@ -126,7 +128,7 @@ def test_a_network_of_a_module_that_options_import(tmp_path, monkeypatch):
     (tmp_path / 'own_segmentor_of_a_row.py').write_text(
         'from mmseg.models import EncoderDecoder\n'
         'from mmseg.registry import MODELS\n'
-        "MODELS.register_module(type('SegmentorOfARow', (EncoderDecoder,), {}))\n"
+        'MODELS.register_module()(type("SegmentorOfARow", (EncoderDecoder,), {}))\n'
     )
     monkeypatch.syspath_prepend(tmp_path)
     options = (
