@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mmseg_sparsemask.compare.rows import Row
+from mmseg_sparsemask.utils.checks import check_printable
 from mmseg_sparsemask.utils.files import csv_text, read_csv, write_atomically
 
 #: What stands in a field that does not apply: a decoder without a graph has no connections.
@@ -175,8 +176,7 @@ def to_result(row: Mapping[str, Any]) -> Result:
 
 
 def _text(name: str, text: str) -> str:
-    if not text.isprintable():
-        raise ValueError(f'the field {name}: expected one line of printable text, got {text!r}')
+    check_printable(f'the field {name}', text)
     form, said = _FORMS.get(name, (None, ''))
     if form is not None and not form.fullmatch(text):
         raise ValueError(f'the field {name}: expected {said}, got {text!r}')

@@ -8,8 +8,6 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from mmengine.config import Config
-
 from mmseg_sparsemask.compare.plan import (
     USES,
     Entry,
@@ -33,6 +31,7 @@ from mmseg_sparsemask.search.schedule import scaled_schedules
 from mmseg_sparsemask.utils.checkpoints import LAST_CHECKPOINT
 from mmseg_sparsemask.utils.commands import call_tool, run_tool, shown_path
 from mmseg_sparsemask.utils.files import read_json, write_json
+from mmseg_sparsemask.utils.read_config import read_config
 from mmseg_sparsemask.utils.work_dir import is_locked
 
 #: Iterations between checkpoints, so that a run that is stopped loses little.
@@ -170,7 +169,7 @@ class Steps:
         about: Mapping[str, Any],
     ) -> Path:
         """Train unless that is done; return the checkpoint."""
-        options = {**schedule_options(Config.fromfile(config), iterations), **options}
+        options = {**schedule_options(read_config(config), iterations), **options}
         run = self._record(work_dir, config, iterations, options, about)
         write_json(work_dir / RUN_FILE, run)
         if not run.get('finished'):
@@ -242,9 +241,9 @@ class Steps:
 
     def _like_found(self, run: Run, of: Entry | Search) -> tuple[DecoderShape, dict[str, Any]]:
         """Shape of a config's decoder, and a random one that costs what a run's search found."""
-        cfg = Config.fromfile(of.config or '')
-        # They may make it wider.
-        cfg.merge_from_dict(parse_options(as_arguments(self._options(of, run.seed))))
+        # Options may make it wider.
+        options = parse_options(as_arguments(self._options(of, run.seed)))
+        cfg = read_config(of.config or '', options)
         head = cfg.model.decode_head
         shape = DecoderShape(head.strides, head.in_channels, head.channels, head.num_classes)
         found = load(self._found(run) / 'connectivity.json')

@@ -6,11 +6,13 @@ import csv
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mmseg_sparsemask.report import Step
 from mmseg_sparsemask.search.tables import steps_after
+from mmseg_sparsemask.utils.checks import check_printable
 from mmseg_sparsemask.utils.files import csv_text, write_atomically
 from mmseg_sparsemask.utils.tool_command import tool_command
 
@@ -103,15 +105,8 @@ def read_points(folder: str | os.PathLike[str]) -> list[Point]:
         raise ValueError(f'{path}: expected the table of a front ({error!r})') from None
 
 
-def _shown(text: str) -> str:
-    """Text that may be shown: what steers a terminal is none."""
-    if not text.isprintable():
-        raise ValueError(f'expected printable text, got {text!r}')
-    return text
-
-
 _KINDS: dict[str, Callable[[str], Any]] = {
-    'str': _shown,
+    'str': partial(check_printable, 'a field'),
     'int': int,
     'float': float,
     'int | None': lambda text: int(text) if text else None,

@@ -44,6 +44,17 @@ def check_one_of(name: str, value: Any, known: Collection[Any]) -> None:
         raise ValueError(f'{name} must be one of {", ".join(map(repr, known))}, got {value!r:.200}')
 
 
+def check_printable(what: str, text: str) -> str:
+    """Return a text if nothing in it steers a terminal.
+
+    Raises:
+        ValueError: It has control characters, such as new lines; the message begins with ``what``.
+    """
+    if not text.isprintable():
+        raise ValueError(f'{what}: expected one line of printable text, got {text!r}')
+    return text
+
+
 def check_whole(least: int, **values: Any) -> None:
     """Refuse what is no whole number from ``least`` on.
 
