@@ -19,7 +19,11 @@ def parse_args(argv=None):
         '--csv', type=Path, required=True, help='file to add to, such as results/x.csv'
     )
     time = commands.add_parser(
-        'time', parents=[device()], help="measure the networks' times again, all in turns"
+        'time',
+        parents=[device()],
+        help="measure the networks' times again, all in turns",
+        description='Builds the network of each row from the config and the options that the row '
+        'names. A config is Python: do this with rows that you trust.',
     )
     time.add_argument('csv', type=Path, help='file whose ms are replaced, such as results/x.csv')
     page = commands.add_parser(

@@ -39,11 +39,12 @@ def prepare(args):
         check_unused_end,
         warn_without_pruning,
     )
-    from mmseg_sparsemask.launch.config import draw_by_iteration, load_config
+    from mmseg_sparsemask.launch.config import load_config
     from mmseg_sparsemask.launch.data_checks import check_images
     from mmseg_sparsemask.launch.processes import is_first_process
     from mmseg_sparsemask.launch.setting_checks import check_settings
     from mmseg_sparsemask.utils.files import check_work_dir
+    from mmseg_sparsemask.utils.read_config import draw_by_iteration
 
     cfg = load_config(args.config, args.work_dir, args.cfg_options, args.launcher)
     draw_by_iteration(cfg)

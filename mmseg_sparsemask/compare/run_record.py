@@ -28,6 +28,15 @@ from mmseg_sparsemask_cli.arguments import cfg_options
 #: What ``tools/run_table.py`` writes into a work directory: which run it is.
 RUN_FILE = 'run.json'
 
+#: Keys of this file that are fields of a row.
+_AS_THEY_ARE = tuple(
+    'method training seed data encoder search_iterations training_iterations threads machine '
+    'versions commit log'.split()
+)
+
+#: Keys of this file that fields of a row are made of.
+_MADE_INTO = ('image_size', 'described', 'config', 'options')
+
 #: Turns of the measurement of a network's time.
 ROUNDS = 30
 
@@ -104,22 +113,24 @@ def result_of(work_dir: str | Path, device: str | None = None) -> Result:
             f'{folder}: expected a {RUN_FILE} that says which run this is; train and score it with '
             f'{tool_command("run_table")}'
         ) from None
+    lacking = [name for name in (*_MADE_INTO, *_AS_THEY_ARE) if name not in run]
+    if lacking:
+        raise ValueError(f'{folder}: {RUN_FILE} lacks {", ".join(map(repr, lacking))}')
     try:
         return to_result({**_described(run), **_scores(folder), **_sizes(run, device)})
     except (KeyError, ValueError) as error:
-        reason = f'{RUN_FILE} lacks {error}' if isinstance(error, KeyError) else error
-        raise ValueError(f'{folder}: {reason}') from None
+        raise ValueError(f'{folder}: {error.args[0]}') from None
 
 
 def _described(run: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that a run's file holds as they are."""
-    same = ('method', 'training', 'seed', 'data', 'encoder', 'search_iterations')
-    same += ('training_iterations', 'threads', 'machine', 'versions', 'commit', 'log', 'described')
     height, width = run['image_size']
-    row = {name: run[name] for name in same}
-    row['config'] = row.pop('described')
-    row['options'] = ' '.join(run['options']) or NONE
-    return {**row, 'image_size': f'{height} x {width}'}
+    return {
+        **{name: run[name] for name in _AS_THEY_ARE},
+        'config': run['described'],
+        'options': ' '.join(run['options']) or NONE,
+        'image_size': f'{height} x {width}',
+    }
 
 
 def _scores(folder: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from mmseg_sparsemask.dpc.storage import open_storage
 from mmseg_sparsemask.utils.checkpoints import checkpoint_to_resume
 from mmseg_sparsemask.utils.checks import check_whole
 from mmseg_sparsemask.utils.files import csv_text, read_json, write_atomically, write_json
-from mmseg_sparsemask.utils.read_config import read_config
+from mmseg_sparsemask.utils.read_config import draw_by_iteration, read_config
 from mmseg_sparsemask.utils.repeatable import fingerprint_key
 from mmseg_sparsemask.utils.runner import build_runner
 from mmseg_sparsemask.utils.words import counted
@@ -41,7 +41,8 @@ def rank_correlation(proxy: Sequence[float], real: Sequence[float]) -> float | N
 def train_for_real(cell: Cell, config: Config, work_dir: Path) -> float:
     """Train a cell end to end and score it on the validation set.
 
-    An interrupted training goes on from its last checkpoint; a finished one is not repeated.
+    An interrupted training goes on from its last checkpoint, bit for bit as ``tools/train.py``
+    does; a finished one is not repeated.
 
     Args:
         cell: The cell.
@@ -63,6 +64,7 @@ def train_for_real(cell: Cell, config: Config, work_dir: Path) -> float:
     run = copy.deepcopy(config)
     run.model.decode_head.cell = cell.to_published()
     run.work_dir = str(work_dir)
+    draw_by_iteration(run)
     run.experiment_name = f'dpc_rerank_{cell.hash}'
     # The toolbox keeps one visualizer of a name for ever: all cells' curves would be the first's.
     if run.get('visualizer'):

@@ -1,4 +1,4 @@
-"""Reading a config, and what every training through the tools adds to it."""
+"""Reading a config as the toolbox's own tools do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from mmengine.config import Config
 
 from mmseg_sparsemask.utils.read_config import override, read_config
-from mmseg_sparsemask.utils.registered import type_name
 
 
 def load_config(
@@ -40,14 +39,3 @@ def load_config(
     elif cfg.get('work_dir', None) is None:
         cfg.work_dir = os.path.join('./work_dirs', Path(path).stem)
     return cfg
-
-
-def draw_by_iteration(cfg: Config) -> None:
-    """Let a run draw its random numbers by `SeedHook`, so that it can be resumed bit for bit.
-
-    A hook of another kind in the place ``default_hooks.sampler_seed`` stays.
-    """
-    hooks = cfg.get('default_hooks') or {}
-    current = {'type': 'DistSamplerSeedHook', **(hooks.get('sampler_seed') or {})}
-    if type_name(current) == 'DistSamplerSeedHook':
-        cfg.default_hooks = dict(hooks, sampler_seed=dict(type='SeedHook'))

@@ -18,7 +18,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 
 from mmseg_sparsemask.datasets.reading import read_raw_image, suffixes_in
-from mmseg_sparsemask.launch.checks import heads_of, labelled_heads, warn
+from mmseg_sparsemask.launch.checks import labelled_heads, warn
 from mmseg_sparsemask.models.backbones.probing import image_channels
 from mmseg_sparsemask.utils.words import listed
 
@@ -136,7 +136,9 @@ def _check_scored(cfg: Config, key: str, dataset: Any) -> None:
 
 
 def _ignored(cfg: Config) -> set[int]:
-    return {255, *(head.get('ignore_index', 255) for _, head in heads_of(cfg.model))}
+    """What every head ignores: to a loss, any other number is a class."""
+    found = {head.get('ignore_index', 255) for _, head in labelled_heads(cfg.model)}
+    return found if len(found) == 1 else set()
 
 
 def _remedy(seen: Collection[int]) -> str:
@@ -176,7 +178,8 @@ def _check_labels(cfg: Config, key: str, dataset: Any) -> bool:
     if beyond:
         raise ValueError(
             f'{key}: label maps hold the values {listed(sorted(seen))}, a head has the labels 0 '
-            f'to {limit - 1}; write the labels so, or set classes and num_classes, or '
+            f'to {limit - 1} and ignores {listed(sorted(ignored)) or "nothing"}; write the labels '
+            'so, or set classes and num_classes, ignore_index of every head, or '
             'reduce_zero_label=True where 0 is void and classes begin at 1'
         )
     missing = [name for label, name in enumerate(classes) if label not in seen]

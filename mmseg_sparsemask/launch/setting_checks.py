@@ -13,8 +13,9 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import HOOKS, LOOPS, MODELS
 from torch import nn
 
-from mmseg_sparsemask.launch.checks import heads_of
+from mmseg_sparsemask.launch.checks import heads_of, warn
 from mmseg_sparsemask.utils.one_output import check_one_output
+from mmseg_sparsemask.utils.registered import type_name
 
 #: What any class may be given: the runner or the registry takes it.
 _EVERYWHERE = {'type', '_scope_', 'priority'}
@@ -69,6 +70,32 @@ def check_settings(cfg: Config) -> None:
                 check_one_output(nn.ModuleList(MODELS.build(dict(one)) for one in losses))
             except ValueError as error:
                 raise ValueError(f'{key}.loss_decode: {error}') from None
+    _warn_of_scored_void(cfg)
+
+
+def _warn_of_scored_void(cfg: Config) -> None:
+    """Say so when a metric scores pixels whose label the decode head ignores as void."""
+    *_, head = (head for key, head in heads_of(cfg.model) if key.startswith('model.decode_head'))
+    void = head.get('ignore_index', 255)
+    if void < head.get('num_classes', 0):
+        return  # a class that is scored without being learned
+    for key, metric in _metrics(cfg):
+        ignored = metric.get('ignore_index', 255)
+        if type_name(metric) == 'IoUMetric' and ignored != void:
+            warn(
+                f'{key}: IoUMetric ignores the label {ignored}, model.decode_head ignores {void}: '
+                f'whatever is predicted where the label is {void} counts as wrong; set '
+                f'--cfg-options {key}.ignore_index={void}'
+            )
+
+
+def _metrics(cfg: Config) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for key in ('val_evaluator', 'test_evaluator'):
+        found = cfg.get(key)
+        if isinstance(found, Mapping):
+            yield key, found
+        elif isinstance(found, (list, tuple)):
+            yield from ((f'{key}.{number}', metric) for number, metric in enumerate(found))
 
 
 def _parts(cfg: Config) -> Iterator[tuple[str, Any, Registry]]:

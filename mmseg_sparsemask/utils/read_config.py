@@ -1,4 +1,4 @@
-"""Configs as users give them: a file, and what ``--cfg-options`` puts into it."""
+"""Configs as users give them: a file, what ``--cfg-options`` puts into it, how a run draws."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.utils import import_modules_from_strings
+
+from mmseg_sparsemask.utils.registered import type_name
 
 
 def read_config(path: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> Config:
@@ -53,3 +55,14 @@ def override(cfg: Config, options: Mapping[str, Any] | None) -> None:
     if any(key.split('.')[0] == 'custom_imports' for key in options):
         # Those of the file were imported when it was read.
         import_modules_from_strings(**cfg.custom_imports)
+
+
+def draw_by_iteration(cfg: Config) -> None:
+    """Let a run draw its random numbers by `SeedHook`, so that it can be resumed bit for bit.
+
+    A hook of another kind in the place ``default_hooks.sampler_seed`` stays.
+    """
+    hooks = cfg.get('default_hooks') or {}
+    current = {'type': 'DistSamplerSeedHook', **(hooks.get('sampler_seed') or {})}
+    if type_name(current) == 'DistSamplerSeedHook':
+        cfg.default_hooks = dict(hooks, sampler_seed=dict(type='SeedHook'))

@@ -1,5 +1,6 @@
 """Times of a table's networks, measured again together."""
 
+import json
 import runpy
 import subprocess
 from dataclasses import replace
@@ -52,6 +53,23 @@ ROWS = [
     row('FCN', 'fcn_mbv2_shapes.py', '-', 7_686, 'train_cfg.max_iters=1400 randomness.seed=1'),
     found('D6: E6 E7 · D1: E1 E2 D6 G'),
 ]
+
+
+def test_a_head_that_nobody_registered_is_no_key_that_a_file_lacks(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_record, '_scores', lambda folder: {})
+    texts = 'method training data encoder machine versions commit log described'.split()
+    numbers = 'seed search_iterations training_iterations threads'.split()
+    run = {
+        **dict.fromkeys(texts, 'x'),
+        **dict.fromkeys(numbers, 1),
+        'image_size': [32, 64],
+        'config': f'{CONFIGS}/fcn_mbv2_shapes.py',
+        'options': ['model.decode_head.type=OwnHead'],
+    }
+    (tmp_path / 'run.json').write_text(json.dumps(run))
+    with pytest.raises(ValueError) as caught:
+        run_record.result_of(tmp_path)
+    assert 'OwnHead is not in the' in str(caught.value) and 'lacks' not in str(caught.value)
 
 
 def test_times_are_replaced_and_nothing_else(tmp_path, capsys):

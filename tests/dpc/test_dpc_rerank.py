@@ -1,9 +1,11 @@
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import optuna
 import pytest
+import torch
 from mmengine.config import Config
 
 from mmseg_sparsemask.dpc.cell import Cell
@@ -74,6 +76,24 @@ def test_a_checkpoint_to_start_from_is_none_to_resume(tiny, tmp_path, storage):
     run_rerank(tiny, storage, 's', 1, tmp_path / 'second', dict(load_from=str(start)))
     # All its iterations were run, not those that the checkpoint lacks.
     assert len(list((tmp_path / 'second').glob('*/iter_2.pth'))) == 1
+
+
+def test_a_training_that_was_stopped_goes_on_bit_for_bit(tiny, tmp_path, storage):
+    seed = dict(randomness=dict(seed=0))
+    whole = run_rerank(tiny, storage, 's', 1, tmp_path / 'whole', seed)
+    (folder,) = (path.parent for path in (tmp_path / 'whole').glob('*/result.json'))
+    # As a kill at the third iteration leaves it.
+    stopped = tmp_path / 'stopped' / folder.name
+    stopped.mkdir(parents=True)
+    shutil.copy(folder / 'iter_2.pth', stopped)
+    (stopped / 'last_checkpoint').write_text(str(stopped / 'iter_2.pth'))
+    again = run_rerank(tiny, storage, 's', 1, tmp_path / 'stopped', seed)
+    assert again['rows'] == whole['rows']
+    first, second = (
+        torch.load(path / 'iter_4.pth', weights_only=False)['state_dict']
+        for path in (folder, stopped)
+    )
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_curves_lie_beside_their_training(tiny, tmp_path, storage):

@@ -1,8 +1,6 @@
 import pytest
-from mmengine.config import Config
-from mmengine.hooks import DistSamplerSeedHook
 
-from mmseg_sparsemask.launch.config import draw_by_iteration, load_config
+from mmseg_sparsemask.launch.config import load_config
 
 
 def test_load_config_follows_the_toolbox(tmp_path):
@@ -34,18 +32,3 @@ def test_options_that_lead_nowhere_are_named(tmp_path, key, reason):
     path.write_text("hooks = [dict(interval=1)]\nc = 'x'\n")
     with pytest.raises(ValueError, match=f'^--cfg-options {key}: expected .*{reason}'):
         load_config(str(path), cfg_options={key: 2})
-
-
-def test_random_numbers_belong_to_iterations():
-    cfg = Config(dict(default_hooks=dict(sampler_seed=dict(type='DistSamplerSeedHook'))))
-    draw_by_iteration(cfg)
-    assert cfg.default_hooks.sampler_seed.type == 'SeedHook'
-    own = Config(dict(default_hooks=dict(sampler_seed=dict(type='Mine'))))
-    draw_by_iteration(own)
-    assert own.default_hooks.sampler_seed.type == 'Mine'
-    pure_python = Config(dict(default_hooks=dict(sampler_seed=dict(type=DistSamplerSeedHook))))
-    draw_by_iteration(pure_python)
-    assert pure_python.default_hooks.sampler_seed.type == 'SeedHook'
-    none = Config({})
-    draw_by_iteration(none)
-    assert none.default_hooks.sampler_seed.type == 'SeedHook'

@@ -3,7 +3,9 @@
 import cv2
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
+from mmseg.registry import MODELS
 
 from mmseg_sparsemask.launch import checks
 from mmseg_sparsemask.launch.data_checks import check_images
@@ -123,6 +125,22 @@ def test_labels_that_no_head_has(make, said, value, classes):
         ValueError, match=f'hold the values 0, {value}, a head has .* to {classes - 1}'
     ):
         check_images(cfg)
+
+
+def test_a_label_that_is_ignored_by_other_heads_alone(make):
+    """To the loss of a head it is a class beyond the last."""
+    own = dict(num_classes=2, ignore_index=254)
+    check_images(make([[0, 1, 254]], head=own))
+    with pytest.raises(ValueError, match='values 0, 1, 255, a head has .* 1 and ignores 254; '):
+        check_images(make([[0, 1, 255]], head=own))
+    cfg = make([[0, 1, 255]], head=own)
+    cfg.model.auxiliary_head = HEAD
+    with pytest.raises(ValueError, match='0, 1, 255, a head has .* and ignores nothing; '):
+        check_images(cfg)
+    logits, labels = torch.zeros(1, 2, 1, 3), torch.tensor([[[0, 1, 255]]])
+    head = MODELS.build({**HEAD, **own})
+    with pytest.raises(IndexError, match='Target 255 is out of bounds'):
+        head.loss_decode(logits, labels, ignore_index=head.ignore_index)
 
 
 def test_label_maps_in_colour(make):

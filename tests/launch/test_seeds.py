@@ -15,13 +15,13 @@ from mmengine.runner import Runner
 from reference import tiny
 from torch.utils.data import DataLoader
 
-from mmseg_sparsemask.launch.config import draw_by_iteration
 from mmseg_sparsemask.launch.seeds import (
     DrawnIndex,
     SeedHook,
     number_draws,
     seed_everything,
 )
+from mmseg_sparsemask.utils.read_config import draw_by_iteration
 
 
 class Drawing:

@@ -1,10 +1,13 @@
 """Settings that the toolbox refuses late or in words that name no key."""
 
 import pytest
+import torch
 from mmengine.config import Config
+from mmseg.evaluation import IoUMetric
 from mmseg.registry import MODELS
 from reference.tiny import ROOT
 
+from mmseg_sparsemask.launch import checks
 from mmseg_sparsemask.launch.setting_checks import check_settings
 from mmseg_sparsemask.utils.one_output import check_one_output
 
@@ -73,3 +76,33 @@ def test_losses_of_one_output(loss, refused):
         return check_one_output(loss)
     with pytest.raises(ValueError, match='takes a softmax'):
         check_one_output(loss)
+
+
+def test_void_that_a_metric_scores(monkeypatch):
+    said = []
+    monkeypatch.setattr(checks, 'print_log', lambda text, **_: said.append(text))
+    cfg = Config.fromfile(ROOT / 'configs/sparsemask/fdn_mbv2_shapes.py')
+    check_settings(cfg)
+    assert not said
+    cfg.model.decode_head.ignore_index = 254
+    check_settings(cfg)
+    assert [text.partition(':')[0] for text in said] == ['val_evaluator', 'test_evaluator']
+    assert 'val_evaluator.ignore_index=254' in said[0]
+    cfg.merge_from_dict({'val_evaluator.ignore_index': 254, 'test_evaluator.ignore_index': 254})
+    check_settings(cfg)
+    assert len(said) == 2
+    # A class that is scored and not learned.
+    cfg.model.decode_head.ignore_index = 0
+    check_settings(cfg)
+    assert len(said) == 2
+
+
+def test_what_a_metric_makes_of_void():
+    """The reason of the check: a perfect prediction, and void that the metric does not know."""
+    label, found = torch.tensor([[0, 1, 254]]), torch.tensor([[0, 1, 1]])
+    areas = [
+        IoUMetric.intersect_and_union(found, label, num_classes=2, ignore_index=ignored)
+        for ignored in (254, 255)
+    ]
+    ious = [(common / union).tolist() for common, union, *_ in areas]
+    assert ious == [[1, 1], [1, 0.5]]
