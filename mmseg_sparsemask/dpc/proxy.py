@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import hashlib
 import math
 import os
 import statistics
@@ -35,7 +36,7 @@ from mmseg_sparsemask.utils.checkpoints import load_checkpoint
 from mmseg_sparsemask.utils.files import replacing
 from mmseg_sparsemask.utils.registered import replace_sync_bn, type_name
 from mmseg_sparsemask.utils.repeatable import fingerprint_key, seeded
-from mmseg_sparsemask.utils.runner import build_runner, warnings_alone
+from mmseg_sparsemask.utils.runner import build_runner, trained_model, warnings_alone
 from mmseg_sparsemask.utils.timing import repeated
 
 
@@ -261,13 +262,18 @@ def _pretrained(cfg: Config, settings: ProxySettings) -> str | None:
     """The checkpoint of an end-to-end warm-up of the config's own model; made if missing."""
     if settings.pretrain_iters == 0:
         return None
+    start = cfg.get('load_from')
+    if start and os.path.isfile(start):
+        # Another training may have written another file of this name.
+        start = hashlib.sha256(Path(start).read_bytes()).hexdigest()
     plan = dict(
         model=cfg.model,
         train=cfg.train_dataloader,
         optim=cfg.optim_wrapper,
+        hooks=cfg.get('custom_hooks'),
         iters=settings.pretrain_iters,
         seed=settings.seed,
-        start=cfg.get('load_from'),
+        start=start,
     )
     name = f'pretrain-{fingerprint_key(plan)}'
     target = Path(settings.cache_dir) / f'{name}.pth'
@@ -289,7 +295,7 @@ def _pretrained(cfg: Config, settings: ProxySettings) -> str | None:
         runner = build_runner(run)
         runner.train()
         with replacing(target) as temporary:
-            torch.save({'state_dict': runner.model.state_dict()}, temporary)
+            torch.save({'state_dict': trained_model(runner).state_dict()}, temporary)
         _forget(run_name)
     return str(target)
 

@@ -23,11 +23,11 @@ from mmseg_sparsemask.search.supernet import (
     PruneStatus,
     find_supernet,
     prune_status,
-    searched_model,
 )
 from mmseg_sparsemask.search.validation import compare, main_score
 from mmseg_sparsemask.utils.figures import figure_to_array
 from mmseg_sparsemask.utils.files import check_work_dir
+from mmseg_sparsemask.utils.runner import trained_model
 from mmseg_sparsemask.utils.tool_command import tool_command
 from mmseg_sparsemask.utils.work_dir import keep_earlier
 
@@ -113,7 +113,7 @@ class PruneHook(Hook):
     def before_train(self, runner: Any) -> None:
         """Check what the end will need, and take up the history of a resumed run."""
         take_up_run(runner)
-        head = find_supernet(searched_model(runner))
+        head = find_supernet(trained_model(runner))
         check_budgets(head, self.settings.threshold)
         check_work_dir(runner.work_dir)
         check_configs(head, self.settings, runner.work_dir)
@@ -140,7 +140,7 @@ class PruneHook(Hook):
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Describe the search as plain data, for tools/prune.py."""
-        head = find_supernet(searched_model(runner))
+        head = find_supernet(trained_model(runner))
         try:
             checkpoint['meta'][SEARCH_KEY] = describe_search(head, self.settings)
         except TypeError as error:
@@ -156,7 +156,7 @@ class PruneHook(Hook):
         step = runner.iter + 1
         if step % self.interval == 0:
             self._record(runner, step)
-            head = find_supernet(searched_model(runner))
+            head = find_supernet(trained_model(runner))
             status = self._status(head)
             self._log(runner, status)
             log_budgets(runner, head, self.settings.threshold)
@@ -164,7 +164,7 @@ class PruneHook(Hook):
             if self._converged() and not runner.train_loop.stop_training:
                 self._stop(runner)
         if self.image_interval and step % self.image_interval == 0 and is_main_process():
-            weights = find_supernet(searched_model(runner)).connection_weights()
+            weights = find_supernet(trained_model(runner)).connection_weights()
             image = figure_to_array(draw_weights(weights, f'iteration {step}'))
             runner.visualizer.add_image('connection_weights', image, step)
 
@@ -191,7 +191,7 @@ class PruneHook(Hook):
 
     def _record(self, runner: Any, step: int) -> None:
         history = WeightHistory.of(runner.message_hub.runtime_info)
-        history.add(step, find_supernet(searched_model(runner)).connection_weights())
+        history.add(step, find_supernet(trained_model(runner)).connection_weights())
         history.save(runner.message_hub)
 
     def _status(

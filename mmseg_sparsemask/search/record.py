@@ -18,9 +18,9 @@ from mmseg_sparsemask.models.decode_heads import FDNHead
 from mmseg_sparsemask.search.supernet import (
     PruneStatus,
     prune_status,
-    searched_model,
     supernet_name,
 )
+from mmseg_sparsemask.utils.runner import trained_model
 
 #: Where the weights over the search and the scores of its validations are kept in the message hub,
 #: and so in checkpoints. A name there that begins with train, val or test would be printed whole
@@ -128,7 +128,7 @@ class Search:
     @classmethod
     def of_run(cls, runner: Runner, settings: PruneSettings) -> Search:
         """The search that a runner has trained; with an `EMAHook`, its averaged weights."""
-        model, info = searched_model(runner), runner.message_hub.runtime_info
+        model, info = trained_model(runner), runner.message_hub.runtime_info
         name = supernet_name(model)
         return cls(
             head=model.get_submodule(name),  # type: ignore[arg-type]

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mmengine.hooks import EMAHook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
 from torch import nn
 
 from mmseg_sparsemask.connectivity import Connection, prune
@@ -39,17 +37,6 @@ def find_supernet(model: nn.Module) -> FDNHead:
     """
     head: FDNHead = model.get_submodule(supernet_name(model))  # type: ignore[assignment]
     return head
-
-
-def searched_model(runner: Runner) -> nn.Module:
-    """The model whose weights a search is about: the averaged one if the run has an `EMAHook`.
-
-    That is the one that is validated and that checkpoints hold under ``state_dict``.
-    """
-    for hook in runner.hooks:
-        if isinstance(hook, EMAHook):
-            return hook.ema_model.module
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from tqdm import tqdm
 from mmseg_sparsemask.connectivity import Connectivity
 from mmseg_sparsemask.models.inheritance import pruned_head
 from mmseg_sparsemask.search.record import Search
-from mmseg_sparsemask.search.supernet import searched_model, supernet_name
+from mmseg_sparsemask.search.supernet import supernet_name
+from mmseg_sparsemask.utils.runner import trained_model
 
 
 @contextmanager
@@ -47,7 +48,7 @@ def compare(
         validated: (iteration, scores) of the supernet's last validation: it is not validated again
             if that was just now.
     """
-    model = searched_model(runner)
+    model = trained_model(runner)
     parent, _, name = supernet_name(model).rpartition('.')
     with evaluating(model):
         if validated is not None and validated[0] == runner.iter:

@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mmengine.config import Config
+from mmengine.hooks import EMAHook
 from mmengine.logging import MMLogger
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
+from torch import nn
 
 # How messages begin that say the same at each start: some 400 lines of a search.
 _TO_FILE_ALONE = (
@@ -39,6 +42,17 @@ def _is_short(record: logging.LogRecord) -> bool:
 def build_runner(cfg: Config) -> Runner:
     """The runner of a config: of the type that it names, else one with a short console."""
     return RUNNERS.build(cfg) if 'runner_type' in cfg else ShortConsoleRunner.from_cfg(cfg)
+
+
+def trained_model(runner: Runner) -> nn.Module:
+    """The model whose weights a run is about: the averaged one if it has an `EMAHook`.
+
+    That is the one that is validated and that checkpoints hold under ``state_dict``.
+    """
+    for hook in runner.hooks:
+        if isinstance(hook, EMAHook):
+            return hook.ema_model.module
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
 @contextmanager

@@ -127,6 +127,21 @@ def test_pretraining_starts_from_data_alone(tiny, tmp_path):
         prepare_task(tiny)
 
 
+def test_pretraining_belongs_to_what_it_starts_from_and_to_the_hooks(tiny, tmp_path):
+    init_default_scope('mmseg')
+    tiny.load_from = str(tmp_path / 'start.pth')
+    tiny.dpc_search.proxy.pretrain_iters = 3  # the last has a rate of 0
+    model = MODELS.build(tiny.model.to_dict())
+    torch.save({'state_dict': model.state_dict()}, tmp_path / 'start.pth')
+    first = prepare_task(tiny)
+    tiny.custom_hooks = [dict(type='EMAHook', momentum=0.5)]
+    second = prepare_task(tiny)
+    torch.nn.init.ones_(model.backbone.conv1.conv.weight)
+    torch.save({'state_dict': model.state_dict()}, tmp_path / 'start.pth')
+    third = prepare_task(tiny)
+    assert len({task.keys['train'] for task in (first, second, third)}) == 3
+
+
 @pytest.mark.parametrize('width', [0.25, 0.5, None])
 def test_weights_of_another_encoder_are_refused(tiny, tmp_path, width):
     """The features would be those of random weights, as far as names and shapes differ."""
