@@ -92,7 +92,8 @@ def collect(
         work_dirs = [Path(root) / config.stem for root in work_roots]
         if cfg.get('work_dir'):
             work_dirs = [Path(cfg.work_dir)]
-        if type_name(cfg.model.get('decode_head', {})) != 'FDNHead':
+        head = cfg.model.get('decode_head', {})
+        if not isinstance(head, dict) or type_name(head) != 'FDNHead':
             return [_method(row, cfg, work_dirs, image_size)]
     except Exception as error:  # noqa: BLE001
         row.notes.append(f'cannot be built: {one_line(error)}')

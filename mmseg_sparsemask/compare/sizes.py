@@ -35,7 +35,7 @@ def fill_sizes(model: nn.Module, row: Row, image_size: tuple[int, int]) -> None:
     """Fill in a row's connections, parameters and multiply-adds.
 
     Args:
-        model: An ``EncoderDecoder``.
+        model: An ``EncoderDecoder``, or one with several decode heads.
         row: What cannot be counted is said in its notes.
         image_size: (height, width) in pixels, for the multiply-adds.
     """
@@ -56,9 +56,9 @@ def encoder_parameters(model: nn.Module) -> int:
 
 
 def decoder_parameters(head: nn.Module) -> int:
-    """Parameters of a decode head; the connection weights of a search do not count."""
-    weights = _parameters(head.connections) if isinstance(head, FDNHead) else 0
-    return _parameters(head) - weights
+    """Parameters of a decode head, or of several, without connection weights."""
+    supernets = [module for module in head.modules() if isinstance(module, FDNHead)]
+    return _parameters(head) - sum(_parameters(net.connections) for net in supernets)
 
 
 def _parameters(module: nn.Module) -> int:
@@ -66,14 +66,14 @@ def _parameters(module: nn.Module) -> int:
 
 
 def multiply_adds(model: nn.Module, image_size: tuple[int, int]) -> tuple[int, int]:
-    """Multiply-adds of encoder (with neck) and decode head for one image.
+    """Multiply-adds of encoder (with neck) and decode head, or heads in a row, for one image.
 
     Convolutions and matrix products, each multiply-add once; nothing else. Decoders with a
     connectivity are counted from that (`DecoderShape`), as their equations are written and whatever
     way they are computed; everything else as it runs on the meta device, where nothing is computed.
 
     Args:
-        model: An ``EncoderDecoder``.
+        model: An ``EncoderDecoder``, or one with several decode heads.
         image_size: (height, width) in pixels.
     """
     probe = copy.deepcopy(model).to('meta')
@@ -81,14 +81,15 @@ def multiply_adds(model: nn.Module, image_size: tuple[int, int]) -> tuple[int, i
     with torch.no_grad():
         channels = image_channels(probe.backbone)
         image = torch.zeros(1, channels, *image_size, device='meta')
-        encoder, features = _count_products(probe.extract_feat, image)
+        encoder = _count_products(probe.extract_feat, image)
         head = model.decode_head
         if isinstance(head, FusionHead):
             return encoder, head.shape.cost(head.connectivity, image_size).multiply_adds
-        return encoder, _count_products(probe.decode_head, features)[0]
+        metas = [dict(img_shape=image_size)]
+        return encoder, _count_products(probe.encode_decode, image, metas) - encoder
 
 
-def _count_products(function: Callable[[Any], Any], value: Any) -> tuple[int, Any]:
+def _count_products(function: Callable[..., Any], *values: Any) -> int:
     with FlopCounterMode(display=False) as counter:
-        result = function(value)
-    return counter.get_total_flops() // 2, result
+        function(*values)
+    return counter.get_total_flops() // 2

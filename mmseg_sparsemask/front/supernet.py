@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mmengine.logging import print_log
 from scipy.stats import spearmanr
@@ -110,7 +110,8 @@ class Supernet:
             self.table.check(head.connectivity, head.shape)
         self.network = network_of(source.search, source.config)
         # The description of a search in a checkpoint does not say it.
-        head.ignore_index = self.network.model.decode_head.ignore_index
+        own: Any = self.network.model.get_submodule(source.search.prefix.rstrip('.'))
+        head.ignore_index = own.ignore_index
         images = held_back_images(self.network, settings.images, source.folder)
         key = fingerprint_key({'of': [weights_digest(head), images.key, settings_of(head)]})
         self.scorer = Scorer(head, images, source.folder / f'scores_{key}.jsonl')

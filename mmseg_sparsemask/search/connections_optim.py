@@ -5,8 +5,11 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from mmengine.optim import DefaultOptimWrapperConstructor
+from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from torch import nn
+
+from mmseg_sparsemask.models.connections import ConnectionRule
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -43,6 +46,13 @@ class ConnectionsOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             )
         if not base:
             raise ValueError(f'optimizer: expected a learning rate lr, got {base!r}')
-        keys = paramwise_cfg.setdefault('custom_keys', {})
-        keys['decode_head.connections'] = dict(lr_mult=rate / base, decay_mult=0.0)
+        paramwise_cfg.setdefault('custom_keys', {})
         super().__init__(optim_wrapper_cfg, paramwise_cfg)
+        self.of_connections = dict(lr_mult=rate / base, decay_mult=0.0)
+
+    def __call__(self, model: nn.Module) -> OptimWrapper:
+        """The optimiser of a model, wherever the supernet is in it."""
+        for name, module in getattr(model, 'module', model).named_modules():
+            if isinstance(module, ConnectionRule):
+                self.paramwise_cfg['custom_keys'][name] = self.of_connections
+        return super().__call__(model)

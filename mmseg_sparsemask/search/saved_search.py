@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mmseg.registry import MODELS
+from torch import nn
 
 from mmseg_sparsemask.connectivity import to_dict
 from mmseg_sparsemask.models.allowed import LEFT_OUT, check_head
@@ -139,7 +140,9 @@ def _from_config(config: str) -> tuple[FDNHead, PruneSettings]:
     hooks = [
         hook for hook in cfg.get('custom_hooks') or () if type_name(hook).endswith('PruneHook')
     ]
-    head = find_supernet(MODELS.build(cfg.model.decode_head))
+    heads = cfg.model.decode_head
+    heads = heads if isinstance(heads, (list, tuple)) else [heads]
+    head = find_supernet(nn.ModuleList(map(MODELS.build, heads)))
     return head, _settings(hooks[0] if hooks else {})
 
 

@@ -84,6 +84,30 @@ def test_multiply_adds_against_other_counts():
     assert multiply_adds(model, (512, 512))[1] == 1280 * 21 * 16 * 16
 
 
+def test_several_heads_in_a_row_are_one_decoder(tmp_path):
+    common = dict(in_channels=1280, in_index=0, num_classes=6, norm_cfg=dict(type='BN'))
+    heads = [
+        dict(type='FCNHead', channels=16, num_convs=1, **common),
+        dict(type='OCRHead', channels=24, ocr_channels=8, **common),
+    ]
+    several = dict(type='CascadeEncoderDecoder', num_stages=2)
+    config = tmp_path / 'ocr.py'
+    text = (CONFIGS / 'fcn_mbv2_shapes.py').read_text().replace('../', f'{CONFIGS.parent}/')
+    config.write_text(f'{text}\nmodel.update({several}, decode_head={heads})\n')
+    row = collect(config, [tmp_path], (64, 96))[0].row
+    model = MODELS.build(Config.fromfile(config).model)
+    image = torch.rand(1, 3, 64, 96)
+    convolutions = convolution_multiply_adds(model, image)
+    encoder = convolution_multiply_adds(model.backbone, image)
+    # OCRNet gathers 24 channels by class, and weighs 8 by class at each position, in two products.
+    products = 2 * 3 * 6 * (24 + 8 + 8)
+    assert (row.encoder_multiply_adds, row.decoder_multiply_adds) == (
+        encoder,
+        convolutions - encoder + products,
+    )
+    assert row.decoder_parameters == sum(p.numel() for p in model.decode_head.parameters())
+
+
 def log(folder, name, *records):
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -89,6 +89,30 @@ def test_the_label_that_does_not_count_is_that_of_the_config(searched, tmp_path,
     assert told[0].startswith('loss') and told[0] == told[1]
 
 
+def test_the_search_may_be_one_of_several_heads(searched, tmp_path):
+    checkpoint, config = search_files(searched, None)
+    content = torch.load(checkpoint, weights_only=False)
+    state = content['state_dict'].items()
+    content['state_dict'] = {key.replace('head.', 'head.0.'): value for key, value in state}
+    torch.save(content, tmp_path / 'cascade.pth')
+    text = (
+        "model.update(type='CascadeEncoderDecoder', num_stages=1)\n"
+        "model['decode_head'] = [model['decode_head']]\n"
+    )
+    cascade = tmp_path / 'cascade.py'
+    cascade.write_text(f'{config.read_text()}\n{text}')
+    (tmp_path / 'alone').mkdir()
+    alone = supernet(searched, tmp_path / 'alone', 2)
+    decoder = graph(alone, D3='E3', D1='E1 D3')
+    for search in (
+        read_search(tmp_path / 'cascade.pth', str(cascade)),
+        read_search(tmp_path / 'cascade.pth', trust=True),
+    ):
+        one = Supernet(Source(search, cascade, tmp_path), FrontSettings(images=4))
+        assert one.scorer.loss(decoder) == alone.scorer.loss(decoder)
+        one.scorer.notes.unlink()
+
+
 def test_a_training_that_diverged_is_never_the_best(searched, tmp_path, monkeypatch):
     monkeypatch.setattr(rerank, 'RATE', 1e38)
     one = supernet(searched, tmp_path, 2)
