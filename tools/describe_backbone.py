@@ -20,6 +20,7 @@ def main(argv=None):
 def run(args):
     from mmengine.registry import init_default_scope
 
+    from mmseg_sparsemask.launch.checks import heads_of
     from mmseg_sparsemask.models.describe import (
         config_lines,
         describe_backbone,
@@ -34,9 +35,9 @@ def run(args):
     description = describe_backbone(model, args.shape)
     print(feature_table(description))
     print(f'\n{config_lines(description.features)}')
-    mismatch = head_mismatch(model.get('decode_head') or {}, description.features)
-    if mismatch:
-        print(f'\ndecode_head of this config does not fit: {mismatch}')
+    for key, head in heads_of(model):
+        if mismatch := head_mismatch(head, description.features):
+            print(f'\n{key} of this config does not fit: {mismatch}')
 
 
 if __name__ == '__main__':

@@ -35,13 +35,13 @@ def main():
     from mmseg_sparsemask.models.pretrained import without_weights
     from mmseg_sparsemask.utils.errors import one_line_errors
     from mmseg_sparsemask.utils.files import check_work_dir
-    from mmseg_sparsemask.utils.read_config import read_config
+    from mmseg_sparsemask.utils.read_config import decode_head_of, read_config
     from mmseg_sparsemask.utils.registered import type_name
 
     with one_line_errors(RuntimeError):
         cfg = read_config(args.config, args.cfg_options)
         init_default_scope(cfg.get('default_scope', 'mmseg'))
-        settings = cfg.get('model', {}).get('decode_head', {})
+        settings = decode_head_of(cfg)
         if type_name(settings) != 'FDNHead':
             raise ValueError(
                 f"expected the config of a search, with a decode_head of type 'FDNHead', got "

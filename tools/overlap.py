@@ -30,12 +30,12 @@ def run(args):
 
     from mmseg_sparsemask.connectivity import DecoderShape, load
     from mmseg_sparsemask.connectivity.controls import from_settings, overlap
-    from mmseg_sparsemask.utils.read_config import read_config
+    from mmseg_sparsemask.utils.read_config import decode_head_of, read_config
     from mmseg_sparsemask.utils.words import counted
 
     if args.draws < 2:
         raise ValueError(f'--draws: expected at least 2, got {args.draws}')
-    head = read_config(args.config).model.decode_head
+    head = decode_head_of(read_config(args.config))
     found = [load(path) for path in args.connectivity]
     outputs = head.get('out_channels') or head.num_classes
     shape = DecoderShape(found[0].strides, head.in_channels, head.channels, outputs)

@@ -31,7 +31,7 @@ from mmseg_sparsemask.search.schedule import scaled_schedules
 from mmseg_sparsemask.utils.checkpoints import LAST_CHECKPOINT
 from mmseg_sparsemask.utils.commands import call_tool, run_tool, shown_path
 from mmseg_sparsemask.utils.files import read_json, write_json
-from mmseg_sparsemask.utils.read_config import read_config
+from mmseg_sparsemask.utils.read_config import decode_head_of, read_config
 from mmseg_sparsemask.utils.work_dir import is_locked
 
 #: Iterations between checkpoints, so that a run that is stopped loses little.
@@ -244,8 +244,9 @@ class Steps:
         # Options may make it wider.
         options = parse_options(as_arguments(self._options(of, run.seed)))
         cfg = read_config(of.config or '', options)
-        head = cfg.model.decode_head
-        shape = DecoderShape(head.strides, head.in_channels, head.channels, head.num_classes)
+        head = decode_head_of(cfg)
+        outputs = head.get('out_channels') or head.num_classes
+        shape = DecoderShape(head.strides, head.in_channels, head.channels, outputs)
         found = load(self._found(run) / 'connectivity.json')
         same = run.entry.same_inputs
         return shape, like(found, shape, run.seed, self.table.image_size, same_inputs=same)

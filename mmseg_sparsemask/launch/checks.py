@@ -145,7 +145,7 @@ def check_classes(cfg: Config, loader: str) -> None:
 
 
 def check_features(cfg: Config) -> None:
-    """Compare the decode head's strides and channels with what the backbone gives.
+    """Compare strides and channels of the heads with what the backbone gives.
 
     Only heads that are told strides are looked at.
 
@@ -155,18 +155,18 @@ def check_features(cfg: Config) -> None:
     Raises:
         ValueError: They differ.
     """
-    head = cfg.model.get('decode_head')
-    if not isinstance(head, dict) or 'strides' not in head:
+    heads = {key: head for key, head in heads_of(cfg.model) if 'strides' in head}
+    if not heads:
         return
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     try:
         features = describe_backbone(cfg.model, (256, 256)).features
     except ValueError:
         return  # not a backbone that can be looked at before it runs
-    mismatch = head_mismatch(head, features)
-    if mismatch:
-        shown = tool_command('describe_backbone')
-        raise ValueError(f'model.decode_head.{mismatch}; {shown} shows them')
+    for key, head in heads.items():
+        if mismatch := head_mismatch(head, features):
+            shown = tool_command('describe_backbone')
+            raise ValueError(f'{key}.{mismatch}; {shown} shows them')
 
 
 def check_unused_end(cfg: Config) -> None:

@@ -21,6 +21,7 @@ from mmseg_sparsemask.models.inheritance import inherited_state
 from mmseg_sparsemask.search.record import PruneSettings
 from mmseg_sparsemask.search.schedule import shortened
 from mmseg_sparsemask.utils.derived_config import Beside, write_derived_config
+from mmseg_sparsemask.utils.read_config import decode_head_of
 from mmseg_sparsemask.utils.registered import type_name
 
 #: What finetune.py takes of the retrain config's iterations and learning rate, unless a config of
@@ -148,9 +149,7 @@ def _write(
 
 def _decoder(cfg: Config, connectivity: Connectivity) -> dict[str, Any]:
     """What fills a connectivity into a config with a `SparseMaskHead`."""
-    head = (cfg.get('model') or {}).get('decode_head')
-    if not isinstance(head, Mapping):
-        raise ValueError(f'expected a model with one decode_head, got {head!r:.80}')
+    head = decode_head_of(cfg)
     stages = {stage: list(sources) for stage, sources in connectivity.stages.items()}
     graph: dict[str, Any] = {'strides': list(connectivity.strides), 'stages': stages}
     if 'connectivity' in head:

@@ -19,7 +19,8 @@ def write_pruned(
     """Write the whole network with the pruned decoder in place of the supernet.
 
     The file is a checkpoint like any other for a config with the `SparseMaskHead`: of tensors and
-    plain values, on the CPU, without an optimizer.
+    plain values, on the CPU, without an optimizer. Where the supernet is one of several decode
+    heads, or an auxiliary head, the pruned one is the decode head.
 
     Args:
         path: The file, usually ``pruned.pth``.
@@ -30,8 +31,9 @@ def write_pruned(
     Raises:
         ValueError: The file cannot be written.
     """
-    prefix = search.prefix
-    network = {name: value for name, value in search.state.items() if not name.startswith(prefix)}
+    prefix = 'decode_head.' if search.prefix else ''
+    others = search.state.items()
+    network = {n: v for n, v in others if not n.startswith((prefix, search.prefix))}
     network |= {f'{prefix}{name}': value for name, value in pruned.state_dict().items()}
     network = {name: value.detach().cpu() for name, value in network.items()}
     known = {'dataset_meta': search.dataset_meta, 'largest_difference': difference}

@@ -57,6 +57,18 @@ def override(cfg: Config, options: Mapping[str, Any] | None) -> None:
         import_modules_from_strings(**cfg.custom_imports)
 
 
+def decode_head_of(cfg: Config) -> Any:
+    """Settings of the decode head of a config's model.
+
+    Raises:
+        ValueError: It has none, or several.
+    """
+    head = (cfg.get('model') or {}).get('decode_head')
+    if not isinstance(head, Mapping):
+        raise ValueError(f'expected a model with one decode_head, got {head!r:.80}')
+    return head
+
+
 def draw_by_iteration(cfg: Config) -> None:
     """Let a run draw its random numbers by `SeedHook`, so that it can be resumed bit for bit.
 

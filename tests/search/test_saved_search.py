@@ -5,6 +5,7 @@ import os
 import re
 import runpy
 import sys
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -278,3 +279,24 @@ def test_a_search_that_pruned_nothing_says_what_helps(tmp_path, monkeypatch):
 def test_scores_keep_their_place_in_checkpoints(saved):
     hub = torch.load(saved, weights_only=False)['message_hub']['runtime_info']
     assert hub.get(SCORES_KEY, []) == read_search(saved).scores
+
+
+@pytest.mark.parametrize('place', ['decode_head.0.', 'auxiliary_head.', 'module.decode_head.1.'])
+def test_a_supernet_beside_other_heads_becomes_the_decode_head(tmp_path, place):
+    """As finetune.py has it: the other heads are none of it."""
+    head = find_supernet(make_runner(tmp_path).model)
+    record = record_of(head)
+    (tmp_path / 'alone').mkdir()
+    finish(record, record.prune(), tmp_path / 'alone')
+    outer = 'module.' * place.startswith('module.')
+    state = {f'{place}{key}': value for key, value in head.state_dict().items()}
+    state |= {f'{outer}decode_head.2.conv_seg.weight': torch.zeros(1)}
+    state |= {f'{outer}backbone.weight': torch.ones(1)}
+    finish(replace(record, state=state, prefix=place), record.prune(), tmp_path)
+    alone, found = (
+        torch.load(folder / 'pruned.pth', weights_only=True)['state_dict']
+        for folder in (tmp_path / 'alone', tmp_path)
+    )
+    assert found.pop('backbone.weight') == 1
+    assert found.keys() == alone.keys()
+    assert all(torch.equal(value, alone[key]) for key, value in found.items())
