@@ -20,14 +20,13 @@ def main(argv=None):
 def run(args):
     from mmengine.registry import init_default_scope
 
-    from mmseg_sparsemask.launch.checks import heads_of
     from mmseg_sparsemask.models.describe import (
         config_lines,
         describe_backbone,
         feature_table,
         head_mismatch,
     )
-    from mmseg_sparsemask.utils.read_config import read_config
+    from mmseg_sparsemask.utils.read_config import heads_of, read_config
 
     cfg = read_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmseg'))

@@ -17,6 +17,7 @@ from mmseg_sparsemask.datasets.items import stated_meta
 from mmseg_sparsemask.models.describe import describe_backbone, head_mismatch
 from mmseg_sparsemask.search.derived import leaves_end_unused
 from mmseg_sparsemask.utils.extras import require_extra
+from mmseg_sparsemask.utils.read_config import heads_of
 from mmseg_sparsemask.utils.registered import type_name, types_in
 from mmseg_sparsemask.utils.tool_command import tool_command
 
@@ -199,16 +200,6 @@ def check_unused_end(cfg: Config) -> None:
             'processes would wait for; set --cfg-options '
             f'{key + "." if key else ""}find_unused_parameters=True'
         )
-
-
-def heads_of(model: dict) -> Iterator[tuple[str, dict]]:
-    """(key, settings) of every head of a model."""
-    for key in ('decode_head', 'auxiliary_head'):
-        heads = model.get(key)
-        if isinstance(heads, dict):
-            yield f'model.{key}', heads
-        for number, head in enumerate(heads if isinstance(heads, (list, tuple)) else ()):
-            yield f'model.{key}.{number}', head
 
 
 def labelled_heads(model: dict) -> Iterator[tuple[str, dict]]:

@@ -6,7 +6,8 @@ import os
 
 from mmengine.config import Config
 
-from mmseg_sparsemask.launch.checks import datasets_of, heads_of
+from mmseg_sparsemask.launch.checks import datasets_of
+from mmseg_sparsemask.utils.read_config import heads_of
 from mmseg_sparsemask.utils.registered import type_name
 
 

@@ -13,8 +13,9 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import HOOKS, LOOPS, MODELS
 from torch import nn
 
-from mmseg_sparsemask.launch.checks import heads_of, warn
+from mmseg_sparsemask.launch.checks import warn
 from mmseg_sparsemask.utils.one_output import check_one_output
+from mmseg_sparsemask.utils.read_config import heads_of
 from mmseg_sparsemask.utils.registered import type_name
 
 #: What any class may be given: the runner or the registry takes it.

@@ -181,7 +181,7 @@ class PruneHook(Hook):
         search = Search.of_run(runner, self.settings)
         connectivity = search.prune()
         try:
-            if self.validate and runner.val_loop is not None:
+            if self.validate and runner.val_loop is not None and search.is_scored:
                 compare(runner, search, connectivity, self._validated)
         finally:
             # What was found is written whatever becomes of the validation.

@@ -142,6 +142,11 @@ class Search:
             settings=settings,
         )
 
+    @property
+    def is_scored(self) -> bool:
+        """Whether a validation scores the supernet, not a head beside it."""
+        return self.prefix in ('', 'decode_head.')
+
     def status(self) -> PruneStatus:
         """What its threshold leaves, budgets aside."""
         return prune_status(self.head, self.settings.threshold, self.settings.merge)

@@ -20,7 +20,7 @@ from mmseg_sparsemask.models.losses.build import budget_losses
 from mmseg_sparsemask.search.record import SCORES_KEY, PruneSettings, Search, WeightHistory
 from mmseg_sparsemask.search.supernet import find_supernet
 from mmseg_sparsemask.utils.checkpoints import load_checkpoint
-from mmseg_sparsemask.utils.read_config import read_config
+from mmseg_sparsemask.utils.read_config import heads_of, read_config
 from mmseg_sparsemask.utils.registered import type_name
 
 #: Where a checkpoint's ``meta`` has the description of its search.
@@ -140,9 +140,7 @@ def _from_config(config: str) -> tuple[FDNHead, PruneSettings]:
     hooks = [
         hook for hook in cfg.get('custom_hooks') or () if type_name(hook).endswith('PruneHook')
     ]
-    heads = cfg.model.decode_head
-    heads = heads if isinstance(heads, (list, tuple)) else [heads]
-    head = find_supernet(nn.ModuleList(map(MODELS.build, heads)))
+    head = find_supernet(nn.ModuleList(MODELS.build(head) for _, head in heads_of(cfg.model)))
     return head, _settings(hooks[0] if hooks else {})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmengine.config import Config
@@ -67,6 +67,16 @@ def decode_head_of(cfg: Config) -> Any:
     if not isinstance(head, Mapping):
         raise ValueError(f'expected a model with one decode_head, got {head!r:.80}')
     return head
+
+
+def heads_of(model: dict) -> Iterator[tuple[str, dict]]:
+    """(key, settings) of every head of a model."""
+    for key in ('decode_head', 'auxiliary_head'):
+        heads = model.get(key)
+        if isinstance(heads, dict):
+            yield f'model.{key}', heads
+        for number, head in enumerate(heads if isinstance(heads, (list, tuple)) else ()):
+            yield f'model.{key}.{number}', head
 
 
 def draw_by_iteration(cfg: Config) -> None:

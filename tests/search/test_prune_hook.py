@@ -254,6 +254,22 @@ def test_a_pruned_network_that_differs_says_so(tmp_path):
     assert 'weights above 0 were dropped or stages merged, so the decoders are not equal' in text
 
 
+def test_what_a_head_beside_the_supernet_scores_is_not_shown(tmp_path):
+    """A validation scores the decode head; the supernet is an auxiliary one here."""
+    cfg = tiny.load(tiny.write_configs(tmp_path, 3), tmp_path / 'w')
+    head = cfg.model.decode_head
+    cfg.model.auxiliary_head = [head]
+    common = dict(num_convs=1, num_classes=head.num_classes)
+    cfg.model.decode_head = dict(type='FCNHead', in_channels=64, in_index=4, channels=8, **common)
+    Runner.from_cfg(cfg).train()
+    text = log_of(tmp_path / 'w')
+    assert 'mIoU' in text and 'mIoU' not in text[text.index('pruned\n') :]
+    # The tool finds it by the config, too.
+    assert read_search(tmp_path / 'w/iter_3.pth', str(tmp_path / 'w/search.py')).prefix == (
+        'auxiliary_head.0.'
+    )
+
+
 def test_validation_can_be_switched_off(tmp_path):
     validated_runner(tmp_path, 3, validate=False).train()
     text = log_of(tmp_path / 'w')
