@@ -37,8 +37,7 @@ def run(args):
         raise ValueError(f'--draws: expected at least 2, got {args.draws}')
     head = decode_head_of(read_config(args.config))
     found = [load(path) for path in args.connectivity]
-    outputs = head.get('out_channels') or head.num_classes
-    shape = DecoderShape(found[0].strides, head.in_channels, head.channels, outputs)
+    shape = DecoderShape.of_head(head, found[0].strides)
     parameters = [shape.cost(decoder).parameters for decoder in found]
     for path, decoder, number in zip(args.connectivity, found, parameters):
         print(f'{path}: {counted(len(decoder), "connection")}, {number:,} parameters')

@@ -12,7 +12,7 @@ from torch import nn
 from mmseg_sparsemask.compare.rows import Row, one_line
 from mmseg_sparsemask.compare.scores import Score, find_tests, find_validations
 from mmseg_sparsemask.compare.sizes import build_segmentor, fill_sizes
-from mmseg_sparsemask.utils.registered import type_name
+from mmseg_sparsemask.utils.read_config import has_supernet
 
 #: Ways in which what a search found is trained, and the config and folder of each.
 TRAININGS = {'fine-tuned': 'finetune', 'from scratch': 'retrain'}
@@ -92,8 +92,7 @@ def collect(
         work_dirs = [Path(root) / config.stem for root in work_roots]
         if cfg.get('work_dir'):
             work_dirs = [Path(cfg.work_dir)]
-        head = cfg.model.get('decode_head', {})
-        if not isinstance(head, dict) or type_name(head) != 'FDNHead':
+        if not has_supernet(cfg.model):
             return [_method(row, cfg, work_dirs, image_size)]
     except Exception as error:  # noqa: BLE001
         row.notes.append(f'cannot be built: {one_line(error)}')

@@ -245,8 +245,7 @@ class Steps:
         options = parse_options(as_arguments(self._options(of, run.seed)))
         cfg = read_config(of.config or '', options)
         head = decode_head_of(cfg)
-        outputs = head.get('out_channels') or head.num_classes
-        shape = DecoderShape(head.strides, head.in_channels, head.channels, outputs)
+        shape = DecoderShape.of_head(head, head.strides)
         found = load(self._found(run) / 'connectivity.json')
         same = run.entry.same_inputs
         return shape, like(found, shape, run.seed, self.table.image_size, same_inputs=same)

@@ -41,6 +41,12 @@ class DecoderShape:
         in_channels = one_per_level('in_channels', self.in_channels, self.strides)
         object.__setattr__(self, 'in_channels', in_channels)
 
+    @classmethod
+    def of_head(cls, head: Any, strides: Sequence[int]) -> DecoderShape:
+        """The shape of a decoder for features of these strides, by its head's settings."""
+        outputs = head.get('out_channels') or head.num_classes
+        return cls(strides, head.in_channels, head.channels, outputs)
+
     def source_channels(self, source: str) -> int:
         """Channels of a source: a stage has `channels`, ``G`` as many as EL."""
         if source == GLOBAL:

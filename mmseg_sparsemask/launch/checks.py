@@ -17,7 +17,7 @@ from mmseg_sparsemask.datasets.items import stated_meta
 from mmseg_sparsemask.models.describe import describe_backbone, head_mismatch
 from mmseg_sparsemask.search.derived import leaves_end_unused
 from mmseg_sparsemask.utils.extras import require_extra
-from mmseg_sparsemask.utils.read_config import heads_of
+from mmseg_sparsemask.utils.read_config import has_supernet, heads_of
 from mmseg_sparsemask.utils.registered import type_name, types_in
 from mmseg_sparsemask.utils.tool_command import tool_command
 
@@ -210,7 +210,7 @@ def labelled_heads(model: dict) -> Iterator[tuple[str, dict]]:
 def warn_without_pruning(cfg: Config) -> None:
     """Say so when a config searches but nothing prunes what it finds."""
     hooks = cfg.get('custom_hooks') or ()
-    searches = any(type_name(head) == 'FDNHead' for _, head in heads_of(cfg.model))
+    searches = has_supernet(cfg.model)
     if searches and not any('PruneHook' in type_name(hook) for hook in hooks):
         warn(
             'FDNHead searches, but custom_hooks has no PruneHook: nothing will be pruned at the '

@@ -116,7 +116,8 @@ class Search:
 
     def __post_init__(self) -> None:
         # What stands around the segmentor is not part of it.
-        outer = self.prefix[: max(self.prefix.find('decode_head'), 0)]
+        places = [self.prefix.find(head) for head in ('decode_head', 'auxiliary_head')]
+        outer = self.prefix[: max(0, *places)]
         inner = {k[len(outer) :]: v for k, v in self.state.items() if k.startswith(outer)}
         self.state, self.prefix = inner, self.prefix[len(outer) :]
         weights = self.head.connection_weights()

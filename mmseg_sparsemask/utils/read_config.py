@@ -79,6 +79,11 @@ def heads_of(model: dict) -> Iterator[tuple[str, dict]]:
             yield f'model.{key}.{number}', head
 
 
+def has_supernet(model: dict) -> bool:
+    """Whether a head of a model is an ``FDNHead``."""
+    return any(type_name(head) == 'FDNHead' for _, head in heads_of(model))
+
+
 def draw_by_iteration(cfg: Config) -> None:
     """Let a run draw its random numbers by `SeedHook`, so that it can be resumed bit for bit.
 

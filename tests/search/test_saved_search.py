@@ -281,7 +281,10 @@ def test_scores_keep_their_place_in_checkpoints(saved):
     assert hub.get(SCORES_KEY, []) == read_search(saved).scores
 
 
-@pytest.mark.parametrize('place', ['decode_head.0.', 'auxiliary_head.', 'module.decode_head.1.'])
+@pytest.mark.parametrize(
+    'place',
+    ['decode_head.0.', 'auxiliary_head.', 'module.decode_head.1.', 'module.auxiliary_head.'],
+)
 def test_a_supernet_beside_other_heads_becomes_the_decode_head(tmp_path, place):
     """As finetune.py has it: the other heads are none of it."""
     head = find_supernet(make_runner(tmp_path).model)
